@@ -1,0 +1,1 @@
+"""Plays the platforms over real HTTP; imports nothing of ours, so that it can contradict us."""

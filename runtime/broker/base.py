@@ -1,0 +1,134 @@
+"""What a broker promises to everything else; `rabbitmq` and `embedded` pass one contract suite.
+
+Nothing outside this folder imports an AMQP client. The promise in one line: `publish` returns only when every
+message is stored (fsynced) in a queue, and a delivery that was not acked comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from schemas.topology import Topology
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message to publish; always persistent and mandatory.
+
+    `message_id` is unique per publish (a message published again gets a new one only if it is encoded again;
+    the same Message object may be published again after Unconfirmed). Header values are str or int.
+    """
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    content_type: str
+    message_id: str
+    headers: Mapping[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One message handed to a consumer.
+
+    `tag` grows within one consumer and has no meaning outside it. `deliveries` counts how often the message
+    has been handed out, this time included, as far as the broker knows (RabbitMQ: x-delivery-count + 1).
+    `settled_by` is the broker's own handle.
+    """
+
+    tag: int
+    generation: int
+    body: bytes
+    content_type: str
+    message_id: str
+    routing_key: str
+    headers: Mapping[str, str | int]
+    deliveries: int = 1
+    reply_to: str = ""
+    correlation_id: str = ""
+
+
+class Consumer(Protocol):
+    """One subscription to one queue: buffers what arrives, hands out batches, settles by hand.
+
+    It survives the loss of connection, channel, queue or broker by subscribing again by itself.
+    Deliveries of before the loss are forgotten: `ack` and `release` ignore them, and the broker hands them out again.
+    """
+
+    async def batch(self, most: int) -> Sequence[Delivery]:
+        """Up to `most` consecutive deliveries, at least one; waits until there is one.
+
+        Raises:
+            Unavailable: it cannot consume now; calling again waits for the recovery.
+        """
+        ...
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Done for good. One `multiple` ack when they are the oldest unsettled ones, else one ack each.
+
+        Stale deliveries are ignored (they will be redelivered), and a lost channel raises nothing.
+        """
+        ...
+
+    async def release(self, deliveries: Sequence[Delivery]) -> None:
+        """Put back to the queue, for this or another consumer."""
+        ...
+
+    async def stop(self) -> Sequence[Delivery]:
+        """Stop receiving; returns what is buffered and was not handed out, still to be acked or released."""
+        ...
+
+    @property
+    def consuming(self) -> bool:
+        """Whether the broker currently knows this subscription (readiness)."""
+        ...
+
+
+class Broker(Protocol):
+    """A broker, opened as an async context by wiring; separate connections publish and consume."""
+
+    async def declare(self, topology: Topology) -> None:
+        """Create whatever of the topology is missing, and unbind what its `unbound` names. Idempotent.
+
+        Raises:
+            Misconfigured: a queue or exchange of that name exists with other arguments.
+            Unavailable: the broker is away.
+        """
+        ...
+
+    async def check(self, topology: Topology) -> None:
+        """Raise Misconfigured unless every exchange and queue of the topology exists; changes nothing."""
+        ...
+
+    async def publish(self, batch: Sequence[Message]) -> None:
+        """Store every message, or raise; concurrent calls share the connection and do not wait for each other.
+
+        Raises:
+            Unroutable: some message found no queue; all others of the batch are stored.
+            Unconfirmed: some outcome is unknown or a refusal; publishing the same batch again is right.
+        """
+        ...
+
+    def consume(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Consumer]:
+        """Subscribe to a queue; at most `prefetch` messages are unsettled at a time."""
+        ...
+
+    async def ask(self, question: Message, *, timeout_seconds: float) -> bytes | None:
+        """Publish a question that expires at the deadline and wait for one reply; None when none came in time."""
+        ...
+
+    async def reply(self, question: Delivery, body: bytes) -> None:
+        """Answer a question; nobody listening any more is not an error."""
+        ...
+
+    async def depths(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """Messages ready in each queue (for reconcile and metrics); queues that do not exist are left out."""
+        ...
+
+    @property
+    def healthy(self) -> bool:
+        """Whether publishing and every open consumer work as far as known now (readiness)."""
+        ...

@@ -1,0 +1,1 @@
+"""What the processes agree on, as data: no I/O, no clock, nothing of ours imported."""

@@ -1,0 +1,156 @@
+"""The config as models: one TOML file, scalars overridden by CALLSTITCH_... variables (contract section 5)."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
+
+from schemas.topology import DEFAULT_EVENTS, EVENT_TYPES
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("a duration looks like 500ms, 2s, 15m, 24h or 7d")
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+def _secret(value: Any) -> Any:
+    """`env:NAME` and `file:PATH` are read here, so that a secret need never stand in the file."""
+    if not isinstance(value, str):
+        return value
+    if value.startswith("env:"):
+        if value[4:] not in os.environ:
+            raise ValueError(f"the environment variable {value[4:]} is not set")
+        return os.environ[value[4:]]
+    if value.startswith("file:"):
+        try:
+            return Path(value[5:]).read_text().strip()
+        except OSError as error:
+            raise ValueError(f"cannot read {value[5:]}: {error.strerror}") from None
+    return value
+
+
+def _event_type(value: str) -> str:
+    if value not in EVENT_TYPES:
+        raise ValueError(f"no such event type; known: {', '.join(EVENT_TYPES)}")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+EventType = Annotated[str, AfterValidator(_event_type)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Ingest(_Model):
+    """The door; `admin` serves health and metrics and stays on loopback unless told otherwise."""
+
+    listen: str = "127.0.0.1:8080"
+    admin: str = "127.0.0.1:8081"
+
+
+class Source(_Model):
+    """One configured account at a platform."""
+
+    name: Name
+    platform: Literal["huawei_privatenumber"]
+    tokens: Annotated[tuple[Secret, ...], Field(min_length=1)]
+    app_key: str | None = None
+    app_secret: Secret | None = None
+    verify: Literal["never", "when_present", "always"] = "when_present"
+    mode: Literal["AX", "AXB", "AXE", "AXYB", "X"] | None = None
+    call_events: bool = True
+    progress: bool = True
+    settle: Duration = timedelta(seconds=2)
+    cdr_wait: Duration = timedelta(minutes=15)
+    open_max: Duration = timedelta(hours=24)
+    recording_api: str | None = None
+    recording_auth: Literal["aksk", "wsse"] = "aksk"
+    recording_hosts: tuple[str, ...] = ()
+    allow_private: bool = False
+
+    @model_validator(mode="after")
+    def _can_verify(self) -> Self:
+        if self.verify == "always" and self.app_secret is None:
+            raise ValueError('verify = "always" needs app_secret')
+        return self
+
+
+class WebhookSink(_Model):
+    """POSTs each event, signed after Standard Webhooks; `secret` is its `whsec_...` or base64 key."""
+
+    name: Name
+    kind: Literal["webhook"]
+    url: str
+    secret: Secret
+    events: tuple[EventType, ...] = DEFAULT_EVENTS
+    sources: tuple[Name, ...] = ()
+    allow_private: bool = False
+    timeout: Duration = timedelta(seconds=15)
+
+
+class JsonlSink(_Model):
+    """Appends each event's bytes as one line."""
+
+    name: Name
+    kind: Literal["jsonl"]
+    path: Path
+    events: tuple[EventType, ...] = DEFAULT_EVENTS
+    sources: tuple[Name, ...] = ()
+
+
+Sink = Annotated[WebhookSink | JsonlSink, Field(discriminator="kind")]
+
+
+class DownstreamQueue(_Model):
+    """A queue of exactly this name, declared and bound for the team that consumes it."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,120}$")]
+    events: tuple[EventType, ...] = DEFAULT_EVENTS
+    sources: tuple[Name, ...] = ()
+
+
+class Config(_Model):
+    """The whole file."""
+
+    broker: str = "embedded:var/broker.db"
+    store: str = "sqlite:var/state"
+    objects: str = "file:var/recordings"
+    ingest: Ingest = Ingest()
+    source: tuple[Source, ...] = ()
+    sink: tuple[Sink, ...] = ()
+    queue: tuple[DownstreamQueue, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        for kind, names in (
+            ("source", [row.name for row in self.source]),
+            ("sink", [row.name for row in self.sink]),
+            ("queue", [row.name for row in self.queue]),
+        ):
+            if len(set(names)) != len(names):
+                raise ValueError(f"two [[{kind}]] tables have the same name")
+        return self

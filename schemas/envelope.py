@@ -1,0 +1,153 @@
+"""Envelope, our message on the broker, and bundle, one AMQP message that carries 1..N of them.
+
+A bundle is a JSON array, because the cost of a Python AMQP client is per message (design section 3).
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import orjson
+
+from schemas.errors import Malformed
+
+BUNDLE_CONTENT_TYPE: Final = "application/vnd.callstitch.bundle+json"
+EVENT_CONTENT_TYPE: Final = "application/cloudevents+json"
+BUNDLE_ENVELOPES: Final = 128
+BUNDLE_BYTES: Final = 256 * 1024
+NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:callstitch")
+
+JsonObject = dict[str, Any]
+
+
+class Kind:
+    """The kinds of envelope: which shape the body has, and so which route it takes."""
+
+    NOTIFICATION: Final = "notification"  # {path, remote, content_type, headers, text | base64}
+    TALLY: Final = "tally"  # {hour: {answered: n}}, what ingest answered 200
+    FACT: Final = "fact"  # schemas.facts.Fact
+    RECORDING_WANTED: Final = "recording_wanted"  # schemas.recording.RecordingWanted
+    EVENT: Final = "event"  # bytes of one CloudEvent
+    QUARANTINED: Final = "quarantined"  # {reason, envelope}
+    DEAD: Final = "dead"  # {reason, stage, envelope}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """One unit of work between stages.
+
+    `id` is drawn once at ingest (time-ordered) and derived ever after; `at` is ingest's clock, aware UTC;
+    `attempt` counts from 1. `body` is a JSON object, or its encoded bytes, which then travel unchanged:
+    the body of an event is always bytes, because a published event is never rebuilt.
+    `route` is the routing key of an event and empty otherwise.
+    """
+
+    id: str
+    kind: str
+    source: str
+    at: datetime
+    body: JsonObject | bytes
+    attempt: int = 1
+    trace: str = ""
+    route: str = ""
+
+    def retried(self) -> Envelope:
+        """The same envelope on its next attempt."""
+        return replace(self, attempt=self.attempt + 1)
+
+
+def new_id(now: datetime) -> str:
+    """A time-ordered UUID (version 7, RFC 9562) for an envelope that enters at `now`."""
+    stamp = int(now.timestamp() * 1000) << 80
+    tail = secrets.randbits(74)
+    return str(UUID(int=stamp | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & (1 << 62) - 1))
+
+
+def derived_id(*parts: str | int) -> str:
+    """The same parts give the same id for ever, so that doing a thing twice is harmless."""
+    return str(uuid5(NAMESPACE, "|".join(map(str, parts))))
+
+
+def new_trace() -> str:
+    """A W3C traceparent, sampled, with a fresh trace id."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def encode_envelope(envelope: Envelope) -> bytes:
+    """One envelope as JSON."""
+    body: Any = envelope.body
+    if isinstance(body, bytes):
+        body = body.decode() if envelope.kind == Kind.EVENT else orjson.Fragment(body)
+    row = {
+        "id": envelope.id,
+        "kind": envelope.kind,
+        "source": envelope.source,
+        "at": envelope.at,
+        "attempt": envelope.attempt,
+        "trace": envelope.trace,
+        "body": body,
+    }
+    if envelope.route:
+        row["route"] = envelope.route
+    return orjson.dumps(row, option=orjson.OPT_UTC_Z)
+
+
+def encode_bundles(envelopes: Iterable[Envelope]) -> Iterator[tuple[bytes, Sequence[Envelope]]]:
+    """Pack envelopes, in order, into as few bundles as the limits allow.
+
+    An envelope larger than BUNDLE_BYTES travels in a bundle of its own.
+    """
+    rows: list[bytes] = []
+    members: list[Envelope] = []
+    size = 0
+    for envelope in envelopes:
+        row = encode_envelope(envelope)
+        if rows and (len(rows) >= BUNDLE_ENVELOPES or size + len(row) > BUNDLE_BYTES):
+            yield b"[" + b",".join(rows) + b"]", members
+            rows, members, size = [], [], 0
+        rows.append(row)
+        members.append(envelope)
+        size += len(row) + 1
+    if rows:
+        yield b"[" + b",".join(rows) + b"]", members
+
+
+def decode_bundle(body: bytes) -> list[Envelope]:
+    """The envelopes of one bundle.
+
+    Raises:
+        Malformed: the bytes are not a bundle that this version wrote.
+    """
+    try:
+        return [decode_envelope(row) for row in orjson.loads(body)]
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Malformed("not_a_bundle", type(error).__name__) from None
+
+
+def decode_envelope(row: JsonObject) -> Envelope:
+    """One decoded JSON row as an envelope."""
+    body = row["body"]
+    return Envelope(
+        id=row["id"],
+        kind=row["kind"],
+        source=row["source"],
+        at=datetime.fromisoformat(row["at"]),
+        attempt=row["attempt"],
+        trace=row["trace"],
+        body=body.encode() if row["kind"] == Kind.EVENT else body,
+        route=row.get("route", ""),
+    )
+
+
+def monotonic_message_ids(prefix: str) -> Iterator[str]:
+    """Message ids unique per publish: a shared one would credit a return to the wrong publish (amqp trap 4)."""
+    start, n = time.time_ns(), 0
+    while True:
+        n += 1
+        yield f"{prefix}.{start:x}.{n:x}"

@@ -1,0 +1,73 @@
+"""Errors, named by what the one who meets them must do.
+
+    CallstitchError
+    +-- Rejected       refuse the HTTP request; nothing was accepted
+    +-- Malformed      quarantine it raw, for a change of our code
+    +-- Transient      try again later, by the stage's schedule
+    +-- Permanent      dead-letter it: another attempt cannot help
+    +-- Unavailable    our own store, broker or object store is away: hold the batch, count no attempt
+    |   +-- Unroutable     the broker knows no queue for it: the topology is not declared
+    |   +-- Unconfirmed    the broker did not confirm in time: outcome unknown, publish the same bytes again
+    |   +-- Paused         a sink asked us to stop: hold everything, look again much later
+    +-- Misconfigured  the operator must change the config (exit code 78)
+
+The message of an error never holds a phone number, a token or an audio address: it reaches logs and dead letters.
+"""
+
+from __future__ import annotations
+
+
+class CallstitchError(Exception):
+    """Root of all errors that this project raises on purpose."""
+
+
+class Rejected(CallstitchError):
+    """An HTTP request that the door refuses; `status` is the documented answer."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Malformed(CallstitchError):
+    """An accepted notification that we cannot read; `reason` is a short word that quarantine groups by."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class Transient(CallstitchError):
+    """Worth another attempt; `retry_after` (seconds) is what the other side asked for, if it did."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Permanent(CallstitchError):
+    """Another attempt cannot help."""
+
+
+class Unavailable(CallstitchError):
+    """Something of ours is away; nothing is wrong with the message."""
+
+
+class Unroutable(Unavailable):
+    """Some messages found no queue; `message_ids` names them, all others of that publish are confirmed."""
+
+    def __init__(self, message_ids: frozenset[str]) -> None:
+        super().__init__(f"{len(message_ids)} message(s) found no queue")
+        self.message_ids = message_ids
+
+
+class Unconfirmed(Unavailable):
+    """At least one publish was refused, or not confirmed before the deadline: it may or may not be stored."""
+
+
+class Paused(Unavailable):
+    """A sink answered that it wants nothing more (HTTP 410)."""
+
+
+class Misconfigured(CallstitchError):
+    """The config, or a file that another process owns, keeps this process from starting."""

@@ -1,0 +1,227 @@
+"""Facts: what a platform told us, parsed, or what we learned; they fold into one call record.
+
+A dialect makes the bodies (pure), dedupe adds identity, correlate folds. Times are aware UTC. Whatever the
+platform sent stays under `raw`, unknown fields and codes included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from schemas.envelope import JsonObject
+
+TIMELINE_TYPES: Final = ("incoming", "outgoing", "ringing", "answered", "ended", "digits", "decided")
+CODE_NAMES: Final = ("state_code", "fail_code", "q850", "sip")  # the order in which they decide an outcome
+
+
+class FactKind:
+    """The kinds of fact."""
+
+    CALL_EVENT: Final = "call_event"
+    CDR: Final = "cdr"
+    RECORDING: Final = "recording"
+    OTHER: Final = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """One result code as sent; `outcome` is what it means by contract section 1, None where it decides nothing."""
+
+    name: str
+    value: int | str
+    outcome: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFields:
+    """What one notification tells about the call as a whole: the REAL parties, numbers in E.164, None if not told."""
+
+    product: str | None = None
+    mode: str | None = None
+    direction: str | None = None
+    caller: str | None = None
+    callee: str | None = None
+    private_number: str | None = None
+    display_number: str | None = None
+    extension: str | None = None
+    binding_id: str | None = None
+    user_data: str | None = None
+    called_in_at: datetime | None = None
+    started_at: datetime | None = None
+    ringing_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    codes: tuple[Code, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEvent:
+    """A live call event; `caller` and `callee` are as this event names them, `call` what it tells of the call."""
+
+    type: str
+    platform_type: str
+    at: datetime | None
+    leg: str | None = None
+    caller: str | None = None
+    callee: str | None = None
+    call: CallFields = field(default_factory=CallFields)
+    raw: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One side's connection."""
+
+    name: str
+    number: str | None = None
+    started_at: datetime | None = None
+    ringing_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """A recording that a platform announced. Without name and URL it can never be fetched: `no_file_named`."""
+
+    name: str | None = None
+    domain: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cdr:
+    """A call detail record; `implies` are the timeline types that its own times say must exist."""
+
+    record_id: str
+    call: CallFields
+    legs: tuple[Leg, ...] = ()
+    recordings: tuple[Announced, ...] = ()
+    implies: tuple[str, ...] = ()
+    raw: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """How the fetch of one announced recording ended; `state` is stored or failed, `place` relative to the store."""
+
+    key: str
+    state: str
+    place: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    seconds: float | None = None
+    format: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other:
+    """Anything else a platform tells, kept raw."""
+
+    raw: JsonObject
+
+
+FactBody = CallEvent | Cdr | Recording | Other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What a dialect makes of one item: a body and its natural key.
+
+    `key` never is the session id alone, since legs, merged batches and redials share it (design section 5).
+    `fingerprint` is the sha256 of the canonical item: the same key with another one is an amendment.
+    """
+
+    kind: str
+    session_id: str
+    key: str
+    fingerprint: str
+    body: FactBody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A parsed item with its identity; `at` is the clock of the envelope that claimed it."""
+
+    id: str
+    kind: str
+    source: str
+    platform: str
+    session_id: str
+    key: str
+    fingerprint: str
+    at: datetime
+    body: FactBody
+
+    @property
+    def call_id(self) -> str:
+        """The id of the call record it belongs to."""
+        return f"{self.source}:{self.session_id}"
+
+
+def encode_fact(fact: Fact) -> bytes:
+    """A fact as JSON; what is None or empty is left out."""
+    return orjson.dumps(_pruned(fact), option=orjson.OPT_UTC_Z)
+
+
+def _pruned(value: Any) -> Any:
+    if isinstance(value, (str, int, float, datetime)) or value is None:
+        return value
+    if isinstance(value, (tuple, list)):
+        return [_pruned(item) for item in value]
+    if isinstance(value, dict):
+        return value
+    rows = ((name, getattr(value, name)) for name in value.__slots__)
+    return {name: _pruned(item) for name, item in rows if item is not None and item != ()}
+
+
+def decode_fact(row: JsonObject) -> Fact:
+    """The fact of one decoded JSON object.
+
+    Raises:
+        KeyError, TypeError, ValueError: the row was not written by `encode_fact`.
+    """
+    at = datetime.fromisoformat(row["at"])
+    return Fact(**{**row, "at": at, "body": _BODIES[row["kind"]](row["body"])})
+
+
+def _times(row: JsonObject, names: frozenset[str]) -> JsonObject:
+    return {name: datetime.fromisoformat(value) if name in names else value for name, value in row.items()}
+
+
+_CALL_TIMES: Final = frozenset(f.name for f in fields(CallFields) if f.name.endswith("_at"))
+
+
+def _call(row: JsonObject) -> CallFields:
+    codes = tuple(Code(**code) for code in row.get("codes", ()))
+    return CallFields(**{**_times(row, _CALL_TIMES), "codes": codes})
+
+
+def _call_event(row: JsonObject) -> CallEvent:
+    return CallEvent(**{"at": None, **_times(row, frozenset({"at"})), "call": _call(row["call"])})
+
+
+def _cdr(row: JsonObject) -> Cdr:
+    return Cdr(
+        record_id=row["record_id"],
+        call=_call(row["call"]),
+        legs=tuple(Leg(**_times(leg, _CALL_TIMES)) for leg in row.get("legs", ())),
+        recordings=tuple(Announced(**announced) for announced in row.get("recordings", ())),
+        implies=tuple(row.get("implies", ())),
+        raw=row["raw"],
+    )
+
+
+_BODIES: Final[Mapping[str, Callable[[JsonObject], FactBody]]] = {
+    FactKind.CALL_EVENT: _call_event,
+    FactKind.CDR: _cdr,
+    FactKind.RECORDING: lambda row: Recording(**row),
+    FactKind.OTHER: lambda row: Other(**row),
+}

@@ -1,0 +1,1 @@
+"""One dialect a file: what each platform sends, asks and expects, pure."""

@@ -1,0 +1,52 @@
+"""What a dialect is: a module with these functions; pure, no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from schemas.config import Source
+from schemas.errors import Malformed
+from schemas.facts import Parsed
+from schemas.notification import Notification, Reply
+from schemas.recording import HttpRequest, RecordingWanted
+
+
+class Platform(Protocol):
+    """One telephony platform; a module that defines these functions is one."""
+
+    def verify(self, notification: Notification, source: Source, now: datetime) -> bool | None:
+        """Whether the signature is right; None when the push carries none."""
+        ...
+
+    def parse(self, notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:
+        """One result per item, in order; a bad item does not spoil its neighbours.
+
+        Raises:
+            Malformed: the whole body cannot be read.
+        """
+        ...
+
+    def reply(self, notification: Notification) -> Reply:
+        """What the platform wants to hear once the notification is stored."""
+        ...
+
+    def recording_request(
+        self, wanted: RecordingWanted, source: Source, *, nonce: str, created: datetime
+    ) -> HttpRequest:
+        """The signed request for a recording's download address.
+
+        Raises:
+            Permanent: the source lacks a setting, or the announcement lacks a name.
+        """
+        ...
+
+    def recording_location(self, status: int, headers: Mapping[str, str], body: bytes) -> str:
+        """The download address out of the platform's answer (header names in lower case).
+
+        Raises:
+            Transient: not yet there, or the platform is busy.
+            Permanent: it will never be there.
+        """
+        ...

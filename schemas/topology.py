@@ -1,0 +1,179 @@
+"""The topology as one table: every exchange, queue and binding, as data (design section 4).
+
+Safety-relevant arguments live here, in code, because a fresh install has no policies; a changed argument needs
+a new version suffix, since a broker refuses to redeclare a queue with other arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from schemas.envelope import Kind
+
+RECEIVED: Final = "callstitch.received.v1"
+UNIQUE: Final = "callstitch.unique.v1"
+RECORDINGS: Final = "callstitch.recordings.v1"
+DECISIONS: Final = "callstitch.decisions.v1"
+QUARANTINE: Final = "callstitch.quarantine.v1"
+DEAD: Final = "callstitch.dead.v1"
+UNROUTED: Final = "callstitch.unrouted.v1"
+CALLS: Final = "calls"
+UNWANTED_IF_UNBOUND: Final = "call.progress"
+
+RETRY_DELAYS: Final[Mapping[str, float]] = {
+    "1s": 1, "5s": 5, "30s": 30, "2m": 120, "10m": 600, "1h": 3600, "6h": 21600,
+}  # fmt: skip
+
+EVENT_TYPES: Final = (
+    "call.completed",
+    "call.incomplete",
+    "call.amended",
+    "recording.stored",
+    "recording.failed",
+    "call.progress",
+    "call.decided",
+    "sms.notified",
+    "number.changed",
+    "platform.notified",
+)
+DEFAULT_EVENTS: Final = tuple(t for t in EVENT_TYPES if t != UNWANTED_IF_UNBOUND)
+
+_DELIVERY_LIMIT: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """One durable quorum queue.
+
+    `dead_letter_exchange` is None or an exchange ("" is the default one); the routing key is kept unless
+    `dead_letter_key` names another. `ttl_seconds` makes it a delay tier. `delivery_limit` None: no limit.
+    """
+
+    name: str
+    dead_letter_exchange: str | None = None
+    dead_letter_key: str | None = None
+    delivery_limit: int | None = None
+    ttl_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One durable exchange; `kind` is topic or fanout."""
+
+    name: str
+    kind: str
+    alternate: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """A queue receives what an exchange is given under a topic pattern."""
+
+    exchange: str
+    queue: str
+    pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """All of it; `unbound` are known bindings that the config no longer wants."""
+
+    exchanges: tuple[Exchange, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+    unbound: tuple[Binding, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """A queue on `calls` and what it wants: a sink's queue or a downstream queue; no sources means all."""
+
+    queue: str
+    events: tuple[str, ...] = DEFAULT_EVENTS
+    sources: tuple[str, ...] = ()
+    dead_letters: bool = True
+
+    def patterns(self) -> frozenset[str]:
+        """Its topic patterns; `calls` is keyed `<type>.<source>`, and a type has two words."""
+        return frozenset(f"{event}.{source}" for event in self.events for source in (self.sources or ("*",)))
+
+
+def sink_queue(name: str) -> str:
+    """The queue of the sink of that name."""
+    return f"callstitch.sink.{name}.v1"
+
+
+def retry_queue(delay: str) -> str:
+    """The queue in which a delay tier waits."""
+    return f"callstitch.retry.{delay}.v1"
+
+
+def retry_exchange(delay: str) -> str:
+    """The fanout exchange in front of a delay tier: the routing key stays free to name the stage's queue."""
+    return f"callstitch.retry.{delay}"
+
+
+ROUTES: Final[Mapping[str, tuple[str, str]]] = {
+    Kind.NOTIFICATION: ("", RECEIVED),
+    Kind.TALLY: ("", RECEIVED),
+    Kind.FACT: ("", UNIQUE),
+    Kind.RECORDING_WANTED: ("", RECORDINGS),
+    Kind.QUARANTINED: ("", QUARANTINE),
+    Kind.DEAD: ("", DEAD),
+}  # an event goes to CALLS under its own routing key
+
+_ALTERNATE: Final = "callstitch.unrouted"
+_DEAD_LETTERS: Final = "callstitch.dead"
+
+
+def stage_queue(name: str) -> Queue:
+    """A queue that one of our stages reads: poison cannot circle for ever, and nothing is dropped silently."""
+    return Queue(name=name, dead_letter_exchange=_DEAD_LETTERS, delivery_limit=_DELIVERY_LIMIT)
+
+
+def topology(subscriptions: Iterable[Subscription], known_sources: Iterable[str] = ()) -> Topology:
+    """Everything that the configured sinks and downstream queues need."""
+    subscriptions = tuple(subscriptions)
+    stages = tuple(stage_queue(name) for name in (RECEIVED, UNIQUE, RECORDINGS))
+    plain = tuple(Queue(name=name) for name in (DECISIONS, QUARANTINE, DEAD, UNROUTED))
+    delays = tuple(
+        Queue(name=retry_queue(delay), dead_letter_exchange="", ttl_seconds=seconds)
+        for delay, seconds in RETRY_DELAYS.items()
+    )
+    return Topology(
+        exchanges=(
+            Exchange(name=_ALTERNATE, kind="topic"),
+            Exchange(name=_DEAD_LETTERS, kind="fanout"),
+            Exchange(name=CALLS, kind="topic", alternate=_ALTERNATE),
+            *(Exchange(name=retry_exchange(delay), kind="fanout") for delay in RETRY_DELAYS),
+        ),
+        queues=(*stages, *plain, *delays, *(_subscribed_queue(sub) for sub in subscriptions)),
+        bindings=(
+            Binding(exchange=_DEAD_LETTERS, queue=DEAD),
+            *(Binding(exchange=_ALTERNATE, queue=UNROUTED, pattern=f"{event}.#") for event in DEFAULT_EVENTS),
+            *(Binding(exchange=retry_exchange(delay), queue=retry_queue(delay)) for delay in RETRY_DELAYS),
+            *_wanted(subscriptions),
+        ),
+        unbound=tuple(_unwanted(subscriptions, tuple(known_sources))),
+    )
+
+
+def _subscribed_queue(subscription: Subscription) -> Queue:
+    if subscription.dead_letters:
+        return stage_queue(subscription.queue)
+    return Queue(name=subscription.queue)
+
+
+def _wanted(subscriptions: tuple[Subscription, ...]) -> Iterable[Binding]:
+    for subscription in subscriptions:
+        for pattern in sorted(subscription.patterns()):
+            yield Binding(exchange=CALLS, queue=subscription.queue, pattern=pattern)
+
+
+def _unwanted(subscriptions: tuple[Subscription, ...], sources: tuple[str, ...]) -> Iterable[Binding]:
+    known = {f"{event}.{source}" for event in EVENT_TYPES for source in ("*", *sources)}
+    for subscription in subscriptions:
+        for pattern in sorted(known - subscription.patterns()):
+            yield Binding(exchange=CALLS, queue=subscription.queue, pattern=pattern)

@@ -1,0 +1,1 @@
+"""One stage a file: a batch of envelopes in, envelopes out."""
