@@ -1,1 +1,1 @@
-"""Plays the platforms over real HTTP; imports nothing of ours, so that it can contradict us."""
+"""Plays the Huawei PrivateNumber platform over real HTTP, written from its protocol pages alone."""

@@ -1,0 +1,60 @@
+# The commands of this project. A fresh machine needs Python 3.11 or newer, make and git; nothing else.
+PYTHON ?= python3
+LOCK_FLAGS ?=
+
+BIN := .venv/bin
+CODE := schemas runtime ingest workers console tests
+RUNTIME := .venv/.runtime-installed
+DEV := .venv/.dev-installed
+# A lock names versions and hashes only: where packages come from is the business of each machine's own pip settings.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_FLAGS)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench lock clean
+
+help:  ## Say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 12
+
+demo: $(RUNTIME)  ## 200 calls through the whole pipeline, and a ledger that balances (or says why not)
+	@$(BIN)/callstitch up --demo
+
+test: lint  ## Lint, types, import contracts, then every test; says which were skipped and why
+	@$(BIN)/pytest
+
+lint: $(DEV)  ## Lint, format, types and import contracts, without the tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy $(CODE)
+	@$(BIN)/lint-imports
+
+bench: $(DEV)  ## The benchmarks, each peer in the same run
+	@ls tests/bench/bench_*.py >/dev/null 2>&1 || { echo 'there is no benchmark yet (tests/bench/bench_*.py)'; exit 1; }
+	@set -e; for file in tests/bench/bench_*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file"; done
+
+# LOCK_FLAGS=--upgrade takes the newest releases that pyproject.toml allows; without it the pins stay where they can.
+lock: $(DEV)  ## Make the lock files again from pyproject.toml
+	@printf 'setuptools>=80\n' | $(COMPILE) pyproject.toml - --output-file requirements/runtime.lock
+	@$(COMPILE) pyproject.toml --extra dev --constraint requirements/runtime.lock --output-file requirements/dev.lock
+	@! grep -nE '^ *-[^-]|^--|://' requirements/*.lock
+
+clean:  ## Remove the environment, the caches and the demo; what `callstitch up` keeps in var/ stays
+	@rm -rf .venv var/demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: PYTHON=... make")'
+	@$(PYTHON) -m venv .venv
+
+$(RUNTIME): requirements/runtime.lock pyproject.toml | $(BIN)/python
+	@echo 'Installing what Callstitch runs on into .venv (once)'
+	@$(PIP) --require-hashes -r requirements/runtime.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements/dev.lock $(RUNTIME)
+	@echo 'Installing what its tests need into .venv (once)'
+	@$(PIP) --require-hashes -r requirements/dev.lock
+	@touch $@

@@ -1,0 +1,114 @@
+"""Reading the config: the TOML file, then CALLSTITCH_... variables over its scalars (contract section 5)."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import SecretStr, ValidationError
+from yarl import URL
+
+from schemas.config import Config
+from schemas.errors import Misconfigured
+
+SCALARS: Final[Mapping[str, tuple[str, ...]]] = {
+    "CALLSTITCH_BROKER": ("broker",),
+    "CALLSTITCH_STORE": ("store",),
+    "CALLSTITCH_OBJECTS": ("objects",),
+    "CALLSTITCH_INGEST_LISTEN": ("ingest", "listen"),
+    "CALLSTITCH_INGEST_ADMIN": ("ingest", "admin"),
+}
+TOKENS_FILE: Final = Path("var/tokens.json")
+DEFAULT_PLATFORMS: Final = ("huawei_privatenumber",)
+
+
+def load_config(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
+    """The config of `path`, or the default one that needs nothing installed.
+
+    Raises:
+        Misconfigured: with every fault named by its key, and no value shown.
+    """
+    raw = _read(path) if path is not None else default_config(TOKENS_FILE)
+    for variable, keys in SCALARS.items():
+        if variable in environ:
+            table = raw
+            for key in keys[:-1]:
+                table = table.setdefault(key, {})
+            table[keys[-1]] = environ[variable]
+    raw["broker"] = _with_password(raw.get("broker"), environ.get("CALLSTITCH_BROKER_PASSWORD"))
+    if raw["broker"] is None:
+        del raw["broker"]
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in error.errors())
+        raise Misconfigured(f"{path or 'the default config'}: {faults}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise Misconfigured(f"cannot read {path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{path} is not TOML: {error}") from None
+
+
+def _with_password(broker: str | None, password: str | None) -> str | None:
+    if broker is None or password is None or not broker.startswith("amqp"):
+        return broker
+    return str(URL(broker).with_password(password))
+
+
+def default_config(tokens_file: Path) -> dict[str, Any]:
+    """One source per platform with tokens of its own, made once and kept in a file that only we can read."""
+    tokens = _tokens(tokens_file)
+    return {
+        "source": [
+            {"name": platform.replace("_", "-"), "platform": platform, "tokens": [tokens[platform]]}
+            for platform in DEFAULT_PLATFORMS
+        ],
+        "sink": [{"name": "file", "kind": "jsonl", "path": "var/calls.jsonl"}],
+    }
+
+
+def _tokens(path: Path) -> dict[str, str]:
+    known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    missing = [platform for platform in DEFAULT_PLATFORMS if platform not in known]
+    if missing:
+        known |= {platform: secrets.token_urlsafe(24) for platform in missing}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(known, file, indent=1)
+    return known
+
+
+def shown(config: Config) -> dict[str, Any]:
+    """The config as an operator may see it: every secret redacted, the broker URL's password too."""
+    row: dict[str, Any] = _redacted(config.model_dump())
+    row["broker"] = redacted_url(config.broker)
+    row["store"] = redacted_url(config.store)
+    return row
+
+
+def redacted_url(url: str) -> str:
+    """The URL without its password."""
+    if "@" not in url:
+        return url
+    parsed = URL(url)
+    return str(parsed.with_password("***")) if parsed.password else url
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return "***"
+    if isinstance(value, dict):
+        return {name: _redacted(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_redacted(item) for item in value]
+    return value

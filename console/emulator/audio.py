@@ -1,0 +1,60 @@
+"""Makes recordings: WAV, A-law, 8 kHz, mono (huawei-privatenumber.md section 6), the same for the same name."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from random import Random
+
+SAMPLES_PER_SECOND = 8000
+MAX_BYTES = 30 * 1024
+WAVE_FORMAT_ALAW = 6
+TONE_PERIOD = 800  # samples: every multiple of 10 Hz fits in whole
+QUIET = bytes((step & 0x9F) ^ 0x55 for step in range(256))  # the two lowest segments of A-law, both signs
+NAME = re.compile(r"\d{12}\d{7}(?P<seconds>\d{4})\.wav")
+HEADER_BYTES = 58
+
+
+def is_object_name(name: str) -> bool:
+    """Tell if the emulator can have announced a file of this name."""
+    return NAME.fullmatch(name) is not None
+
+
+def make_wav(seed: int, name: str) -> bytes:
+    """A tone and then noise, as long as the talk time in the name but at most 30 KiB."""
+    found = NAME.fullmatch(name)
+    if not found:
+        raise ValueError("not an object name of the emulator")
+    samples = min(int(found["seconds"]) * SAMPLES_PER_SECOND, MAX_BYTES - HEADER_BYTES)
+    rng = Random(f"{seed}:audio:{name}")
+    period = _tone(10 * rng.randint(30, 90))
+    noise = rng.randbytes(samples // 2).translate(QUIET)
+    tone = (period * (samples // TONE_PERIOD + 1))[: samples - len(noise)]
+    return _header(samples) + tone + noise
+
+
+def _header(samples: int) -> bytes:
+    """RIFF with `fmt ` of 18 bytes and `fact`, which a format other than PCM needs."""
+    fmt = struct.pack("<HHIIHHH", WAVE_FORMAT_ALAW, 1, SAMPLES_PER_SECOND, SAMPLES_PER_SECOND, 1, 8, 0)
+    chunks = (
+        b"fmt " + struct.pack("<I", len(fmt)) + fmt,
+        b"fact" + struct.pack("<II", 4, samples),
+        b"data" + struct.pack("<I", samples),
+    )
+    head = b"WAVE" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(head) + samples) + head
+
+
+def _tone(hertz: int) -> bytes:
+    angle = 2 * math.pi * hertz / SAMPLES_PER_SECOND
+    return bytes(alaw(round(8000 * math.sin(angle * step))) for step in range(TONE_PERIOD))
+
+
+def alaw(sample: int) -> int:
+    """One 16-bit sample in G.711 A-law."""
+    sign = 0x80 if sample >= 0 else 0
+    magnitude = (sample if sample >= 0 else ~sample) >> 3
+    segment = max(magnitude.bit_length() - 5, 0)
+    step = (magnitude >> max(segment, 1)) & 0x0F
+    return (sign | (segment << 4) | step) ^ 0x55

@@ -1,0 +1,130 @@
+"""Roles: what a container runs (`ingest`, `work STAGE`) and all of them in one process (`up`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from uuid import uuid4
+
+import structlog
+
+from console.sabotage import Sabotage
+from ingest.door import Door
+from ingest.server import serve_door
+from runtime.admin import serve_admin
+from runtime.broker import open_broker
+from runtime.clock import system_clock
+from runtime.consumer import StageLoop
+from runtime.telemetry import Telemetry
+from schemas.config import Config
+from schemas.envelope import monotonic_message_ids
+from schemas.platforms import PLATFORMS
+from workers.wiring import Process, config_topology, open_stage, sources_of, stage_names, unwrapped
+
+log = structlog.get_logger()
+
+BoundRole = Callable[[asyncio.Event], Awaitable[None]]
+
+
+@asynccontextmanager
+async def open_process(config: Config, *, declare: bool, sabotage: Sabotage | None = None) -> AsyncIterator[Process]:
+    """A broker connection and what all stages share; the topology is declared, or only checked.
+
+    Raises:
+        Misconfigured, Unavailable: see open_broker.
+    """
+    async with open_broker(config.broker) as broker:
+        wanted = config_topology(config)
+        await (broker.declare(wanted) if declare else broker.check(wanted))
+        yield Process(
+            config=config,
+            broker=sabotage.broker(broker) if sabotage else broker,
+            telemetry=Telemetry(),
+            clock=system_clock(),
+            message_ids=monotonic_message_ids(uuid4().hex[:12]),
+            wrap=sabotage.stage if sabotage else unwrapped,
+        )
+
+
+def ingest_role(config: Config) -> BoundRole:
+    """Only the door."""
+
+    async def role(stopping: asyncio.Event) -> None:
+        async with AsyncExitStack() as stack:
+            process = await stack.enter_async_context(open_process(config, declare=False))
+            await stack.enter_async_context(_admin(process, config.ingest.admin, []))
+            await stack.enter_async_context(_door(process))
+            log.info("ingest.ready", listen=config.ingest.listen)
+            await stopping.wait()
+
+    return role
+
+
+def work_role(config: Config, stage: str, *, sink: str | None) -> BoundRole:
+    """One stage."""
+
+    async def role(stopping: asyncio.Event) -> None:
+        async with AsyncExitStack() as stack:
+            process = await stack.enter_async_context(open_process(config, declare=False))
+            loops = await stack.enter_async_context(open_stage(process, stage, sink=sink))
+            await stack.enter_async_context(_admin(process, config.ingest.admin, loops))
+            log.info("work.ready", stage=stage)
+            await _run(loops, stopping)
+
+    return role
+
+
+def up_role(config: Config, *, sabotage: Sabotage | None = None, ready: Callable[[], None] | None = None) -> BoundRole:
+    """Everything in one process; on a drain the door closes first, then the stages finish what they hold."""
+
+    async def role(stopping: asyncio.Event) -> None:
+        async with AsyncExitStack() as stack:
+            process = await stack.enter_async_context(open_process(config, declare=True, sabotage=sabotage))
+            loops: list[StageLoop] = []
+            for name in stage_names():
+                loops += await stack.enter_async_context(open_stage(process, name))
+            await stack.enter_async_context(_admin(process, config.ingest.admin, loops))
+            await _door_then_stages(process, loops, stopping, ready)
+
+    return role
+
+
+async def _door_then_stages(
+    process: Process, loops: Sequence[StageLoop], stopping: asyncio.Event, ready: Callable[[], None] | None
+) -> None:
+    closed = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_run(loops, closed))
+        async with _door(process):
+            log.info("up.ready", listen=process.config.ingest.listen)
+            if ready is not None:
+                ready()
+            await stopping.wait()
+        closed.set()
+
+
+async def _run(loops: Sequence[StageLoop], stopping: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for loop in loops:
+            tasks.create_task(loop.run(stopping), name=loop.spec.name)
+
+
+def _door(process: Process) -> AbstractAsyncContextManager[Door]:
+    return serve_door(
+        process.config.ingest.listen,
+        sources=sources_of(process.config),
+        platforms=PLATFORMS,
+        broker=process.broker,
+        message_ids=process.message_ids,
+        telemetry=process.telemetry,
+        clock=process.clock,
+    )
+
+
+def _admin(process: Process, address: str, loops: Sequence[StageLoop]) -> AbstractAsyncContextManager[None]:
+    def ready(loop: StageLoop) -> Callable[[], bool]:
+        return lambda: loop.ready
+
+    checks = {"broker": lambda: process.broker.healthy, **{loop.spec.name: ready(loop) for loop in loops}}
+    return serve_admin(address, process.telemetry, checks)

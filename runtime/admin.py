@@ -1,0 +1,59 @@
+"""The admin port: /livez, /readyz and /metrics, on loopback unless the config says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import orjson
+from aiohttp import web
+
+from runtime.telemetry import Telemetry
+from schemas.errors import Misconfigured
+
+Checks = Mapping[str, Callable[[], bool]]
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """`host:port` in two; an IPv6 host stands in brackets."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+async def start_listening(runner: web.BaseRunner, address: str) -> None:
+    """Open the port.
+
+    Raises:
+        Misconfigured: the address is not `host:port`, or something else listens there.
+    """
+    try:
+        host, port = split_address(address)
+        await web.TCPSite(runner, host, port, backlog=1024, reuse_address=True).start()
+    except (OSError, ValueError) as error:
+        raise Misconfigured(f"cannot listen on {address}: {error}") from None
+
+
+@asynccontextmanager
+async def serve_admin(address: str, telemetry: Telemetry, checks: Checks) -> AsyncIterator[None]:
+    """Serve until the context ends; /readyz is 503 and names what is not ready unless every check passes."""
+
+    async def livez(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        states = {name: check() for name, check in checks.items()}
+        status = 200 if all(states.values()) else 503
+        return web.Response(status=status, body=orjson.dumps(states), content_type="application/json")
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=telemetry.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    app = web.Application()
+    app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await start_listening(runner, address)
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,185 @@
+"""The embedded broker: queues in one SQLite file, or in memory, for one process and no server.
+
+It keeps the promises of `Broker` on one machine. What it adds to RabbitMQ's rules: nothing is dropped for want of a
+dead-letter exchange, and a message whose dead-letter route leads nowhere stays where it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Final, TypeVar
+from uuid import uuid4
+
+import structlog
+
+from runtime.broker.base import Consumer, Delivery, Message
+from runtime.broker.embedded_consumer import EmbeddedConsumer
+from runtime.broker.embedded_file import open_file
+from runtime.broker.embedded_queues import Queues
+from runtime.broker.embedded_writer import Needs, Writer
+from schemas.errors import Misconfigured, Unavailable, Unconfirmed, Unroutable
+from schemas.topology import Topology
+
+CONFIRM_SECONDS: Final = 5.0
+
+T = TypeVar("T")
+_log = structlog.get_logger()
+
+
+class Embedded:
+    """See `Broker`; made by `open_embedded`."""
+
+    def __init__(self, writer: Writer, *, confirm_seconds: float) -> None:
+        self._writer = writer
+        self._confirm_seconds = confirm_seconds
+        self._reply_to = f"embedded.{uuid4().hex}"
+        self._asked: dict[str, asyncio.Future[bytes]] = {}
+        self._generations = count(1)
+        self._consumers: set[EmbeddedConsumer] = set()
+
+    async def declare(self, topology: Topology) -> None:
+        """As `Broker` promises; Unconfirmed (an Unavailable) when the file cannot be written."""
+        await self._write(lambda queues: queues.declare(topology))
+
+    async def check(self, topology: Topology) -> None:
+        """As `Broker` promises."""
+        await self._writer.give(lambda queues: queues.check(topology))
+
+    async def publish(self, batch: Sequence[Message]) -> None:
+        """As `Broker` promises."""
+        if not batch:
+            return
+        unroutable = await self._write(lambda queues: queues.store(batch))
+        if unroutable:
+            raise Unroutable(unroutable)
+
+    @asynccontextmanager
+    async def consume(self, queue: str, *, prefetch: int) -> AsyncIterator[Consumer]:
+        """As `Broker` promises.
+
+        Raises:
+            Unavailable: the queue does not exist.
+        """
+        consumer = EmbeddedConsumer(self._writer, reply_to=self._reply_to, generation=next(self._generations))
+        try:
+            await consumer.subscribe(queue, prefetch=prefetch)
+            self._consumers.add(consumer)
+            yield consumer
+        finally:
+            self._consumers.discard(consumer)
+            consumer.close()
+
+    async def ask(self, question: Message, *, timeout_seconds: float) -> bytes | None:
+        """As `Broker` promises; a question does not outlive its deadline or this process.
+
+        None at once when nobody can ever see it: no queue takes it, or the file refuses.
+        """
+        correlation_id = uuid4().hex
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._asked[correlation_id] = answer
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._put_question(question, seconds=timeout_seconds, correlation_id=correlation_id)
+                return await answer
+        except TimeoutError:
+            return None
+        except Unavailable as error:
+            _log.warning("broker.question_not_asked", reason=str(error))
+            return None
+        finally:
+            del self._asked[correlation_id]
+            if answer.cancelled() or not answer.done():
+                self._withdraw(correlation_id)
+
+    async def reply(self, question: Delivery, body: bytes) -> None:
+        """As `Broker` promises."""
+        asked = self._asked.get(question.correlation_id)
+        if asked is not None and not asked.done():
+            asked.set_result(body)
+
+    async def depths(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """As `Broker` promises."""
+        return await self._writer.give(lambda all_queues: all_queues.depths(queues))
+
+    @property
+    def healthy(self) -> bool:
+        """As `Broker` promises."""
+        return self._writer.works and all(consumer.consuming for consumer in self._consumers)
+
+    async def _put_question(self, question: Message, *, seconds: float, correlation_id: str) -> None:
+        put = partial(Queues.store_question, question=question, seconds=seconds, correlation_id=correlation_id)
+        if not await self._writer.give(put, needs=Needs.WRITTEN):
+            raise Unroutable(frozenset({question.message_id}))
+
+    def _withdraw(self, correlation_id: str) -> None:
+        with suppress(Unavailable):
+            gone = self._writer.give(lambda queues: queues.withdraw(correlation_id), needs=Needs.WRITTEN)
+            # nobody waits: if the file refuses now, the question is dropped as expired when it would be handed out
+            gone.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def _write(self, run: Callable[[Queues], T]) -> T:
+        try:
+            async with asyncio.timeout(self._confirm_seconds):
+                return await self._writer.give(run, needs=Needs.SYNCED)
+        except TimeoutError:
+            raise Unconfirmed(f"the broker's file did not confirm within {self._confirm_seconds:g} s") from None
+
+
+@asynccontextmanager
+async def open_embedded(
+    path: Path | None,
+    *,
+    confirm_seconds: float = CONFIRM_SECONDS,
+    clock: Callable[[], float] | None = None,
+) -> AsyncIterator[Embedded]:
+    """Open the broker over a file (created if missing), or in memory; closing it finishes what was given to it.
+
+    `clock` tells wall-clock seconds and never goes back; without one it is the wall clock at this moment, and the
+    monotonic clock from then on.
+
+    Raises:
+        Misconfigured: another process owns the file, or it is damaged or cannot be written.
+        Unavailable: somebody who does not own it keeps it locked.
+    """
+    clock = clock or steady_clock()
+    with _owned(path) if path is not None else nullcontext():
+        writer = Writer(lambda: Queues(open_file(path, busy_seconds=confirm_seconds), clock=clock))
+        await writer.start()
+        _log.info("broker.opened", file=str(path or ":memory:"))
+        try:
+            yield Embedded(writer, confirm_seconds=confirm_seconds)
+        finally:
+            await writer.close()
+
+
+def steady_clock() -> Callable[[], float]:
+    """The wall clock at this moment, in seconds, moved on by the monotonic clock: it never jumps."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()
+
+
+@contextmanager
+def _owned(path: Path) -> Iterator[None]:
+    """Own the file: a lock that ends with this process, however it ends."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise Misconfigured(f"cannot open the broker's file {path}: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise Misconfigured(f"another process owns the broker's file {path}") from None
+    try:
+        yield
+    finally:
+        os.close(lock)

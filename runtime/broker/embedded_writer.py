@@ -1,0 +1,193 @@
+"""The thread that owns the embedded broker's file, and group commit.
+
+While it commits, new steps gather; the next transaction carries them all, so that one fsync serves many publishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from runtime.broker.embedded_queues import Hand, Queues
+from schemas.errors import CallstitchError, Unavailable, Unconfirmed
+
+_LOOK_AGAIN_SECONDS: Final = 0.05  # a message that waits for its time is at most this late
+_RECOVER_SECONDS: Final = 0.5
+
+T = TypeVar("T")
+_Result = tuple[asyncio.Future[Any], Any]
+_log = structlog.get_logger()
+
+
+class Needs(Enum):
+    """What must have happened to the file before a step counts as done."""
+
+    MEMORY = "nothing"
+    WRITTEN = "NORMAL"  # survives a killed process
+    SYNCED = "FULL"  # survives a power cut
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    run: Callable[[Queues], Any]
+    needs: Needs
+    done: asyncio.Future[Any]
+
+
+class Writer:
+    """Runs steps over the queues, in the order in which they were given, except that memory goes before file."""
+
+    def __init__(self, open_queues: Callable[[], Queues]) -> None:
+        self._open_queues = open_queues
+        self._loop = asyncio.get_running_loop()
+        self._inbox: queue.SimpleQueue[_Step | None] = queue.SimpleQueue()
+        self._closing = False
+        self._ended = self._loop.create_future()
+        self._more = False
+        self.works = False
+
+    async def start(self) -> None:
+        """Open the file; raises what `open_queues` raises."""
+        opened = self._loop.create_future()
+        threading.Thread(target=self._main, args=(opened,), name="embedded-broker", daemon=True).start()
+        await opened
+
+    async def close(self) -> None:
+        """Finish what was given, and close the file."""
+        self._closing = True
+        self._inbox.put(None)
+        await asyncio.shield(self._ended)
+
+    def give(self, run: Callable[[Queues], T], *, needs: Needs = Needs.MEMORY) -> asyncio.Future[T]:
+        """Do a step; its result, or its error, when what it needs has happened. Cancelled before: it is not done.
+
+        Raises:
+            Unavailable: this broker is closed.
+            Unconfirmed: (the future) the file could not be written.
+        """
+        if self._closing:
+            raise Unavailable("the embedded broker is closed")
+        step = _Step(run=run, needs=needs, done=self._loop.create_future())
+        self._inbox.put(step)
+        return step.done
+
+    def _main(self, opened: asyncio.Future[None]) -> None:
+        try:
+            queues = self._open_queues()
+        except Exception as error:  # noqa: BLE001 - raised again where the broker is opened
+            self._tell([(opened, error)])
+            return
+        self.works = True
+        self._tell([(opened, None)])
+        try:
+            while self._turn(queues):
+                pass
+            queues.close_file()
+        finally:
+            self.works = False
+            self._tell([(self._ended, None)])
+
+    def _turn(self, queues: Queues) -> bool:
+        steps = self._gather(queues)
+        wanted = [step for step in steps if step is not None and not step.done.cancelled()]
+        in_memory = [step for step in wanted if step.needs is Needs.MEMORY]
+        if in_memory:
+            self._tell([(step.done, _attempt(step, queues)) for step in in_memory])
+        self._write([step for step in wanted if step.needs is not Needs.MEMORY], queues)
+        return None not in steps
+
+    def _gather(self, queues: Queues) -> list[_Step | None]:
+        try:
+            first = self._inbox.get(timeout=self._patience(queues))
+        except queue.Empty:
+            return []
+        return [first, *(self._inbox.get_nowait() for _ in range(self._inbox.qsize()))]
+
+    def _patience(self, queues: Queues) -> float | None:
+        if not self.works:
+            return _RECOVER_SECONDS
+        if self._more:
+            return 0
+        return _LOOK_AGAIN_SECONDS if queues.waiting else None
+
+    def _write(self, steps: Sequence[_Step], queues: Queues) -> None:
+        try:
+            if steps or queues.pressing:
+                self._transact(steps, queues)
+            self._more = queues.pressing
+        except Exception as error:  # noqa: BLE001 - told to everyone who waits; the thread lives on
+            if len(steps) > 1 and not _file_trouble(error):
+                for step in steps:  # one of them cannot be stored, and must not keep the others from it
+                    self._write([step], queues)
+                return
+            self._tell([(step.done, _told(error)) for step in steps])
+            if steps and not _file_trouble(error):
+                return
+            self._report(error)
+        else:
+            self._report(None)
+
+    def _transact(self, steps: Sequence[_Step], queues: Queues) -> None:
+        synced = any(step.needs is Needs.SYNCED for step in steps)
+        queues.begin(synchronous=(Needs.SYNCED if synced else Needs.WRITTEN).value)
+        try:
+            # asked again: to begin may have waited for a lock, and whoever gave up publishes again
+            results = [(step.done, _attempt(step, queues)) for step in steps if not step.done.cancelled()]
+            handed = queues.commit()
+        except BaseException:
+            queues.rollback()
+            raise
+        self._tell(results, handed)
+
+    def _report(self, error: Exception | None) -> None:
+        if error is not None and self.works:
+            _log.error("broker.cannot_write", error=type(error).__name__, code=_code(error))
+        if error is None and not self.works:
+            _log.info("broker.writes_again")
+        self.works = error is None
+
+    def _tell(self, results: Sequence[_Result], handed: Sequence[Hand] = ()) -> None:
+        with suppress(RuntimeError):  # the loop was closed before this broker was: nobody is left to be told
+            self._loop.call_soon_threadsafe(_deliver, results, handed)
+
+
+def _attempt(step: _Step, queues: Queues) -> Any:
+    try:
+        return step.run(queues)
+    except CallstitchError as error:
+        return error
+
+
+def _deliver(results: Sequence[_Result], handed: Sequence[Hand]) -> None:
+    for subscription, rows in handed:
+        subscription.give(rows)
+    for future, result in results:
+        if future.done():
+            continue
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+
+
+def _file_trouble(error: Exception) -> bool:
+    """Whether the file failed us (disk full, locked, I/O, damage), and not one step."""
+    about_a_step = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+    return isinstance(error, sqlite3.Error) and not isinstance(error, about_a_step)
+
+
+def _told(error: Exception) -> Exception:
+    return Unconfirmed(f"the broker's file: {_code(error)}") if _file_trouble(error) else error
+
+
+def _code(error: Exception) -> str:
+    return getattr(error, "sqlite_errorname", type(error).__name__)

@@ -1,0 +1,168 @@
+"""RabbitMQ as the broker: two connections that come back by themselves, one to publish and one to consume.
+
+Two, because during a memory or disk alarm RabbitMQ blocks a connection that publishes, and acks must still flow
+(trap 8 of the AMQP notes).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Final
+
+from aiormq.connection import DEFAULT_PORTS
+from yarl import URL
+
+from runtime.broker import rabbitmq_topology
+from runtime.broker.base import Consumer, Delivery, Message
+from runtime.broker.quiet import hush
+from runtime.broker.rabbitmq_asker import Asker
+from runtime.broker.rabbitmq_consumer import RabbitConsumer
+from runtime.broker.rabbitmq_link import Link, Lost, running
+from runtime.broker.rabbitmq_publisher import Publisher
+from schemas.errors import Misconfigured, Unavailable
+from schemas.topology import Topology
+
+RECONNECT_SECONDS: Final = 1.0
+REOPEN_SECONDS: Final = 0.2
+
+
+def _reconnect_pause() -> float:
+    """Around RECONNECT_SECONDS, spread so that not all processes knock at once (trap 10)."""
+    return RECONNECT_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311 - a spread, not a secret
+
+
+def _reopen_pause() -> float:
+    return REOPEN_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311 - a spread, not a secret
+
+
+class RabbitMQ:
+    """The `Broker` of RabbitMQ; `open_rabbitmq` makes one and keeps its parts running."""
+
+    def __init__(self, publishing: Link, consuming: Link, *, confirm_timeout_seconds: float) -> None:
+        self._publishing = publishing
+        self._consuming = consuming
+        self._timeout = confirm_timeout_seconds
+        self.publisher = Publisher(publishing, confirm_timeout_seconds=confirm_timeout_seconds, pause=_reopen_pause)
+        self.asker = Asker(publishing, confirm_timeout_seconds=confirm_timeout_seconds, pause=_reopen_pause)
+        self._consumers: set[RabbitConsumer] = set()
+
+    async def declare(self, topology: Topology) -> None:
+        """See `Broker.declare`."""
+        with self._lost_is_unavailable():
+            await self._connected()
+            await rabbitmq_topology.declare(self._publishing, topology)
+
+    async def check(self, topology: Topology) -> None:
+        """See `Broker.check`.
+
+        Raises:
+            Unavailable: the broker is away.
+        """
+        with self._lost_is_unavailable():
+            await self._connected()
+            missing = await rabbitmq_topology.missing(self._publishing, topology)
+        if missing:
+            raise Misconfigured(f"not declared: {', '.join(missing)} (run `callstitch declare`)")
+
+    async def publish(self, batch: Sequence[Message]) -> None:
+        """See `Broker.publish`; waits out a reconnect, up to the confirm timeout."""
+        await self.publisher.publish(batch)
+
+    @asynccontextmanager
+    async def consume(self, queue: str, *, prefetch: int) -> AsyncIterator[Consumer]:
+        """See `Broker.consume`; a queue that does not exist yet is subscribed to once it does."""
+        consumer = RabbitConsumer(self._consuming, queue, prefetch=prefetch, pause=_reconnect_pause)
+        self._consumers.add(consumer)
+        try:
+            async with running(consumer.run()):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._timeout):
+                        await consumer.attempted.wait()
+                try:
+                    yield consumer
+                finally:
+                    await consumer.flush()
+        finally:
+            self._consumers.discard(consumer)
+
+    async def ask(self, question: Message, *, timeout_seconds: float) -> bytes | None:
+        """See `Broker.ask`; None also when the broker is away or the queue does not exist."""
+        return await self.asker.ask(question, timeout_seconds=timeout_seconds)
+
+    async def reply(self, question: Delivery, body: bytes) -> None:
+        """See `Broker.reply`.
+
+        Raises:
+            Unconfirmed: the broker did not take the reply in time.
+        """
+        await self.asker.reply(question, body)
+
+    async def depths(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """See `Broker.depths`.
+
+        Raises:
+            Unavailable: the broker is away.
+        """
+        with self._lost_is_unavailable():
+            await self._connected()
+            return await rabbitmq_topology.depths(self._publishing, queues)
+
+    @property
+    def healthy(self) -> bool:
+        """See `Broker.healthy`."""
+        consumers = all(consumer.consuming or consumer.stopped for consumer in self._consumers)
+        return self.publisher.healthy and self._consuming.up and consumers
+
+    async def _connected(self) -> None:
+        async with asyncio.timeout(self._timeout):
+            await self._publishing.connection()
+
+    @contextmanager
+    def _lost_is_unavailable(self) -> Iterator[None]:
+        try:
+            yield
+        except (Lost, TimeoutError) as error:
+            raise Unavailable(f"RabbitMQ is away: {str(error) or self._publishing.reason}") from None
+
+
+@asynccontextmanager
+async def open_rabbitmq(
+    url: str, *, start_timeout_seconds: float = 30, confirm_timeout_seconds: float = 3.0
+) -> AsyncIterator[RabbitMQ]:
+    """A connected broker; it keeps trying for `start_timeout_seconds` first, as the broker may start after us.
+
+    Raises:
+        Misconfigured: this is no AMQP address.
+        Unavailable: the broker could not be reached in time.
+    """
+    hush()
+    address = _address(url)
+    publishing = Link(address, purpose="publish", pause=_reconnect_pause)
+    consuming = Link(address, purpose="consume", pause=_reconnect_pause)
+    broker = RabbitMQ(publishing, consuming, confirm_timeout_seconds=confirm_timeout_seconds)
+    async with running(publishing.run(), consuming.run(), broker.publisher.run(), broker.asker.run()):
+        try:
+            async with asyncio.timeout(start_timeout_seconds):
+                await publishing.connection()
+                await consuming.connection()
+                await broker.publisher.ready()
+        except TimeoutError:
+            reason = next((link.reason for link in (publishing, consuming) if not link.up), "no channel")
+            raise Unavailable(
+                f"RabbitMQ at {address.host}:{address.port} was not reached within {start_timeout_seconds} s: {reason}"
+            ) from None
+        yield broker
+
+
+def _address(url: str) -> URL:
+    """The address with its port; no error tells the url, which holds the password."""
+    try:
+        address = URL(url)
+    except ValueError:
+        raise Misconfigured("the broker's address is not a url") from None
+    if address.scheme not in DEFAULT_PORTS or not address.host:
+        raise Misconfigured("the broker's address must be amqp://user:password@host[:port]/[vhost] or amqps://")
+    return address if address.port else address.with_port(DEFAULT_PORTS[address.scheme])

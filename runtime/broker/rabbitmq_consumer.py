@@ -1,0 +1,215 @@
+"""Consuming from RabbitMQ: buffer, hand out batches, settle by hand, subscribe again after any loss."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import Any, Final
+
+import structlog
+from aiormq import Channel
+from aiormq.abc import DeliveredMessage
+from pamqp import frame
+from pamqp.commands import Basic
+
+from runtime.broker.base import Delivery
+from runtime.broker.rabbitmq_link import CLOSE_TIMEOUT_SECONDS, ChannelWriter, Link, Lost, gone_is_lost, running
+from schemas.errors import Unavailable
+
+log = structlog.get_logger()
+
+_DELIVERY_COUNT: Final = "x-delivery-count"
+_BROKERS_OWN: Final = frozenset({_DELIVERY_COUNT, "x-acquired-count"})  # told by `deliveries`, not sent by anybody
+
+
+class RabbitConsumer:
+    """The `Consumer` of RabbitMQ; `run` must be running. Never loses an unacked message: the broker keeps it."""
+
+    def __init__(self, link: Link, queue: str, *, prefetch: int, pause: Callable[[], float]) -> None:
+        self._link = link
+        self._queue = queue
+        self._prefetch = prefetch
+        self._pause = pause
+        self._subscription: _Subscription | None = None
+        self._arrived = asyncio.Event()
+        self._generation = 0
+        self._last_tag = 0
+        self._stopped = False
+        self.attempted = asyncio.Event()
+
+    @property
+    def consuming(self) -> bool:
+        """Whether the broker currently knows this subscription; a silent peer is noticed after about 33 s (trap 9)."""
+        return self._subscription is not None and not self._stopped
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopped
+
+    async def run(self) -> None:
+        """Subscribe, and again after each loss, until told to stop."""
+        reason = ""
+        while not self._stopped:
+            try:
+                await self._subscribed_once()
+            except Lost as lost:
+                if str(lost) != reason and not self._stopped:
+                    log.warning("broker.consumer_lost", queue=self._queue, reason=str(lost))
+                reason = str(lost)
+            self.attempted.set()
+            await asyncio.sleep(self._pause())
+
+    async def _subscribed_once(self) -> None:
+        async with self._link.channel() as channel:
+            self._generation += 1
+            subscription = _Subscription(channel, self._arrived, generation=self._generation, base=self._last_tag)
+            await subscription.open(self._queue, prefetch=self._prefetch)
+            self._subscription = subscription
+            self.attempted.set()
+            log.info("broker.consuming", queue=self._queue, generation=self._generation)
+            try:
+                async with running(subscription.writer.run()) as writing:
+                    waited = {channel.closing, subscription.cancelled, *writing}
+                    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                # Nobody can settle these any more; the broker hands them out again.
+                self._subscription = None
+                self._last_tag = subscription.last_tag
+        raise Lost("cancelled by the broker" if subscription.cancelled.done() else "channel closed")
+
+    async def batch(self, most: int) -> Sequence[Delivery]:
+        """See `Consumer.batch`; raises only once it was stopped."""
+        while not self._stopped:
+            if self._subscription is not None and self._subscription.buffer:
+                return self._subscription.take(most)
+            self._arrived.clear()
+            await self._arrived.wait()
+        raise Unavailable(f"no longer consuming from {self._queue}")
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """See `Consumer.ack`; an ack has no reply, so nothing is waited for."""
+        if self._subscription is not None:
+            self._subscription.settle(deliveries, _ack)
+
+    async def release(self, deliveries: Sequence[Delivery]) -> None:
+        """See `Consumer.release`."""
+        if self._subscription is not None:
+            self._subscription.settle(deliveries, _requeue)
+
+    async def stop(self) -> Sequence[Delivery]:
+        """See `Consumer.stop`; what it returns can be settled until the consumer is closed."""
+        self._stopped = True
+        self._arrived.set()
+        subscription = self._subscription
+        if subscription is None:
+            return []
+        with suppress(Lost):
+            await subscription.cancel()
+        if self._subscription is not subscription:
+            return []
+        return subscription.take(len(subscription.buffer))
+
+    async def flush(self) -> None:
+        """Send what was settled so far, as far as the channel still lives."""
+        if self._subscription is None:
+            return
+        with suppress(Lost, TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                await self._subscription.writer.flush()
+
+
+class _Subscription:
+    """One generation: what one channel delivered and the broker waits to see settled.
+
+    Our tags go on where the last generation's ended (`base`), while AMQP's start at 1 on each channel.
+    """
+
+    def __init__(self, channel: Channel, arrived: asyncio.Event, *, generation: int, base: int) -> None:
+        self._channel = channel
+        self._arrived = arrived
+        self._generation = generation
+        self._base = base
+        self._unsettled: dict[int, None] = {}  # handed out, oldest first
+        self._consumer_tag = ""
+        self.last_tag = base
+        self.buffer: deque[DeliveredMessage] = deque()
+        self.writer = ChannelWriter(channel)
+        self.cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def open(self, queue: str, *, prefetch: int) -> None:
+        """Subscribe; without timeouts, as a call that is given up closes the channel (trap 20)."""
+        self._channel.on_consumer_cancel_callbacks.add(self._on_cancel)
+        with gone_is_lost():
+            await self._channel.basic_qos(prefetch_count=prefetch)  # before consume; 0 would mean all (trap 14)
+            consumed = await self._channel.basic_consume(queue, self._on_message)
+        self._consumer_tag = consumed.consumer_tag or ""
+
+    async def cancel(self) -> None:
+        """Unsubscribe; what was delivered before the answer is in the buffer."""
+        with gone_is_lost():
+            await self._channel.basic_cancel(self._consumer_tag)
+
+    async def _on_message(self, message: DeliveredMessage) -> None:
+        """Nothing but buffer: aiormq cancels this task when the channel closes (traps 1 and 2)."""
+        self.buffer.append(message)
+        self._arrived.set()
+
+    def _on_cancel(self, _frame: Any) -> None:
+        if not self.cancelled.done():
+            self.cancelled.set_result(None)
+
+    def take(self, most: int) -> list[Delivery]:
+        """Hand out up to `most` of the buffer, in order."""
+        taken = [self._delivery(self.buffer.popleft()) for _ in range(min(most, len(self.buffer)))]
+        self._unsettled.update((delivery.tag, None) for delivery in taken)
+        if taken:
+            self.last_tag = taken[-1].tag
+        return taken
+
+    def settle(self, deliveries: Sequence[Delivery], verb: Callable[[int, bool], Basic.Ack | Basic.Nack]) -> None:
+        """Write one `multiple` frame for the oldest unsettled, else one each; stale ones are skipped (trap 12)."""
+        tags = sorted({d.tag for d in deliveries if d.generation == self._generation and d.tag in self._unsettled})
+        if not tags:
+            return
+        if tags == list(islice(self._unsettled, len(tags))):
+            frames = [verb(tags[-1] - self._base, True)]
+        else:
+            frames = [verb(tag - self._base, False) for tag in tags]
+        for tag in tags:
+            del self._unsettled[tag]
+        self.writer.write([frame.marshal(each, self._channel.number) for each in frames])
+
+    def _delivery(self, message: DeliveredMessage) -> Delivery:
+        properties = message.header.properties
+        headers = properties.headers or {}
+        return Delivery(
+            tag=self._base + (message.delivery_tag or 0),
+            generation=self._generation,
+            body=message.body,
+            content_type=properties.content_type or "",
+            message_id=properties.message_id or "",
+            routing_key=message.routing_key or "",
+            headers={
+                key: value for key, value in headers.items() if isinstance(value, str | int) and key not in _BROKERS_OWN
+            },
+            deliveries=_count(headers.get(_DELIVERY_COUNT)) + 1,
+            reply_to=properties.reply_to or "",
+            correlation_id=properties.correlation_id or "",
+        )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _ack(tag: int, multiple: bool) -> Basic.Ack:
+    return Basic.Ack(delivery_tag=tag, multiple=multiple)
+
+
+def _requeue(tag: int, multiple: bool) -> Basic.Nack:
+    """A nack and not a reject, which RabbitMQ 4.3 counts as a failed delivery (trap 22)."""
+    return Basic.Nack(delivery_tag=tag, multiple=multiple, requeue=True)

@@ -1,0 +1,146 @@
+"""The topology on RabbitMQ: declare it actively on an operator's word, else only look whether it is there.
+
+Consumers and publishers declare nothing: a declaration that fails would be repeated at each reconnect (trap 11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from aiormq import (
+    Channel,
+    ChannelAccessRefused,
+    ChannelLockedResource,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+)
+
+from runtime.broker.rabbitmq_link import Link, gone_is_lost
+from schemas.errors import Misconfigured
+from schemas.topology import Exchange, Queue, Topology
+
+_REFUSALS: Final = (ChannelPreconditionFailed, ChannelAccessRefused, ChannelLockedResource, ChannelNotFoundEntity)
+_LIMITS_BY_DEFAULT: Final = 4  # the major version from which a quorum queue without a limit drops after 20 deliveries
+
+
+async def declare(link: Link, topology: Topology) -> None:
+    """Create what is missing, unbind what is unbound.
+
+    Raises:
+        Misconfigured: something exists with other arguments, or may not be touched.
+        Lost: the connection went away.
+    """
+    async with link.channel() as channel:
+        version = _major_version(channel)
+        for exchange in topology.exchanges:
+            with _refused(f"exchange {exchange.name}"):
+                await _declare_exchange(channel, exchange)
+        for queue in topology.queues:
+            with _refused(f"queue {queue.name}"):
+                await channel.queue_declare(queue.name, durable=True, arguments=queue_arguments(queue, version))
+        for binding in topology.bindings:
+            with _refused(f"binding of {binding.queue} to {binding.exchange}"):
+                await channel.queue_bind(binding.queue, binding.exchange, binding.pattern)
+        for binding in topology.unbound:
+            with _refused(f"binding of {binding.queue} to {binding.exchange}"):
+                await channel.queue_unbind(binding.queue, binding.exchange, binding.pattern)
+
+
+async def missing(link: Link, topology: Topology) -> Sequence[str]:
+    """What of the topology's exchanges and queues is not there; changes nothing.
+
+    Raises:
+        Lost: the connection went away.
+    """
+    exchanges = [exchange.name for exchange in topology.exchanges]
+    queues = [queue.name for queue in topology.queues]
+    exchanges_there = await _found(link, exchanges, _look_at_exchange)
+    queues_there = await _found(link, queues, _look_at_queue)
+    return [
+        *(f"exchange {name}" for name in exchanges if name not in exchanges_there),
+        *(f"queue {name}" for name in queues if name not in queues_there),
+    ]
+
+
+async def depths(link: Link, queues: Sequence[str]) -> Mapping[str, int]:
+    """Messages ready in each of the queues that exist.
+
+    Raises:
+        Lost: the connection went away.
+    """
+    return await _found(link, queues, _look_at_queue)
+
+
+def queue_arguments(queue: Queue, version: int) -> dict[str, Any]:
+    """The arguments of a declaration, for a server of that major version."""
+    arguments: dict[str, Any] = {"x-queue-type": "quorum"}
+    if queue.dead_letter_exchange is not None:
+        arguments |= {
+            "x-dead-letter-exchange": queue.dead_letter_exchange,
+            # The default way republishes without confirms; at-least-once works only with reject-publish.
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        }
+    if queue.dead_letter_key is not None:
+        arguments["x-dead-letter-routing-key"] = queue.dead_letter_key
+    if queue.ttl_seconds is not None:
+        arguments["x-message-ttl"] = round(queue.ttl_seconds * 1000)
+    if queue.delivery_limit is not None:
+        arguments["x-delivery-limit"] = queue.delivery_limit
+    elif version >= _LIMITS_BY_DEFAULT:
+        arguments["x-delivery-limit"] = -1  # 3.10 would drop each message at its first redelivery
+    return arguments
+
+
+async def _declare_exchange(channel: Channel, exchange: Exchange) -> None:
+    arguments = {"alternate-exchange": exchange.alternate} if exchange.alternate is not None else None
+    await channel.exchange_declare(exchange.name, exchange_type=exchange.kind, durable=True, arguments=arguments)
+
+
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    with gone_is_lost():
+        try:
+            yield
+        except _REFUSALS as error:
+            raise Misconfigured(f"{what} cannot be declared: {error}") from None
+
+
+async def _found(link: Link, names: Iterable[str], look: Callable[[Channel, str], Awaitable[int]]) -> dict[str, int]:
+    """The names that exist, with what a look at them tells; a look at a missing one costs its channel."""
+    found: dict[str, int] = {}
+    remaining = iter(names)
+    gone: str | None = ""
+    while gone is not None:
+        async with link.channel() as channel:
+            gone = await _first_missing(channel, remaining, look, found)
+    return found
+
+
+async def _first_missing(
+    channel: Channel, names: Iterator[str], look: Callable[[Channel, str], Awaitable[int]], found: dict[str, int]
+) -> str | None:
+    with gone_is_lost():
+        for name in names:
+            try:
+                found[name] = await look(channel, name)
+            except ChannelNotFoundEntity:
+                return name
+    return None
+
+
+async def _look_at_queue(channel: Channel, name: str) -> int:
+    return (await channel.queue_declare(name, passive=True)).message_count or 0
+
+
+async def _look_at_exchange(channel: Channel, name: str) -> int:
+    await channel.exchange_declare(name, passive=True)
+    return 0
+
+
+def _major_version(channel: Channel) -> int:
+    version = str(channel.connection.server_properties.get("version", ""))
+    major = version.partition(".")[0]
+    return int(major) if major.isdigit() else 0

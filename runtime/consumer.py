@@ -1,0 +1,202 @@
+"""The consume loop: feeds one stage's handler from its queue, in batches, and lets `settle` finish each batch.
+
+One batch is in flight per lane (a lane is one consumer with its own channel). Unavailable holds the batch and
+stops consuming; a drain finishes what is buffered while the deadline allows and releases the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from runtime.broker.base import Broker, Consumer, Delivery
+from runtime.clock import Clock
+from runtime.isolate import run_isolated
+from runtime.poison import Sorted, sort_suspects
+from runtime.settle import Settler, backoffs
+from runtime.telemetry import StageMetrics
+from runtime.verdict import Policy, reason_of
+from runtime.wire import again, unpack
+from schemas.envelope import Envelope
+from schemas.errors import Unavailable
+from schemas.stage import Failed, Stage
+
+log = structlog.get_logger()
+
+TICK_SECONDS: Final = 1.0
+DRAIN_SECONDS: Final = 15.0  # the process has 20 s in all (design section 3)
+HOLD_SECONDS: Final = 600.0  # well under the broker's ack timeout of 30 minutes (amqp trap 13)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSpec:
+    """How a stage consumes: `lanes` consumers with `prefetch` messages each, at most `most` a batch."""
+
+    name: str
+    queue: str
+    policy: Policy
+    prefetch: int = 16
+    most: int = 16
+    lanes: int = 1
+
+
+class StageLoop:
+    """One stage, running."""
+
+    def __init__(
+        self,
+        *,
+        spec: StageSpec,
+        stage: Stage,
+        broker: Broker,
+        clock: Clock,
+        message_ids: Iterator[str],
+        metrics: StageMetrics,
+    ) -> None:
+        self.spec = spec
+        self._stage = stage
+        self._broker = broker
+        self._clock = clock
+        self._ids = message_ids
+        self._metrics = metrics
+        self._consumers: dict[int, Consumer] = {}
+        self._settler = Settler(
+            name=spec.name,
+            queue=spec.queue,
+            stage=stage,
+            policy=spec.policy,
+            broker=broker,
+            message_ids=message_ids,
+            metrics=metrics,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether every lane is subscribed at the broker right now."""
+        return len(self._consumers) == self.spec.lanes and all(c.consuming for c in self._consumers.values())
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Consume until `stopping`, then drain; returns when everything is settled or released."""
+        async with asyncio.TaskGroup() as tasks:
+            for lane in range(self.spec.lanes):
+                tasks.create_task(self._lane(lane, stopping), name=f"{self.spec.name}.{lane}")
+            if self._stage.tick is not None:
+                tasks.create_task(self._ticks(stopping), name=f"{self.spec.name}.tick")
+
+    async def _lane(self, lane: int, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            async with self._broker.consume(self.spec.queue, prefetch=self.spec.prefetch) as consumer:
+                self._consumers[lane] = consumer
+                try:
+                    await self._consume(consumer, stopping)
+                finally:
+                    del self._consumers[lane]
+
+    async def _consume(self, consumer: Consumer, stopping: asyncio.Event) -> None:
+        while (deliveries := await self._next(consumer, stopping)) is not None:
+            if not await self._process(consumer, deliveries, stopping):
+                return await self._put_back(consumer, deliveries, stopping)
+        return await self._drain(consumer)
+
+    async def _next(self, consumer: Consumer, stopping: asyncio.Event) -> Sequence[Delivery] | None:
+        """The next batch, or None once stopping."""
+        if stopping.is_set():
+            return None
+        stop = asyncio.ensure_future(stopping.wait())
+        batch = asyncio.ensure_future(consumer.batch(self.spec.most))
+        try:
+            await asyncio.wait({stop, batch}, return_when=asyncio.FIRST_COMPLETED)
+            return batch.result() if batch.done() else None
+        finally:
+            stop.cancel()
+            if not batch.done():
+                batch.cancel()
+
+    async def _process(self, consumer: Consumer, deliveries: Sequence[Delivery], stopping: asyncio.Event) -> bool:
+        """Handle and settle one batch; False when it had to be held too long."""
+        sorted_out = sort_suspects(deliveries, queue=self.spec.queue, now=self._clock(), message_ids=self._ids)
+        await self._set_aside(consumer, sorted_out)
+        envelopes = [
+            envelope for d in sorted_out.handle for envelope in unpack(d, self._clock(), queue=self.spec.queue)
+        ]
+        outcome = await self._hold(envelopes, stopping)
+        if outcome is None:
+            return False
+        await self._settler.settle(consumer, sorted_out.handle, outcome)
+        return True
+
+    async def _set_aside(self, consumer: Consumer, found: Sorted) -> None:
+        if not found.settle:
+            return
+        log.warning("stage.suspects", stage=self.spec.name, split=len(found.messages), dead=len(found.dead))
+        await self._settler.publish(found.messages)
+        await self._settler.settle(consumer, found.settle, found.dead)
+
+    async def _hold(self, envelopes: Sequence[Envelope], stopping: asyncio.Event) -> list[Envelope | Failed] | None:
+        """Run the handler; while something of ours is away, wait and run it again on the same batch."""
+        waiting, since = backoffs(), time.monotonic()
+        while True:
+            started = time.perf_counter()
+            try:
+                outcome = await run_isolated(self._stage.handle, envelopes)
+            except Unavailable as error:
+                self._metrics.held(1)
+                log.warning("stage.held", stage=self.spec.name, envelopes=len(envelopes), reason=reason_of(error))
+            else:
+                self._metrics.held(0)
+                self._metrics.handled(len(envelopes), time.perf_counter() - started)
+                return outcome
+            if time.monotonic() - since > HOLD_SECONDS or await _stopped_within(stopping, next(waiting)):
+                return None
+
+    async def _put_back(self, consumer: Consumer, held: Sequence[Delivery], stopping: asyncio.Event) -> None:
+        """Copy what is held back to the queue with a fresh delivery count, then ack it.
+
+        An outage of a day must not use up the delivery limit, nor run into the broker's ack timeout.
+        On a drain, release is enough.
+        """
+        rest = await consumer.stop()
+        if stopping.is_set():
+            return await consumer.release([*held, *rest])
+        everything = [*held, *rest]
+        await self._settler.publish([again(d, queue=self.spec.queue, message_id=next(self._ids)) for d in everything])
+        return await consumer.ack(everything)
+
+    async def _drain(self, consumer: Consumer) -> None:
+        rest = list(await consumer.stop())
+        deadline = time.monotonic() + DRAIN_SECONDS
+        stopped = asyncio.Event()
+        stopped.set()
+        while rest and time.monotonic() < deadline:
+            batch, rest = rest[: self.spec.most], rest[self.spec.most :]
+            if not await self._process(consumer, batch, stopped):
+                rest = batch + rest
+                break
+        if rest:
+            await consumer.release(rest)
+
+    async def _ticks(self, stopping: asyncio.Event) -> None:
+        assert self._stage.tick is not None
+        while True:
+            try:
+                await self._settler.send(await self._stage.tick(self._clock()))
+            except Unavailable as error:
+                log.warning("stage.tick_held", stage=self.spec.name, reason=reason_of(error))
+            except Exception as error:  # noqa: BLE001 - a tick that fails must not end the stage; the next one comes
+                log.error("stage.tick_failed", stage=self.spec.name, reason=reason_of(error))
+            if await _stopped_within(stopping, TICK_SECONDS):
+                return
+
+
+async def _stopped_within(stopping: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        return False
+    return True

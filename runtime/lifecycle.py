@@ -1,0 +1,55 @@
+"""From start to drain: a role runs until SIGTERM or SIGINT, then has 20 s to finish; exit code 0 either way."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+
+log = structlog.get_logger()
+
+DRAIN_SECONDS: Final = 19.0
+
+Role = Callable[[asyncio.Event], Awaitable[None]]
+
+
+def run_process(role: Role) -> None:
+    """Run the role on a new event loop (uvloop where it is installed) until it ends.
+
+    Whatever the role raises is raised here; a drain that is cut off at the deadline is no error, because what was
+    not acked comes again.
+    """
+    try:
+        import uvloop  # noqa: PLC0415 - an extra where there is no wheel for the platform
+    except ImportError:
+        factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_until_signal(role))
+
+
+async def _until_signal(role: Role) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    work = asyncio.ensure_future(role(stopping))
+    stop = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not work.done():
+        log.info("process.draining", seconds=DRAIN_SECONDS)
+        await asyncio.wait({work}, timeout=DRAIN_SECONDS)
+    if work.done():
+        return work.result()
+    return await _cut_off(work)
+
+
+async def _cut_off(work: asyncio.Future[Any]) -> None:
+    log.warning("process.drain_cut_off", reason="unfinished work is left unacked and comes again")
+    work.cancel()
+    await asyncio.wait({work}, timeout=1)

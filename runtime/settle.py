@@ -1,0 +1,130 @@
+"""Settling: the one place that decides when a message is acked.
+
+Every envelope of a batch ends as output, retry, dead letter or quarantine; all of these are confirmed by the broker;
+`published` runs; then the batch is acked. Whatever dies in between leaves the batch unacked, and it comes again.
+Cancellation settles nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import structlog
+
+from runtime.broker.base import Broker, Consumer, Delivery, Message
+from runtime.telemetry import StageMetrics
+from runtime.verdict import DeadLetter, Policy, Quarantine, Retry, reason_of, verdict
+from runtime.wire import dead_envelope, pack, quarantined, retry
+from schemas.envelope import Envelope
+from schemas.errors import Unconfirmed, Unroutable
+from schemas.stage import Failed, Stage
+from schemas.topology import UNWANTED_IF_UNBOUND
+
+log = structlog.get_logger()
+
+FIRST_BACKOFF_SECONDS: Final = 0.2
+LONGEST_BACKOFF_SECONDS: Final = 15.0
+
+
+def backoffs() -> Iterator[float]:
+    """Seconds to wait before each further try: doubling, with full jitter, for ever."""
+    ceiling = FIRST_BACKOFF_SECONDS
+    while True:
+        yield random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
+        ceiling = min(ceiling * 2, LONGEST_BACKOFF_SECONDS)
+
+
+class Settler:
+    """Publishes what follows from a batch and acks it."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        queue: str,
+        stage: Stage,
+        policy: Policy,
+        broker: Broker,
+        message_ids: Iterator[str],
+        metrics: StageMetrics,
+    ) -> None:
+        self._name = name
+        self._queue = queue
+        self._stage = stage
+        self._policy = policy
+        self._broker = broker
+        self._message_ids = message_ids
+        self._metrics = metrics
+
+    async def settle(
+        self, consumer: Consumer, deliveries: Sequence[Delivery], outcome: Sequence[Envelope | Failed]
+    ) -> None:
+        """Publish all that follows from these deliveries, then ack them."""
+        await self.send(outcome)
+        await consumer.ack(deliveries)
+
+    async def send(self, outcome: Sequence[Envelope | Failed]) -> None:
+        """Publish until everything is confirmed, then tell the stage."""
+        outputs = [item for item in outcome if isinstance(item, Envelope)]
+        messages: list[Message] = []
+        for item in outcome:
+            if isinstance(item, Failed):
+                messages += self._after_failure(item)
+        messages += pack(outputs, self._message_ids)
+        await self.publish(messages)
+        for envelope in outputs:
+            self._metrics.outputs(envelope.kind)
+        if self._stage.published is not None and outputs:
+            await self._mark(tuple(envelope.id for envelope in outputs))
+
+    async def _mark(self, ids: Sequence[str]) -> None:
+        assert self._stage.published is not None
+        try:
+            await self._stage.published(ids)
+        except Exception as error:  # noqa: BLE001 - a mark that is lost costs one duplicate publish, never an event
+            log.warning("stage.mark_failed", stage=self._name, error=reason_of(error))
+
+    def _after_failure(self, failed: Failed) -> list[Message]:
+        envelope = failed.envelope
+        reason = reason_of(failed.error)
+        match verdict(failed.error, envelope.attempt, self._policy):
+            case Retry(delay):
+                self._metrics.retried()
+                log.info("envelope.retry", stage=self._name, id=envelope.id, attempt=envelope.attempt,
+                         delay=delay, reason=reason)  # fmt: skip
+                return [retry(envelope, queue=self._queue, delay=delay, message_id=next(self._message_ids))]
+            case Quarantine(why):
+                return pack([quarantined(envelope, reason=why, stage=self._name)], self._message_ids)
+            case DeadLetter(why):
+                self._metrics.dead()
+                log.error("envelope.dead", stage=self._name, id=envelope.id, attempt=envelope.attempt, reason=why)
+                return pack([dead_envelope(envelope, reason=why, stage=self._queue)], self._message_ids)
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Publish the same bytes until all of them are confirmed; ends only in success or cancellation.
+
+        A returned progress event is counted as unwanted; any other returned message waits for its queue.
+        """
+        waiting = backoffs()
+        while messages:
+            try:
+                await self._broker.publish(messages)
+                return
+            except Unroutable as error:
+                messages = [m for m in messages if m.message_id in error.message_ids and not self._unwanted(m)]
+                if messages:
+                    log.error("publish.unroutable", stage=self._name, messages=len(messages),
+                              route=messages[0].routing_key or messages[0].exchange)  # fmt: skip
+            except Unconfirmed as error:
+                log.warning("publish.unconfirmed", stage=self._name, messages=len(messages), reason=str(error))
+            if messages:
+                await asyncio.sleep(next(waiting))
+
+    def _unwanted(self, message: Message) -> bool:
+        if not message.routing_key.startswith(UNWANTED_IF_UNBOUND):
+            return False
+        self._metrics.unwanted()
+        return True

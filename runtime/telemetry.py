@@ -1,0 +1,82 @@
+"""Metrics: one registry per process, names as data; labels never hold a number or a session id."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+
+
+class Telemetry:
+    """All metrics of one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        own = self.registry
+        self.requests = Counter(
+            "callstitch_requests", "HTTP requests at the door by answer", ["source", "status"], registry=own
+        )
+        self.door_seconds = Histogram(
+            "callstitch_door_seconds", "From request to answer", ["source"], buckets=_SECONDS, registry=own
+        )
+        self.bundles = Counter("callstitch_door_bundles", "Bundles published by the door", registry=own)
+        self.handled = Counter("callstitch_handled", "Envelopes handled", ["stage"], registry=own)
+        self.handle_seconds = Histogram(
+            "callstitch_handle_seconds", "Handler time per batch", ["stage"], buckets=_SECONDS, registry=own
+        )
+        self.outputs = Counter("callstitch_outputs", "Envelopes published", ["stage", "kind"], registry=own)
+        self.retried = Counter("callstitch_retried", "Envelopes sent to a delay tier", ["stage"], registry=own)
+        self.dead = Counter("callstitch_dead", "Envelopes dead-lettered", ["stage"], registry=own)
+        self.held = Gauge(
+            "callstitch_held", "1 while a stage holds a batch because something is away", ["stage"], registry=own
+        )
+        self.unwanted = Counter("callstitch_unwanted", "Progress events that no queue wanted", ["stage"], registry=own)
+        self.items = Counter(
+            "callstitch_items", "Items of notifications by what became of them", ["source", "result"], registry=own
+        )
+
+    def stage(self, name: str) -> StageMetrics:
+        """The metrics of one stage, its label bound."""
+        return StageMetrics(self, name)
+
+    def text(self) -> bytes:
+        """The exposition format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class StageMetrics:
+    """What one stage counts."""
+
+    def __init__(self, telemetry: Telemetry, name: str) -> None:
+        self._all = telemetry
+        self._name = name
+        self._handled = telemetry.handled.labels(name)
+        self._seconds = telemetry.handle_seconds.labels(name)
+        self._held = telemetry.held.labels(name)
+
+    def handled(self, envelopes: int, seconds: float) -> None:
+        """One batch went through the handler."""
+        self._handled.inc(envelopes)
+        self._seconds.observe(seconds)
+
+    def outputs(self, kind: str) -> None:
+        """One envelope was published and confirmed."""
+        self._all.outputs.labels(self._name, kind).inc()
+
+    def retried(self) -> None:
+        """One envelope goes to a delay tier."""
+        self._all.retried.labels(self._name).inc()
+
+    def dead(self) -> None:
+        """One envelope goes to the dead letters."""
+        self._all.dead.labels(self._name).inc()
+
+    def unwanted(self) -> None:
+        """A progress event came back because nobody bound its type."""
+        self._all.unwanted.labels(self._name).inc()
+
+    def held(self, held: int) -> None:
+        """1 while a batch is held, else 0."""
+        self._held.set(held)

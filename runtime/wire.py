@@ -1,0 +1,187 @@
+"""Envelopes to messages and back: which route each kind takes, and what a broken message becomes."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import orjson
+
+from runtime.broker.base import Delivery, Message
+from schemas.envelope import (
+    BUNDLE_CONTENT_TYPE,
+    EVENT_CONTENT_TYPE,
+    Envelope,
+    Kind,
+    decode_bundle,
+    derived_id,
+    encode_bundles,
+    encode_envelope,
+)
+from schemas.errors import Malformed
+from schemas.topology import CALLS, DEAD, ROUTES, retry_exchange
+
+ISOLATED: Final = "callstitch-isolated"  # header: this bundle of one was split off a bundle that may hold poison
+
+
+def pack(envelopes: Sequence[Envelope], message_ids: Iterator[str]) -> list[Message]:
+    """Events one a message; everything else in bundles, one sequence of bundles per queue, order kept.
+
+    Work for fetch_recording travels in bundles of one, because a download takes its own time.
+    """
+    messages = [_event(envelope, next(message_ids)) for envelope in envelopes if envelope.kind == Kind.EVENT]
+    for kind, (exchange, queue) in ROUTES.items():
+        chosen = [envelope for envelope in envelopes if envelope.kind == kind]
+        groups: Iterable[Sequence[Envelope]] = [[one] for one in chosen] if kind == Kind.RECORDING_WANTED else [chosen]
+        for group in groups:
+            messages += bundles(group, exchange, queue, message_ids)
+    return messages
+
+
+def bundles(envelopes: Iterable[Envelope], exchange: str, routing_key: str, ids: Iterator[str]) -> list[Message]:
+    """Envelopes as bundles for one queue."""
+    return [
+        Message(
+            exchange=exchange,
+            routing_key=routing_key,
+            body=body,
+            content_type=BUNDLE_CONTENT_TYPE,
+            message_id=next(ids),
+        )
+        for body, _ in encode_bundles(envelopes)
+    ]
+
+
+def _event(envelope: Envelope, message_id: str) -> Message:
+    assert isinstance(envelope.body, bytes)
+    return Message(
+        exchange=CALLS,
+        routing_key=envelope.route,
+        body=envelope.body,
+        content_type=EVENT_CONTENT_TYPE,
+        message_id=message_id,
+        headers={"cloudEvents_id": envelope.id, "traceparent": envelope.trace},
+    )
+
+
+def retry(envelope: Envelope, *, queue: str, delay: str, message_id: str) -> Message:
+    """A bundle of one in a delay tier, which hands it back to `queue`."""
+    return _alone(envelope.retried(), exchange=retry_exchange(delay), queue=queue, message_id=message_id)
+
+
+def isolated(envelope: Envelope, *, queue: str, message_id: str) -> Message:
+    """A bundle of one for the same queue, marked, with a delivery count that starts again."""
+    return _alone(envelope, exchange="", queue=queue, message_id=message_id)
+
+
+def _alone(envelope: Envelope, *, exchange: str, queue: str, message_id: str) -> Message:
+    return Message(
+        exchange=exchange,
+        routing_key=queue,
+        body=b"[" + encode_envelope(envelope) + b"]",
+        content_type=BUNDLE_CONTENT_TYPE,
+        message_id=message_id,
+        headers={ISOLATED: 1},
+    )
+
+
+def again(delivery: Delivery, *, queue: str, message_id: str) -> Message:
+    """The same bytes for the same queue, with a delivery count that starts again."""
+    return Message(
+        exchange="",
+        routing_key=queue,
+        body=delivery.body,
+        content_type=delivery.content_type,
+        message_id=message_id,
+        headers=delivery.headers,
+    )
+
+
+def unpack(delivery: Delivery, now: datetime, *, queue: str) -> list[Envelope]:
+    """The envelopes of one delivery from `queue`.
+
+    What the broker itself put on the dead queue is wrapped with that reason; a message that nobody can read
+    becomes a dead letter with its bytes.
+    """
+    try:
+        found = [_single_event(delivery, now)] if _is_event(delivery) else decode_bundle(delivery.body)
+    except Malformed as error:
+        raw = {"base64": base64.b64encode(delivery.body).decode(), "content_type": delivery.content_type}
+        return [
+            dead(raw, reason=error.reason, stage=delivery.routing_key, source="", at=now, unique=delivery.message_id)
+        ]
+    if queue != DEAD:
+        return found
+    return [envelope if envelope.kind == Kind.DEAD else _given_up(envelope, delivery) for envelope in found]
+
+
+def _given_up(envelope: Envelope, delivery: Delivery) -> Envelope:
+    """The stage is the queue in the routing key; an event's key names no queue, but its first death does."""
+    died_in = delivery.headers.get("x-first-death-queue", "")
+    stage = delivery.routing_key if delivery.routing_key.startswith("callstitch.") else str(died_in)
+    return dead_envelope(envelope, reason="delivered too often", stage=stage)
+
+
+def _is_event(delivery: Delivery) -> bool:
+    return delivery.content_type == EVENT_CONTENT_TYPE
+
+
+def _single_event(delivery: Delivery, now: datetime) -> Envelope:
+    event_id = delivery.headers.get("cloudEvents_id") or _id_in_body(delivery.body)
+    return Envelope(
+        id=str(event_id),
+        kind=Kind.EVENT,
+        source=delivery.routing_key.rpartition(".")[2],
+        at=now,
+        body=delivery.body,
+        trace=str(delivery.headers.get("traceparent", "")),
+        route=delivery.routing_key,
+    )
+
+
+def _id_in_body(body: bytes) -> str:
+    try:
+        return str(orjson.loads(body)["id"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise Malformed("not_an_event") from None
+
+
+def dead_envelope(envelope: Envelope, *, reason: str, stage: str) -> Envelope:
+    """The dead letter of an envelope: it can be replayed as it is."""
+    return dead(
+        {"envelope": orjson.loads(encode_envelope(envelope))},
+        reason=reason,
+        stage=stage,
+        source=envelope.source,
+        at=envelope.at,
+        unique=envelope.id,
+        trace=envelope.trace,
+    )
+
+
+def dead(
+    raw: Mapping[str, object], *, reason: str, stage: str, source: str, at: datetime, unique: str, trace: str = ""
+) -> Envelope:
+    """A dead letter with whatever is left of the message."""
+    return Envelope(
+        id=derived_id("dead", stage, unique),
+        kind=Kind.DEAD,
+        source=source,
+        at=at,
+        body={"reason": reason, "stage": stage, **raw},
+        trace=trace,
+    )
+
+
+def quarantined(envelope: Envelope, *, reason: str, stage: str) -> Envelope:
+    """The quarantine copy of an envelope, with the raw notification inside."""
+    return Envelope(
+        id=derived_id("quarantined", stage, envelope.id),
+        kind=Kind.QUARANTINED,
+        source=envelope.source,
+        at=envelope.at,
+        body={"reason": reason, "stage": stage, "envelope": orjson.loads(encode_envelope(envelope))},
+        trace=envelope.trace,
+    )

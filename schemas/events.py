@@ -1,0 +1,92 @@
+"""Events: CloudEvents 1.0 in structured JSON (contract section 2); id and body are made once and never change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from schemas.envelope import Envelope, JsonObject, Kind, derived_id
+from schemas.facts import CallEvent, Fact, Other
+from schemas.record import timeline_entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What an event says, before it has its bytes; `type` is the short type, `subject` the record's id."""
+
+    type: str
+    source: str
+    subject: str
+    time: datetime
+    data: JsonObject
+    revision: int | None = None
+
+
+def event_envelope(event: Event, *, at: datetime, trace: str, discriminator: str | None = None) -> Envelope:
+    """The envelope of an event, its bytes fixed.
+
+    The id is derived from subject, type and discriminator; without one that is revision and body hash
+    (completed, amended, incomplete), so that two bodies can never share an id.
+    """
+    rest: JsonObject = {
+        "specversion": "1.0",
+        "type": f"callstitch.{event.type}.v1",
+        "source": f"/callstitch/{event.source}",
+        "subject": event.subject,
+        "callid": event.subject,
+        "time": event.time,
+        "datacontenttype": "application/json",
+        **({"revision": event.revision} if event.revision is not None else {}),
+        "data": event.data,
+    }
+    if discriminator is None:
+        body_hash = hashlib.sha256(orjson.dumps(rest, option=orjson.OPT_UTC_Z)).hexdigest()
+        discriminator = f"{event.revision}|{body_hash}"
+    event_id = derived_id(event.subject, event.type, discriminator)
+    body = orjson.dumps({"id": event_id, **rest}, option=orjson.OPT_UTC_Z)
+    return Envelope(
+        id=event_id,
+        kind=Kind.EVENT,
+        source=event.source,
+        at=at,
+        body=body,
+        trace=trace,
+        route=f"{event.type}.{event.source}",
+    )
+
+
+def told_at_once(fact: Fact, *, trace: str) -> Envelope:
+    """`call.progress` of a call event, or `platform.notified`: a pure function of its fact, so it needs no outbox."""
+    discriminator = f"{fact.key}|{fact.fingerprint}"
+    if isinstance(fact.body, CallEvent):
+        event = _event(fact, "call.progress", {"event": timeline_entry(fact.body)})
+    else:
+        assert isinstance(fact.body, Other)
+        event = _event(fact, "platform.notified", {"raw": fact.body.raw})
+    return event_envelope(event, at=fact.at, trace=trace, discriminator=discriminator)
+
+
+def _event(fact: Fact, kind: str, data: JsonObject) -> Event:
+    return Event(type=kind, source=fact.source, subject=fact.call_id, time=fact.at, data=data)
+
+
+def changes(old: Any, new: Any, pointer: str = "") -> Iterator[str]:
+    """JSON pointers (RFC 6901) of what differs between two JSON values, in the order of the new one."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in {**new, **old}:
+            yield from changes(old.get(name), new.get(name), f"{pointer}/{_escaped(name)}")
+    elif isinstance(old, list) and isinstance(new, list):
+        for n in range(max(len(old), len(new))):
+            pair = (old[n] if n < len(old) else None, new[n] if n < len(new) else None)
+            yield from changes(*pair, f"{pointer}/{n}")
+    elif old != new:
+        yield pointer
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")

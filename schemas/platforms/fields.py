@@ -1,0 +1,86 @@
+"""Fields of a platform's item, read with tolerance: what is absent, empty or of another type is None.
+
+Only ids and times are strict, because a wrong id would mix calls and a wrong time would bill them.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Final
+
+from schemas.envelope import JsonObject
+from schemas.errors import Malformed
+from schemas.platforms.numbers import e164
+
+MAX_ID: Final = 256  # characters; the longest documented id has 64, and a store's index has a limit too
+
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z?")
+_INTEGER: Final = re.compile(r"-?[0-9]{1,9}")
+
+
+def text(row: JsonObject, *names: str) -> str | None:
+    """The first of these fields that is a string with something in it."""
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def digits(row: JsonObject, *names: str) -> str | None:
+    """Like `text`, but an integer counts as its digits."""
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def phone(row: JsonObject, *names: str) -> str | None:
+    """The first of these fields that holds a number, in E.164."""
+    number = digits(row, *names)
+    return None if number is None else e164(number)
+
+
+def as_integer(value: object) -> int | None:
+    """An integer, or a short string that spells one."""
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def utc(row: JsonObject, name: str) -> datetime | None:
+    """A time in UTC, sent as `yyyy-MM-dd HH:mm:ss` without a zone; ISO 8601 with T, fraction and Z passes too.
+
+    Raises:
+        Malformed: bad_time, when something else stands there.
+    """
+    value = row.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise Malformed("bad_time", name)
+    try:
+        # replace(tzinfo=UTC) afterwards costs more than twice this
+        return datetime.fromisoformat(value.removesuffix("Z") + "+00:00")
+    except ValueError:
+        raise Malformed("bad_time", name) from None
+
+
+def identifier(row: JsonObject, name: str) -> str | None:
+    """An id as sent, compared exactly; None when there is none.
+
+    Raises:
+        Malformed: numeric_id, since a JSON reader may have rounded it; long_id beyond MAX_ID characters.
+    """
+    value = row.get(name)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        raise Malformed("numeric_id", name)
+    if not isinstance(value, str) or not value:
+        return None
+    if len(value) > MAX_ID:
+        raise Malformed("long_id", name)
+    return value

@@ -1,0 +1,208 @@
+"""One PrivateNumber call event or CDR as a fact: protocols/huawei-privatenumber.md sections 1 and 3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from schemas.config import Source
+from schemas.envelope import JsonObject
+from schemas.errors import Malformed
+from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, FactKind, Parsed
+from schemas.platforms.fields import as_integer, digits, identifier, phone, text, utc
+from schemas.platforms.huawei_codes import NEVER_FORWARDED, fail_code, state_code
+from schemas.platforms.json_body import fingerprint, sha256_hex
+from schemas.platforms.q850 import q850_code, sip_code
+
+PRODUCT: Final = "privatenumber"
+
+# The event type, compared ignoring case: what it is on our timeline.
+EVENT_TYPES: Final[Mapping[str, str]] = {
+    "callin": "incoming",
+    "callout": "outgoing",
+    "alerting": "ringing",
+    "answer": "answered",
+    "disconnect": "ended",
+    "collectinfo": "digits",
+}
+
+# A CDR's times: each says that there was an event of that type (design section 5, Whole).
+_CDR_TIMES: Final[Mapping[str, str]] = {
+    "callInTime": "incoming",
+    "fwdStartTime": "outgoing",
+    "fwdAlertingTime": "ringing",
+    "fwdAnswerTime": "answered",
+    "callEndTime": "ended",
+}
+
+_MODES: Final[Mapping[str, str]] = {"003": "AX", "004": "AXB", "005": "AXE", "007": "AXYB"}
+_AXB_OR_X: Final = ("004", None)  # a CDR of X is told from one of AXB by its notifyMode alone
+
+_DIRECTED_MODES: Final = frozenset({"AX", "AXB", "AXE", "AXYB"})  # nothing is said about 0 and 1 in X mode
+_DIRECTIONS: Final[Mapping[int | None, str]] = {0: "b_to_a", 1: "a_to_b"}
+_ABNORMAL: Final = 2
+
+
+def call_event(body: JsonObject, source: Source) -> Parsed:
+    """`{"eventType", "statusInfo"}` of a known event type; `raw` is this whole body.
+
+    The key holds the called number as a digest only, since keys reach logs.
+
+    Raises:
+        Malformed: no_status_info, no_session_id, numeric_id, long_id, bad_time.
+    """
+    info = body.get("statusInfo")
+    if not isinstance(info, dict):
+        raise Malformed("no_status_info")
+    session_id = _session_id(info)
+    platform_type: str = body["eventType"]
+    timeline_type = EVENT_TYPES[platform_type.lower()]
+    at = utc(info, "timestamp")
+    called = sha256_hex((digits(info, "called") or "").encode())[:16]
+    stamp = at.isoformat() if at else ""
+    return Parsed(
+        kind=FactKind.CALL_EVENT,
+        session_id=session_id,
+        key=f"event|{session_id}|{platform_type.lower()}|{called}|{stamp}",
+        fingerprint=fingerprint(body),
+        body=CallEvent(
+            type=timeline_type,
+            platform_type=platform_type,
+            at=at,
+            caller=phone(info, "caller"),
+            callee=phone(info, "called"),
+            call=_event_fields(info, source, timeline_type, at),
+            raw=body,
+        ),
+    )
+
+
+def cdr(record: JsonObject, source: Source) -> Parsed:
+    """One record of `feeLst`; `raw` is this record.
+
+    Raises:
+        Malformed: no_session_id, numeric_id, long_id, bad_time.
+    """
+    session_id = _session_id(record)
+    times = {name: utc(record, name) for name in _CDR_TIMES}
+    record_id = identifier(record, "icid") or _derived_record_id(record, times.values())
+    return Parsed(
+        kind=FactKind.CDR,
+        session_id=session_id,
+        key=f"cdr|{session_id}|{record_id}",
+        fingerprint=fingerprint(record),
+        body=Cdr(
+            record_id=record_id,
+            call=_cdr_fields(record, source, times),
+            recordings=_recordings(record),
+            implies=tuple(timeline_type for name, timeline_type in _CDR_TIMES.items() if times[name]),
+            raw=record,
+        ),
+    )
+
+
+def _session_id(row: JsonObject) -> str:
+    session_id = identifier(row, "sessionId")
+    if session_id is None:
+        raise Malformed("no_session_id")
+    return session_id
+
+
+def _event_fields(info: JsonObject, source: Source, timeline_type: str, at: datetime | None) -> CallFields:
+    """What one event tells of the call, its `at` as the time of its own type."""
+    caller, callee, private_number = _parties(info, timeline_type)
+    return CallFields(
+        product=PRODUCT,
+        mode=source.mode or ("X" if text(info, "notifyMode") else None),
+        caller=caller,
+        callee=callee,
+        private_number=private_number,
+        display_number=phone(info, "displayCallerNum"),
+        extension=digits(info, "digitInfo"),
+        binding_id=text(info, "subscriptionId"),
+        user_data=text(info, "userData"),
+        called_in_at=at if timeline_type == "incoming" else None,
+        started_at=at if timeline_type == "outgoing" else None,
+        ringing_at=at if timeline_type == "ringing" else None,
+        answered_at=at if timeline_type == "answered" else None,
+        ended_at=at if timeline_type == "ended" else None,
+        codes=_codes(state_code(info.get("stateCode"), text(info, "stateDesc"))),
+    )
+
+
+def _parties(info: JsonObject, timeline_type: str) -> tuple[str | None, str | None, str | None]:
+    """Real caller, real callee, private number.
+
+    The first event names the real caller and the X (or Y) that was dialled; each later one the number shown, which
+    is that X or Y, and the real callee (for outgoing, ringing and answered inferred from ended; a CDR overrides it).
+    Old pushes name X in a field of its own. Of a call that was never forwarded no event says whom its numbers mean.
+    """
+    if timeline_type == "incoming":
+        return phone(info, "caller"), None, phone(info, "called")
+    if timeline_type == "digits" or as_integer(info.get("stateCode")) in NEVER_FORWARDED:
+        return None, None, phone(info, "origCalleeNum")
+    return None, phone(info, "called"), phone(info, "origCalleeNum", "caller")
+
+
+def _cdr_fields(record: JsonObject, source: Source, times: Mapping[str, datetime | None]) -> CallFields:
+    mode = source.mode or _mode(record)
+    return CallFields(
+        product=PRODUCT,
+        mode=mode,
+        direction=_direction(as_integer(record.get("direction")), mode),
+        caller=phone(record, "callerNum"),
+        callee=phone(record, "fwdDstNum"),
+        private_number=phone(record, "bindNum", "calleeNum"),
+        display_number=phone(record, "fwdDisplayNum"),
+        extension=digits(record, "extendNumber", "extendNum"),
+        binding_id=text(record, "subscriptionId"),
+        user_data=text(record, "userData"),
+        called_in_at=times["callInTime"],
+        started_at=times["fwdStartTime"],
+        ringing_at=times["fwdAlertingTime"],
+        answered_at=times["fwdAnswerTime"],
+        ended_at=times["callEndTime"],
+        codes=_codes(
+            fail_code(record.get("ulFailReason")),
+            q850_code(record.get("fwdUnaswRsn"), record.get("callOutUnaswRsn")),
+            sip_code(record.get("sipStatusCode")),
+        ),
+    )
+
+
+def _mode(record: JsonObject) -> str | None:
+    service_type = text(record, "serviceType")
+    if service_type in _AXB_OR_X and text(record, "notifyMode"):
+        return "X"
+    return _MODES.get(service_type or "")
+
+
+def _direction(value: int | None, mode: str | None) -> str | None:
+    if value == _ABNORMAL:
+        return "abnormal"
+    return _DIRECTIONS.get(value) if mode in _DIRECTED_MODES else None
+
+
+def _derived_record_id(record: JsonObject, times: Iterable[datetime | None]) -> str:
+    """For a record without icid: its parties and its earliest time, hashed, for an id must not spell a number."""
+    numbers = [digits(record, name) or "" for name in ("callerNum", "calleeNum", "fwdDstNum")]
+    earliest = min((at for at in times if at), default=None)
+    return sha256_hex("|".join([*numbers, earliest.isoformat() if earliest else ""]).encode())[:32]
+
+
+def _recordings(record: JsonObject) -> tuple[Announced, ...]:
+    flag = record.get("recordFlag")
+    if as_integer(flag) != 1 and flag is not True and flag != "true":
+        return ()
+    return (
+        Announced(
+            name=text(record, "recordObjectName"),
+            domain=text(record, "recordDomain"),
+            url=text(record, "recordFileDownloadUrl"),
+        ),
+    )
+
+
+def _codes(*codes: Code | None) -> tuple[Code, ...]:
+    return tuple(code for code in codes if code is not None)

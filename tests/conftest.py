@@ -1,0 +1,154 @@
+"""Services for the tests that need one, and the rule that CI skips nothing.
+
+A service starts when the first test asks for it and ends with the run. Where it cannot be had the test is
+skipped with the reason; with CI=true that skip is a failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Final, TypeVar
+
+import pytest
+
+from tests.services import debian, outside_rabbitmq, postgresql, rabbitmq
+from tests.services.postgresql import PostgreSQL
+from tests.services.rabbitmq import RabbitMQ
+
+OUTSIDE_RABBITMQ: Final = "CALLSTITCH_TEST_AMQP"
+OUTSIDE_POSTGRESQL: Final = "CALLSTITCH_TEST_POSTGRES"
+_AMQP_TOOLS: Final = "/usr/bin/amqp-consume"
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_node() -> Iterator[RabbitMQ]:
+    """The private RabbitMQ node that the whole run shares; tests do not stop it."""
+    node = _or_skip(RabbitMQ)
+    yield node
+    node.close()
+
+
+@pytest.fixture(scope="session")
+def amqp_url(request: pytest.FixtureRequest) -> str:
+    """A vhost that the whole run shares: for tests whose names are all their own."""
+    if outside := os.environ.get(OUTSIDE_RABBITMQ):
+        return outside
+    node: RabbitMQ = request.getfixturevalue("rabbitmq_node")
+    return node.url
+
+
+@pytest.fixture
+def fresh_amqp_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty vhost of this test's own, deleted afterwards: for tests that declare our topology.
+
+    On a RabbitMQ from outside it is that one's vhost, with our exchanges and queues deleted before and after.
+    """
+    if outside := os.environ.get(OUTSIDE_RABBITMQ):
+        outside_rabbitmq.delete_topology(outside)
+        yield outside
+        outside_rabbitmq.delete_topology(outside)
+        return
+    node: RabbitMQ = request.getfixturevalue("rabbitmq_node")
+    url = node.make_vhost()
+    yield url
+    node.delete_vhost(url)
+
+
+@pytest.fixture
+def own_rabbitmq() -> Iterator[RabbitMQ]:
+    """A node of this test's own, to stop, kill and start; booting takes some 8 seconds each time."""
+    node = _or_skip(RabbitMQ)
+    yield node
+    node.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_cluster() -> Iterator[PostgreSQL]:
+    """The private PostgreSQL cluster that the whole run shares; tests do not stop it."""
+    cluster = _or_skip(PostgreSQL)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def postgres_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty database of this test's own; on a PostgreSQL from outside, that one's database as it is."""
+    if outside := os.environ.get(OUTSIDE_POSTGRESQL):
+        yield outside
+        return
+    cluster: PostgreSQL = request.getfixturevalue("postgresql_cluster")
+    dsn = cluster.make_database()
+    yield dsn
+    cluster.delete_database(dsn)
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[PostgreSQL]:
+    """A cluster of this test's own, to stop, kill and start."""
+    cluster = _or_skip(PostgreSQL)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="session")
+def amqp_consume() -> Path:
+    """The C client `amqp-consume` of Debian's amqp-tools."""
+    return _or_skip(_install_amqp_tools)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Install what the collected tests need now: a test's own time limit is too short for a slow mirror."""
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    for install in _installs(wanted):
+        with contextlib.suppress(debian.Missing):  # the fixture says it again, to each test that needs it
+            install()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With CI=true a skipped test is a failed one."""
+    report = yield
+    if debian.in_ci() and report.skipped and not hasattr(report, "wasxfail"):
+        _fail(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """With CI=true a skipped module is a failed one."""
+    report = yield
+    if debian.in_ci() and report.skipped:
+        _fail(report)
+    return report
+
+
+def _fail(report: pytest.TestReport | pytest.CollectReport) -> None:
+    report.longrepr = f"skipped, and CI=true skips nothing: {report.longreprtext}"
+    report.outcome = "failed"
+
+
+def _installs(fixtures: set[str]) -> Iterator[Callable[[], object]]:
+    shares_rabbitmq = fixtures & {"rabbitmq_node", "amqp_url", "fresh_amqp_url"} and OUTSIDE_RABBITMQ not in os.environ
+    if shares_rabbitmq or "own_rabbitmq" in fixtures:
+        yield rabbitmq.install
+    shares_postgresql = fixtures & {"postgresql_cluster", "postgres_dsn"} and OUTSIDE_POSTGRESQL not in os.environ
+    if shares_postgresql or "own_postgresql" in fixtures:
+        yield postgresql.install
+    if "amqp_consume" in fixtures:
+        yield _install_amqp_tools
+
+
+def _install_amqp_tools() -> Path:
+    return debian.program(_AMQP_TOOLS, package="amqp-tools")
+
+
+def _or_skip(make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except debian.Missing as missing:
+        pytest.skip(str(missing))

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from schemas.facts import Recording
+from tests.services.recording_theatre import (
+    AT,
+    KEY,
+    NAME,
+    WAV,
+    Theatre,
+    a_source,
+    an_order,
+    fetching,
+    last_word,
+    open_theatre,
+    stored_files,
+    the_fact,
+    the_recording,
+    the_retry,
+)
+
+
+@pytest.fixture
+async def theatre() -> AsyncIterator[Theatre]:
+    async with open_theatre() as played:
+        yield played
+
+
+async def test_a_signed_request_leads_to_exactly_the_served_bytes(theatre: Theatre, tmp_path: Path) -> None:
+    async with fetching(tmp_path, a_source(theatre)) as fetch:
+        (outcome,) = await fetch([an_order()])
+    place = f"huawei-bj/2026/11/20/{KEY}.wav"
+    assert the_recording(outcome) == Recording(
+        key=KEY,
+        state="stored",
+        place=place,
+        bytes=len(WAV),
+        sha256=hashlib.sha256(WAV).hexdigest(),
+        seconds=12.0,
+        format="wav",
+    )
+    assert (tmp_path / "objects" / place).read_bytes() == WAV
+    assert theatre.fetched[0].raw_path == f"/files/{NAME}?Signature=a%2Fb%3D"
+
+
+async def test_the_fact_is_the_same_every_time_it_is_made(theatre: Theatre, tmp_path: Path) -> None:
+    async with fetching(tmp_path, a_source(theatre)) as fetch:
+        (first,) = await fetch([an_order()])
+        (again,) = await fetch([an_order(attempt=2)])
+    assert first == again
+    fact = the_fact(first)
+    assert (fact.kind, fact.platform, fact.session_id) == ("recording", "huawei_privatenumber", "s1")
+    assert (fact.key, fact.at) == (f"recording|{KEY}", AT)
+    assert stored_files(tmp_path) == [f"huawei-bj/2026/11/20/{KEY}.wav"]
+
+
+async def test_the_audio_host_never_sees_the_credentials(theatre: Theatre, tmp_path: Path) -> None:
+    async with fetching(tmp_path, a_source(theatre)) as fetch:
+        await fetch([an_order()])
+    assert {"Authorization", "X-AKSK"} <= theatre.asked[0].headers.keys()
+    assert theatre.fetched[0].headers.keys() == {"Host", "Accept", "Accept-Encoding", "User-Agent"}
+    assert theatre.fetched[0].headers["Accept-Encoding"] == "identity"
+
+
+async def test_a_recording_not_there_yet_is_tried_again_and_then_stored(theatre: Theatre, tmp_path: Path) -> None:
+    theatre.not_yet = 2
+    async with fetching(tmp_path, a_source(theatre)) as fetch:
+        for attempt in (1, 2):
+            (early,) = await fetch([an_order(attempt=attempt)])
+            the_retry(early)
+        (outcome,) = await fetch([an_order(attempt=3)])
+    assert the_recording(outcome).state == "stored"
+
+
+async def test_a_recording_never_there_fails_on_the_last_attempt(theatre: Theatre, tmp_path: Path) -> None:
+    theatre.not_yet = 99
+    assert "not_there" in str(await last_word(tmp_path, a_source(theatre)))

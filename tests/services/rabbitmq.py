@@ -1,0 +1,240 @@
+"""A private RabbitMQ node from Debian's package: its own name, ports, data and port mapper, all on loopback.
+
+It shares nothing with a RabbitMQ that runs on this machine for another reason, and never talks to one.
+`python -m tests.services.rabbitmq` runs one until it is interrupted, for work by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pika
+import pika.exceptions
+
+from tests.services import debian, ports
+
+_PACKAGE = "rabbitmq-server"
+_BIN = "/usr/lib/rabbitmq/bin"
+_ERL_CALL = "/usr/lib/erlang/bin/erl_call"
+_START_TIMEOUT_SECONDS = 100.0
+_STOP_TIMEOUT_SECONDS = 30.0
+_CTL_TIMEOUT_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+_SHARED_VHOST = "shared"
+
+
+def install() -> None:
+    """Make sure that the package is there.
+
+    Raises:
+        debian.Missing: it is not, and cannot be installed.
+    """
+    debian.program(f"{_BIN}/rabbitmq-server", package=_PACKAGE)
+
+
+class RabbitMQ:
+    """One node, started when built; `port` and the data stay the same over `stop`, `kill` and `start`.
+
+    Raises:
+        debian.Missing: the package is not installed and cannot be.
+        RuntimeError: the node did not start in 100 seconds; the text ends with its log.
+    """
+
+    def __init__(self) -> None:
+        install()
+        self.port = ports.free_port()
+        self._home = Path(tempfile.mkdtemp(prefix="callstitch-rabbitmq-"))
+        self._node = f"callstitch-{secrets.token_hex(4)}@localhost"
+        self._cookie = secrets.token_hex(16)
+        self._epmd_port = ports.free_port()
+        self._env = self._environment()
+        self._write_files()
+        self._epmd = self._spawn("epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1")
+        self._server: subprocess.Popen[bytes] | None = None
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """The AMQP URL of the vhost that is always there."""
+        return self._url(_SHARED_VHOST)
+
+    def start(self) -> None:
+        """Start it, again on the same port and data; returns when it takes connections."""
+        if self._server is not None:
+            raise RuntimeError("this node runs already")
+        self._server = self._spawn(f"{_BIN}/rabbitmq-server")
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while not self._ready():
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"RabbitMQ did not start:\n{self._log_tail()}")
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """End it in order, as `systemctl stop` does."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, in the middle of whatever it does.
+
+        RabbitMQ 3.10 writes the directory of its quorum queues up to a second late: a queue declared just before a
+        kill would be unusable ever after (tried; basic.get times out). That is not what our tests are about, so
+        the directory is written first. Messages get no such help.
+        """
+        self.eval("[dets:sync(Table) || Table <- dets:all()].")
+        self._end(signal.SIGKILL)
+
+    def close(self) -> None:
+        """End it for good, its port mapper too, and delete its data. Harmless when done twice."""
+        self._end(signal.SIGKILL)
+        _end(self._epmd, signal.SIGKILL)
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def ctl(self, *arguments: str) -> str:
+        """What `rabbitmqctl` prints for these arguments; takes a second or two.
+
+        Raises:
+            subprocess.CalledProcessError: it failed.
+        """
+        return self._run([f"{_BIN}/rabbitmqctl", "--quiet", *arguments])
+
+    def eval(self, expressions: str) -> str:
+        """Evaluate Erlang inside the node (as `rabbitmqctl eval` does, in milliseconds); returns the value as text.
+
+        Raises:
+            RuntimeError: it raised; the text is the node's answer.
+        """
+        answer = self._run(
+            [_ERL_CALL, "-sname", self._node, "-c", self._cookie, "-e"], stdin=f"{expressions.strip()}\n"
+        )
+        if not answer.startswith("{ok, "):
+            raise RuntimeError(answer)
+        return answer.removeprefix("{ok, ").removesuffix("}")
+
+    def make_vhost(self) -> str:
+        """The URL of a new, empty vhost."""
+        name = f"t-{secrets.token_hex(4)}"
+        self.eval(f"""
+            ok = rabbit_vhost:add(<<"{name}">>, <<"tests">>),
+            ok = rabbit_auth_backend_internal:set_permissions(
+                <<"guest">>, <<"{name}">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>).""")
+        return self._url(name)
+
+    def delete_vhost(self, url: str) -> None:
+        """Delete the vhost of that URL, its queues and connections with it."""
+        self.eval(f'rabbit_vhost:delete(<<"{url.rpartition("/")[2]}">>, <<"tests">>).')
+
+    def _url(self, vhost: str) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/{vhost}"
+
+    def _run(self, command: list[str], *, stdin: str = "") -> str:
+        done = subprocess.run(
+            command,
+            env=self._env,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=_CTL_TIMEOUT_SECONDS,
+            check=True,
+        )
+        return done.stdout
+
+    def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self._home / "output").open("ab") as output:
+            return subprocess.Popen(
+                [*debian.dies_with_us(), *command],
+                env=self._env,
+                cwd=self._home,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C belongs to pytest, which ends the node itself
+            )
+
+    def _ready(self) -> bool:
+        if not ports.answers(self.port):
+            return False
+        try:
+            pika.BlockingConnection(pika.URLParameters(self.url)).close()
+        except pika.exceptions.AMQPError:
+            return False
+        return True
+
+    def _end(self, sign: signal.Signals) -> None:
+        if self._server is not None:
+            _end(self._server, sign)
+        self._server = None
+
+    def _log_tail(self) -> str:
+        logs = [self._home / "output", *sorted(self._home.glob("log/*.log"))]
+        return "\n".join(path.read_text(errors="replace")[-1500:] for path in logs)
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))}
+        home = str(self._home)
+        return inherited | {
+            "HOME": home,  # the cookie is read from here
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(ports.free_port()),
+            "RABBITMQ_MNESIA_BASE": f"{home}/data",
+            "RABBITMQ_LOG_BASE": f"{home}/log",
+            "RABBITMQ_CONFIG_FILE": f"{home}/rabbitmq.conf",
+            "RABBITMQ_CONF_ENV_FILE": f"{home}/rabbitmq-env.conf",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{home}/enabled_plugins",
+            "RABBITMQ_PID_FILE": f"{home}/pid",
+            # The start script waits in front of the node unless input is allowed; with these two the process
+            # that we start is the node itself, so that a signal to it reaches the node.
+            "RABBITMQ_ALLOW_INPUT": "1",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput +sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
+        }
+
+    def _write_files(self) -> None:
+        cookie = self._home / ".erlang.cookie"
+        cookie.write_text(self._cookie)
+        cookie.chmod(0o400)
+        (self._home / "enabled_plugins").write_text("[].\n")
+        (self._home / "rabbitmq-env.conf").touch()
+        (self._home / "rabbitmq.conf").write_text(
+            f"default_vhost = {_SHARED_VHOST}\n"  # named, because clients disagree on how a URL spells the vhost "/"
+            "log.file.level = warning\n"
+            "disk_free_limit.absolute = 50MB\n"
+        )
+
+
+def _end(process: subprocess.Popen[bytes], sign: signal.Signals) -> None:
+    process.send_signal(sign)
+    try:
+        process.wait(_STOP_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def main() -> None:
+    """Run a node until this process is interrupted."""
+    node = RabbitMQ()
+    print(f"CALLSTITCH_TEST_AMQP={node.url}", flush=True)  # noqa: T201 - the caller reads it
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        node.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""unique -> calls, recordings: folds the facts of one session into one call record, and is the only one to publish it.
+
+Session, revision and outbox row are one transaction in the store; only then does anything leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, Protocol
+
+from schemas.envelope import Envelope
+from schemas.events import told_at_once
+from schemas.facts import Fact, FactKind, decode_fact
+from schemas.session import Session
+from schemas.stage import Stage
+from workers.emission import Patience, Step, step
+
+SWEEP_ROWS: Final = 500
+
+StepFunction = Callable[[Session | None, Sequence[Fact]], Step]
+
+
+class SessionStore(Protocol):
+    """Where sessions and the outbox live; every method is one transaction.
+
+    Raises:
+        Unavailable: the store is away; nothing was committed, or it does not matter that it was.
+    """
+
+    async def fold(self, news: Mapping[str, Sequence[Fact]], step: StepFunction, now: datetime) -> Sequence[Envelope]:
+        """Apply `step` to each call's session and keep what it says in the outbox; returns that, to be published.
+
+        Also returns unsent rows of these calls that are older than 5 s: what a crash left behind.
+        """
+        ...
+
+    async def due(self, now: datetime, step: StepFunction, limit: int) -> Sequence[Envelope]:
+        """The same for up to `limit` sessions whose deadline has come."""
+        ...
+
+    async def unsent(self, now: datetime, limit: int) -> Sequence[Envelope]:
+        """Outbox rows that nobody has sent and whose lease of 5 s is over, leased again."""
+        ...
+
+    async def sent(self, ids: Sequence[str], now: datetime) -> None:
+        """Mark outbox rows as sent; ids that are no outbox rows are ignored."""
+        ...
+
+
+def correlate(
+    store: SessionStore,
+    *,
+    patience: Mapping[str, Patience],
+    progress: frozenset[str],
+    clock: Callable[[], datetime],
+) -> Stage:
+    """The stage; `patience` by source (an unknown source waits as by default), `progress`: sources that want it."""
+
+    def stepping(now: datetime, traces: Mapping[str, str]) -> StepFunction:
+        return partial(_step, now=now, patience=patience, traces=traces)
+
+    async def handle(batch: Sequence[Envelope]) -> Sequence[Envelope]:
+        now = clock()
+        calls: dict[str, list[Fact]] = {}
+        traces: dict[str, str] = {}
+        at_once: list[Envelope] = []
+        for envelope in batch:
+            fact = _fact(envelope)
+            if fact.kind == FactKind.OTHER or (fact.kind == FactKind.CALL_EVENT and fact.source in progress):
+                at_once.append(told_at_once(fact, trace=envelope.trace))
+            if fact.kind != FactKind.OTHER:
+                calls.setdefault(fact.call_id, []).append(fact)
+                traces[fact.call_id] = envelope.trace
+        return [*at_once, *await store.fold(calls, stepping(now, traces), now)]
+
+    async def tick(now: datetime) -> Sequence[Envelope]:
+        due = await store.due(now, stepping(now, {}), SWEEP_ROWS)
+        return [*due, *await store.unsent(now, SWEEP_ROWS)]
+
+    async def published(ids: Sequence[str]) -> None:
+        await store.sent(ids, clock())
+
+    return Stage(handle, tick, published)
+
+
+def _fact(envelope: Envelope) -> Fact:
+    body: Any = envelope.body
+    return decode_fact(body)
+
+
+def _step(
+    session: Session | None,
+    news: Sequence[Fact],
+    *,
+    now: datetime,
+    patience: Mapping[str, Patience],
+    traces: Mapping[str, str],
+) -> Step:
+    some = news[0] if news else next(iter(session.facts.values())) if session else None
+    assert some is not None
+    return step(
+        session, news, now=now, patience=patience.get(some.source, Patience()), trace=traces.get(some.call_id, "")
+    )

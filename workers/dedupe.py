@@ -1,0 +1,199 @@
+"""received -> unique, quarantine: parses notifications into facts and drops what a platform has sent before.
+
+Claims and receipts are one transaction, before anything leaves: a crash in between makes the redelivery find its own
+claims (`mine`) and pass them on, so that nothing is lost and nothing counts twice.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import orjson
+
+from schemas.config import Source
+from schemas.envelope import Envelope, Kind, derived_id, encode_envelope
+from schemas.errors import Malformed, Transient
+from schemas.facts import Fact, Parsed, encode_fact
+from schemas.notification import Notification, from_json
+from schemas.platforms.base import Platform
+from schemas.stage import Failed, Outcome, Stage
+
+INFLATED_BYTES: Final = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """To record `owner` (a fact id) as the first to tell `key` with this fingerprint."""
+
+    source: str
+    key: str
+    fingerprint: str
+    owner: str
+    at: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class Receipt:
+    """What became of one notification; items = unique + amended + duplicate + quarantined."""
+
+    envelope_id: str
+    source: str
+    at: datetime
+    quarantined: int = 0
+    claims: list[Claim] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What ingest answered 200 in one hour (`YYYY-MM-DDTHH`), counted once per envelope."""
+
+    envelope_id: str
+    source: str
+    hour: str
+    answered: int
+
+
+class ClaimStore(Protocol):
+    """Where claims, receipts and tallies live."""
+
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+        """Claim everything in one transaction; per owner `new`, `mine`, `amended` or `duplicate`.
+
+        A receipt is written once: a redelivery does not change it.
+
+        Raises:
+            Unavailable: the store is away; nothing was committed, or it does not matter that it was.
+        """
+        ...
+
+
+Count = Callable[[str, str], None]
+
+
+def dedupe(
+    store: ClaimStore, *, sources: Mapping[str, Source], platforms: Mapping[str, Platform], count: Count
+) -> Stage:
+    """The stage; `count(source, result)` is told what became of each item."""
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        opened = [_open(envelope, sources, platforms) for envelope in batch if envelope.kind == Kind.NOTIFICATION]
+        tallies = [_tally(envelope) for envelope in batch if envelope.kind == Kind.TALLY]
+        results = await store.claim([one.receipt for one in opened if not one.failed], tallies)
+        return [item for one in opened for item in _outcome(one, results, count)]
+
+    return Stage(handle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    envelope: Envelope
+    receipt: Receipt
+    facts: Sequence[Fact] = ()
+    quarantined: Sequence[Envelope] = ()
+    failed: Sequence[Failed] = ()
+
+
+def _open(envelope: Envelope, sources: Mapping[str, Source], platforms: Mapping[str, Platform]) -> _Opened:
+    receipt = Receipt(envelope_id=envelope.id, source=envelope.source, at=envelope.at)
+    source = sources.get(envelope.source)
+    if source is None:
+        failed = Failed(envelope, Transient("its source is not in the config"))
+        return _Opened(envelope=envelope, receipt=receipt, failed=[failed])
+    assert isinstance(envelope.body, dict)
+    try:
+        items = platforms[source.platform].parse(inflated(from_json(envelope.body)), source)
+    except Malformed as error:
+        items = [error]
+    facts: list[Fact] = []
+    bad: list[Envelope] = []
+    for n, item in enumerate(items):
+        if isinstance(item, Malformed):
+            bad.append(_quarantined(envelope, item, n, of=len(items)))
+        else:
+            facts.append(_fact(envelope, item, n, source))
+    receipt.quarantined = len(bad)
+    receipt.claims = [_claim(fact) for fact in facts]
+    return _Opened(envelope=envelope, receipt=receipt, facts=facts, quarantined=bad)
+
+
+def _outcome(one: _Opened, results: Mapping[str, str], count: Count) -> Outcome:
+    passed = [fact for fact in one.facts if results[fact.id] != "duplicate"]
+    for fact in one.facts:
+        count(fact.source, results[fact.id])
+    for _ in one.quarantined:
+        count(one.envelope.source, "quarantined")
+    return [*one.failed, *one.quarantined, *(_passed_on(fact, one.envelope) for fact in passed)]
+
+
+def _fact(envelope: Envelope, item: Parsed, n: int, source: Source) -> Fact:
+    return Fact(
+        id=derived_id(envelope.id, n),
+        kind=item.kind,
+        source=source.name,
+        platform=source.platform,
+        session_id=item.session_id,
+        key=item.key,
+        fingerprint=item.fingerprint,
+        at=envelope.at,
+        body=item.body,
+    )
+
+
+def _claim(fact: Fact) -> Claim:
+    return Claim(source=fact.source, key=fact.key, fingerprint=fact.fingerprint, owner=fact.id, at=fact.at)
+
+
+def _passed_on(fact: Fact, envelope: Envelope) -> Envelope:
+    return Envelope(
+        id=fact.id, kind=Kind.FACT, source=fact.source, at=fact.at, body=encode_fact(fact), trace=envelope.trace
+    )
+
+
+def _quarantined(envelope: Envelope, error: Malformed, n: int, *, of: int) -> Envelope:
+    """The raw notification, byte for byte, with the reason and which of its items could not be read."""
+    return Envelope(
+        id=derived_id("quarantined", envelope.id, n),
+        kind=Kind.QUARANTINED,
+        source=envelope.source,
+        at=envelope.at,
+        body={
+            "reason": error.reason,
+            "stage": "dedupe",
+            "item": n,
+            "items": of,
+            "envelope": orjson.loads(encode_envelope(envelope)),
+        },
+        trace=envelope.trace,
+    )
+
+
+def _tally(envelope: Envelope) -> Tally:
+    body: Any = envelope.body
+    return Tally(envelope_id=envelope.id, source=envelope.source, hour=body["hour"], answered=body["answered"])
+
+
+def inflated(notification: Notification) -> Notification:
+    """The notification with its gzip body unpacked, which the door does not do.
+
+    Raises:
+        Malformed: it is not gzip, is cut off, or unpacks to more than 8 MiB.
+    """
+    encoding = notification.headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        return notification
+    if encoding not in ("gzip", "x-gzip"):
+        raise Malformed("unknown_content_encoding")
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        body = unpacker.decompress(notification.body, INFLATED_BYTES)
+    except zlib.error:
+        raise Malformed("not_gzip") from None
+    if unpacker.unconsumed_tail:
+        raise Malformed("inflates_too_large")
+    if not unpacker.eof or unpacker.unused_data:
+        raise Malformed("not_gzip")
+    return replace(notification, body=body)

@@ -1,0 +1,170 @@
+"""Audio from a host that we do not trust into a scratch file: redirects by hand, bounded, sniffed, hashed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Final, NoReturn
+
+import aiohttp
+from yarl import URL
+
+from schemas.errors import Permanent, Transient, Unavailable
+from workers.answers import our_errors, retry_after
+from workers.audio import HEAD_BYTES, sniff, wav_seconds
+from workers.guard import Allowlist
+
+RECORDING_BYTES: Final = 200 * 1024 * 1024
+MAX_REDIRECTS: Final = 3
+CHUNK_BYTES: Final = 256 * 1024
+
+_OK: Final = 200
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audio:
+    """What was downloaded: `format` by its first bytes, `seconds` None where the header does not tell."""
+
+    format: str
+    bytes: int
+    sha256: str
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloader:
+    """Downloads for one source. `clock` serves only to read a Retry-After that is a date."""
+
+    session: aiohttp.ClientSession
+    allowlist: Allowlist
+    clock: Callable[[], datetime]
+    most_bytes: int = RECORDING_BYTES
+
+    async def download(self, url: URL, into: Path) -> Audio:
+        """Fetch the audio at `url` into the file `into`, following at most MAX_REDIRECTS redirects.
+
+        No credentials are sent: an address that a platform gives out carries its own.
+
+        Raises:
+            Permanent: our own rules forbid it (host_not_allowed, address_not_allowed, too_large, ...).
+            Transient: the other side did not deliver audio (not_audio, audio_refused, timed_out, ...).
+            Unavailable: our scratch disk does not take it.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            self.allowlist.check(url)
+            with our_errors():
+                async with self.session.get(url, allow_redirects=False) as response:
+                    if response.status not in _REDIRECTS:
+                        return await self._receive(response, into)
+                    url = follow(url, response.headers.get("Location", ""))
+        raise Transient("too_many_redirects")
+
+    async def _receive(self, response: aiohttp.ClientResponse, into: Path) -> Audio:
+        if response.status != _OK:
+            raise Transient("audio_refused", retry_after=retry_after(response.headers, self.clock()))
+        if (response.content_length or 0) > self.most_bytes:
+            raise Permanent("too_large")
+        head = await _head(response.content)
+        found = sniff(head)
+        if found is None:
+            raise Transient("not_audio")
+        scratch = await asyncio.to_thread(_Scratch, into, self.most_bytes)
+        try:
+            await asyncio.to_thread(scratch.add, head)
+            async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+                await asyncio.to_thread(scratch.add, chunk)
+        finally:
+            await asyncio.to_thread(scratch.close)
+        delimited = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+        return await asyncio.to_thread(_measured, into, found, scratch, delimited=delimited)
+
+
+@dataclass(slots=True)
+class _Scratch:
+    """The open scratch file; all its methods block."""
+
+    path: Path
+    most: int
+    size: int = 0
+    sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
+    stream: BinaryIO = field(init=False)
+
+    def __post_init__(self) -> None:
+        try:
+            self.stream = self.path.open("wb")
+        except OSError as error:
+            _disk(error)
+
+    def add(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        if self.size > self.most:
+            raise Permanent("too_large")
+        self.sha256.update(chunk)
+        try:
+            self.stream.write(chunk)
+        except OSError as error:
+            _disk(error)
+
+    def close(self) -> None:
+        try:
+            self.stream.close()
+        except OSError as error:
+            _disk(error)
+
+
+def parse_address(text: str) -> URL:
+    """A URL out of a push or a Location, kept as sent, because its query may be signed.
+
+    Raises:
+        Permanent: bad_address.
+    """
+    if any(not character.isprintable() or character.isspace() for character in text):
+        raise Permanent("bad_address")
+    try:
+        url = URL(text, encoded=text.isascii())
+        _ = url.port  # judged only when asked for
+    except ValueError:
+        raise Permanent("bad_address") from None
+    return url
+
+
+def follow(url: URL, location: str) -> URL:
+    """Where a redirect leads; relative ones count from `url`.
+
+    Raises:
+        Permanent: bad_address, or insecure_redirect for one that leaves https.
+        Transient: no_location.
+    """
+    if not location:
+        raise Transient("no_location")
+    try:
+        target = url.join(parse_address(location))
+    except ValueError:
+        raise Permanent("bad_address") from None
+    if url.scheme == "https" and target.scheme != "https":
+        raise Permanent("insecure_redirect")
+    return target
+
+
+async def _head(content: aiohttp.StreamReader) -> bytes:
+    try:
+        return await content.readexactly(HEAD_BYTES)
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+
+
+def _measured(file: Path, found: str, scratch: _Scratch, *, delimited: bool) -> Audio:
+    """Where only the end of the connection ends the body, the WAV header must tell whether it broke too early."""
+    seconds, whole = wav_seconds(file) if found == "wav" else (None, True)
+    if not (whole or delimited):
+        raise Transient("truncated")
+    return Audio(format=found, bytes=scratch.size, sha256=scratch.sha256.hexdigest(), seconds=seconds)
+
+
+def _disk(error: OSError) -> NoReturn:
+    raise Unavailable(f"scratch disk: {error.strerror or type(error).__name__}") from None

@@ -1,0 +1,187 @@
+"""Emission: what a session has to say next, and from when on (design section 5). Pure: time is an argument.
+
+At most one revision per step; what waits longer is swept by correlate's tick through `due_at`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import orjson
+
+from schemas.envelope import Envelope, JsonObject, Kind, derived_id
+from schemas.events import Event, changes, event_envelope
+from schemas.facts import CallEvent, Cdr, Fact, FactKind
+from schemas.record import CallRecord, build_record
+from schemas.recording import RecordingWanted, recording_key
+from schemas.session import Session, fold, published_as
+
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PRIORITY: Final = ("event", "decision", "cdr_added", "cdr_amended")
+_ENDS: Final = ("stored", "failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a source's sessions wait; see contract section 5."""
+
+    settle: timedelta = timedelta(seconds=2)
+    cdr_wait: timedelta = timedelta(minutes=15)
+    open_max: timedelta = timedelta(hours=24)
+    call_events: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """The session after some facts and a moment: what leaves through the outbox, and when to look again."""
+
+    session: Session
+    envelopes: tuple[Envelope, ...] = ()
+    due_at: datetime | None = None
+
+
+def step(session: Session | None, news: Sequence[Fact], *, now: datetime, patience: Patience, trace: str = "") -> Step:
+    """Fold the news in and say what is due at `now`."""
+    old = session or Session(facts={})
+    facts = fold(old.facts, news)
+    record = build_record(facts, call_events=patience.call_events)
+    record["late"] = old.incomplete and bool(record["cdrs"])
+    current = _with_change_noted(replace(old, facts=facts), old, record, news)
+    due = _next(current, record, patience)
+    if due is None or due[1] > now:
+        return Step(session=current, due_at=due[1] if due else None)
+    after, envelopes = _say(due[0], current, record, now=now, trace=trace)
+    following = _next(after, record, patience)
+    return Step(session=after, envelopes=envelopes, due_at=following[1] if following else None)
+
+
+def _next(session: Session, record: JsonObject, patience: Patience) -> tuple[str, datetime] | None:
+    """The event that comes next and its moment; None when everything has been said."""
+    cdrs = [fact.at for fact in session.facts.values() if fact.kind == FactKind.CDR]
+    if cdrs and not session.completed:
+        return "call.completed", LONG_AGO if record["complete"] else min(cdrs) + patience.settle
+    if not cdrs and not session.incomplete:
+        return "call.incomplete", _overdue_at(session, patience)
+    untold = _untold(session, record)
+    if session.changed_at is not None:
+        return "call.amended", LONG_AGO if untold else session.changed_at + patience.settle
+    if untold and session.completed:
+        return f"recording.{untold[0]['state']}", LONG_AGO
+    return None
+
+
+def _overdue_at(session: Session, patience: Patience) -> datetime:
+    ends = [f.at for f in session.facts.values() if isinstance(f.body, CallEvent) and f.body.type == "ended"]
+    if ends:
+        return min(ends) + patience.cdr_wait
+    return max(fact.at for fact in session.facts.values()) + patience.open_max
+
+
+def _untold(session: Session, record: JsonObject) -> list[JsonObject]:
+    return [row for row in record["recordings"] if row["state"] in _ENDS and _told(row) not in session.told]
+
+
+def _told(row: JsonObject) -> str:
+    return f"{row['key']}|{row['state']}"
+
+
+def _with_change_noted(current: Session, old: Session, record: JsonObject, news: Sequence[Fact]) -> Session:
+    """Remember when and by what the record began to differ from what was published; recordings tell themselves."""
+    if current.published is None:
+        return current
+    if _comparable(current.published) == _comparable(_as_json(record)):
+        return replace(current, changed_at=None, changed_by=None)
+    winners = [fact for fact in news if current.facts[fact.key] is fact]
+    causes = [cause for fact in winners if (cause := _cause(fact, old)) is not None]
+    if current.changed_by is not None:
+        causes.append(current.changed_by)
+    first = min((fact.at for fact in winners), default=None)
+    return replace(
+        current,
+        changed_at=current.changed_at or first or LONG_AGO,
+        changed_by=max(causes, key=_PRIORITY.index, default="event"),
+    )
+
+
+def _cause(fact: Fact, old: Session) -> str | None:
+    if fact.kind == FactKind.CDR:
+        return "cdr_amended" if fact.key in old.facts else "cdr_added"
+    return "event" if fact.kind == FactKind.CALL_EVENT else None
+
+
+def _comparable(record: JsonObject) -> JsonObject:
+    kept = {name: value for name, value in record.items() if name != "revision"}
+    return {**kept, "recordings": [row["key"] for row in record["recordings"]]}
+
+
+def _as_json(record: JsonObject) -> JsonObject:
+    decoded: JsonObject = orjson.loads(orjson.dumps(record, option=orjson.OPT_UTC_Z))
+    return decoded
+
+
+def _say(
+    kind: str, session: Session, record: JsonObject, *, now: datetime, trace: str
+) -> tuple[Session, tuple[Envelope, ...]]:
+    """One revision: its event and the recording work that it orders."""
+    revision = session.revision + 1
+    call = _as_json(CallRecord.model_validate({**record, "revision": revision}).model_dump())
+    data: JsonObject = {"call": call, "changed": [], "reason": "cdr" if kind == "call.completed" else "deadline"}
+    discriminator = None
+    told = session.told
+    if kind not in ("call.completed", "call.incomplete"):
+        data["changed"] = [p for p in changes(session.published, call) if p != "/revision"]
+        data["reason"] = session.changed_by
+    if kind.startswith("recording."):
+        row = _untold(session, record)[0]
+        data = {"call": call, "recording": _as_json(row), "changed": data["changed"], "reason": "recording"}
+        discriminator = f"{_told(row)}|{revision}"
+        told |= {_told(row)}
+    event = Event(type=kind, source=record["source"], subject=record["id"], time=now, data=data, revision=revision)
+    orders = _orders(session, record, now=now, trace=trace)
+    after = replace(
+        published_as(session, call, revision),
+        completed=session.completed or kind == "call.completed",
+        incomplete=session.incomplete or kind == "call.incomplete",
+        told=told,
+        ordered=session.ordered | {key for key, _ in orders},
+    )
+    made = event_envelope(event, at=now, trace=trace, discriminator=discriminator)
+    return after, (made, *(order for _, order in orders))
+
+
+def _orders(session: Session, record: JsonObject, *, now: datetime, trace: str) -> list[tuple[str, Envelope]]:
+    """Work for fetch_recording, once per recording: it leaves with the first revision that announces it."""
+    announced = {
+        recording_key(record["id"], recording): recording
+        for fact in session.facts.values()
+        if isinstance(fact.body, Cdr)
+        for recording in fact.body.recordings
+    }
+    wanted = [row["key"] for row in record["recordings"] if row["state"] == "wanted"]
+    return [
+        (
+            key,
+            Envelope(
+                id=derived_id("recording_wanted", key),
+                kind=Kind.RECORDING_WANTED,
+                source=record["source"],
+                at=now,
+                body=asdict(
+                    RecordingWanted(
+                        call_id=record["id"],
+                        session_id=record["session_id"],
+                        key=key,
+                        name=announced[key].name,
+                        domain=announced[key].domain,
+                        url=announced[key].url,
+                    )
+                ),
+                trace=trace,
+            ),
+        )
+        for key in wanted
+        if key not in session.ordered
+    ]

@@ -1,0 +1,46 @@
+"""sink queue -> sink: drains one sink's queue into that sink; a slow or broken sink stops only itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+
+from schemas.envelope import Envelope
+from schemas.stage import Failed, Handler, Outcome
+
+log = structlog.get_logger()
+
+
+class Sink(Protocol):
+    """A downstream system, opened and closed as an async context by wiring.
+
+    It is handed envelopes of kind EVENT: the body is the event's bytes, the id its CloudEvents id.
+    """
+
+    async def write(self, batch: Sequence[Envelope]) -> Sequence[Exception | None]:
+        """One result per event, in order: None when it is safely there, else why it is not.
+
+        An event may come again, with the same id and the same bytes.
+
+        Raises:
+            Unavailable: the sink takes nothing now; the whole batch will come again.
+        """
+        ...
+
+
+def fan_out(sink: Sink, *, name: str) -> Handler:
+    """The handler of the sink of that name: nothing for a written event, Failed for one that was refused."""
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        results = await sink.write(batch)
+        failed = [Failed(envelope, error) for envelope, error in zip(batch, results, strict=True) if error is not None]
+        told = log.bind(sink=name, events=len(batch), failed=len(failed))
+        if failed:
+            told.warning("sink.refused", reasons=sorted({str(one.error) for one in failed}))
+        else:
+            told.info("sink.written")
+        return failed
+
+    return handle

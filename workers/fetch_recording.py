@@ -1,0 +1,267 @@
+"""recordings -> unique: copies announced audio into the object store before the platform deletes it.
+
+Every work order ends as one recording fact, stored or failed; only what no fact can tell goes to the dead letters.
+What the other side does wrong is worth another attempt, what our own rules forbid is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+import aiohttp
+import orjson
+import structlog
+from yarl import URL
+
+from schemas.config import Source
+from schemas.envelope import Envelope, Kind, derived_id
+from schemas.errors import Malformed, Permanent, Transient, Unavailable
+from schemas.facts import Fact, FactKind, Recording, encode_fact
+from schemas.platforms.base import Platform
+from schemas.recording import HttpRequest, RecordingWanted
+from schemas.stage import Failed, Handler, Outcome
+from workers.answers import our_errors, read_at_most, retry_after
+from workers.download import RECORDING_BYTES, Audio, Downloader, follow, parse_address
+from workers.guard import allowlist, check_scheme, open_session
+
+AT_ONCE: Final = 4
+DOWNLOAD_SECONDS: Final = 300
+
+_DETAIL: Final = re.compile(r"[(:,;]")
+_WORD: Final = re.compile(r"[a-z]+")
+_REASON_LENGTH: Final = 60
+
+log = structlog.get_logger()
+
+
+class ObjectStore(Protocol):
+    """Where audio is kept."""
+
+    async def put(self, place: str, file: Path) -> None:
+        """Store the file's bytes under `place`, over whatever is there; durable when it returns.
+
+        Raises:
+            Unavailable: the store is away, full, or refuses us.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Desk:
+    """What serves the recordings of one source."""
+
+    source: Source
+    platform: Platform
+    downloader: Downloader
+
+
+@asynccontextmanager
+async def open_fetch_recording(
+    *,
+    sources: Iterable[Source],
+    platforms: Mapping[str, Platform],
+    objects: ObjectStore,
+    last_attempt: int,
+    clock: Callable[[], datetime],
+    nonce: Callable[[], str],
+    most_bytes: int = RECORDING_BYTES,
+    scratch: Path | None = None,
+) -> AsyncIterator[Handler]:
+    """The handler, with its HTTP sessions open until the context ends.
+
+    `last_attempt` is the attempt (from 1) after which the stage's policy plans no other; `nonce` draws 1 to 128
+    alphanumerics; `scratch` is a directory for downloads under way (None: the system's own).
+    """
+    async with AsyncExitStack() as stack:
+        sessions = {
+            private: await stack.enter_async_context(
+                open_session(allow_private=private, total_seconds=DOWNLOAD_SECONDS, per_host=AT_ONCE)
+            )
+            for private in (False, True)
+        }
+        desks = {
+            source.name: _Desk(
+                source=source,
+                platform=platforms[source.platform],
+                downloader=Downloader(
+                    session=sessions[source.allow_private],
+                    allowlist=allowlist(source),
+                    clock=clock,
+                    most_bytes=most_bytes,
+                ),
+            )
+            for source in sources
+        }
+        yield FetchRecording(
+            desks=desks,
+            objects=objects,
+            last_attempt=last_attempt,
+            clock=clock,
+            nonce=nonce,
+            scratch=scratch,
+            slots=asyncio.Semaphore(AT_ONCE),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchRecording:
+    """A `schemas.stage.Handler`; `open_fetch_recording` builds it."""
+
+    desks: Mapping[str, _Desk]
+    objects: ObjectStore
+    last_attempt: int
+    clock: Callable[[], datetime]
+    nonce: Callable[[], str]
+    scratch: Path | None
+    slots: asyncio.Semaphore
+
+    async def __call__(self, batch: Sequence[Envelope]) -> Outcome:
+        """One fact or one Failed for each envelope, in order.
+
+        Raises:
+            Unavailable: the object store or our disk is away; doing it all again overwrites the same objects.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._one(envelope)) for envelope in batch]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+        return [task.result() for task in tasks]
+
+    async def _one(self, envelope: Envelope) -> Envelope | Failed:
+        desk = self.desks.get(envelope.source)
+        if desk is None:  # an operator can bring the source back and replay, so no verdict on the recording
+            return Failed(envelope, Permanent("source_not_configured"))
+        try:
+            wanted = _wanted(envelope)
+        except Malformed as error:
+            return Failed(envelope, error)
+        async with self.slots:
+            ended = await self._ended(desk, wanted, envelope)
+        _tell(envelope, wanted, ended)
+        if isinstance(ended, Transient):
+            return Failed(envelope, ended)
+        return _fact(envelope, wanted, ended, platform=desk.source.platform)
+
+    async def _ended(self, desk: _Desk, wanted: RecordingWanted, envelope: Envelope) -> Recording | Transient:
+        try:
+            return await self._stored(desk, wanted, envelope)
+        except Transient as error:
+            if envelope.attempt < self.last_attempt:
+                return error
+            return Recording(key=wanted.key, state="failed", reason=_reason(error))
+        except Permanent as error:
+            return Recording(key=wanted.key, state="failed", reason=_reason(error))
+
+    async def _stored(self, desk: _Desk, wanted: RecordingWanted, envelope: Envelope) -> Recording:
+        url = await self._address(desk, wanted)
+        with _scratch_directory(self.scratch) as directory:
+            file = Path(directory) / "audio"
+            audio = await desk.downloader.download(url, file)
+            place = _place(envelope, wanted, audio)
+            await self.objects.put(place, file)
+        return Recording(
+            key=wanted.key,
+            state="stored",
+            place=place,
+            bytes=audio.bytes,
+            sha256=audio.sha256,
+            seconds=audio.seconds,
+            format=audio.format,
+        )
+
+    async def _address(self, desk: _Desk, wanted: RecordingWanted) -> URL:
+        """Ask the platform by name; the announced link serves where the platform cannot be asked."""
+        if not wanted.name and not wanted.url:
+            raise Permanent("no_file_named")
+        if wanted.url and not (wanted.name and wanted.domain):
+            return parse_address(wanted.url)
+        try:
+            request = desk.platform.recording_request(wanted, desk.source, nonce=self.nonce(), created=self.clock())
+        except Permanent:
+            if wanted.url:
+                return parse_address(wanted.url)
+            raise
+        return await self._asked(desk, request)
+
+    async def _asked(self, desk: _Desk, request: HttpRequest) -> URL:
+        """The address out of the platform's answer. Only this request carries credentials, and only to its API."""
+        url = parse_address(request.url)
+        check_scheme(url, allow_private=desk.source.allow_private)
+        if desk.source.recording_api and url.origin() != parse_address(desk.source.recording_api).origin():
+            raise Permanent("host_not_allowed")
+        with our_errors():
+            async with desk.downloader.session.get(url, headers=request.headers, allow_redirects=False) as response:
+                return follow(url, await self._location(desk.platform, response))
+
+    async def _location(self, platform: Platform, response: aiohttp.ClientResponse) -> str:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        try:
+            return platform.recording_location(response.status, headers, await read_at_most(response.content))
+        except Transient as error:
+            if error.retry_after is not None:
+                raise
+            raise Transient(str(error), retry_after=retry_after(response.headers, self.clock())) from None
+
+
+def _scratch_directory(parent: Path | None) -> tempfile.TemporaryDirectory[str]:
+    """A directory only we can read, gone with everything in it when its context ends."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="callstitch-", dir=parent)
+    except OSError as error:
+        raise Unavailable(f"scratch disk: {error.strerror or type(error).__name__}") from None
+
+
+def _wanted(envelope: Envelope) -> RecordingWanted:
+    body = envelope.body
+    try:
+        return RecordingWanted(**(orjson.loads(body) if isinstance(body, bytes) else body))
+    except (TypeError, ValueError):
+        raise Malformed("not_a_work_order") from None
+
+
+def _place(envelope: Envelope, wanted: RecordingWanted, audio: Audio) -> str:
+    """Our own name, the same on every attempt; the remote name never becomes a path."""
+    return f"{envelope.source}/{envelope.at.astimezone(UTC):%Y/%m/%d}/{wanted.key}.{audio.format}"
+
+
+def _reason(error: Exception) -> str:
+    """The beginning of an error's text as one short word, without figures: `no file named (...)` is no_file_named."""
+    words = _WORD.findall(_DETAIL.split(str(error), maxsplit=1)[0].lower())
+    return "_".join(words)[:_REASON_LENGTH] or "platform_refused"
+
+
+def _fact(envelope: Envelope, wanted: RecordingWanted, recording: Recording, *, platform: str) -> Envelope:
+    """The fact that goes to correlate: without a clock reading, so a redelivery makes the same one."""
+    fingerprint = hashlib.sha256(orjson.dumps(recording, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    fact = Fact(
+        id=derived_id(envelope.id, "recording", fingerprint),
+        kind=FactKind.RECORDING,
+        source=envelope.source,
+        platform=platform,
+        session_id=wanted.session_id,
+        key=f"recording|{wanted.key}",
+        fingerprint=fingerprint,
+        at=envelope.at,
+        body=recording,
+    )
+    return replace(envelope, id=fact.id, kind=Kind.FACT, body=encode_fact(fact), attempt=1, route="")
+
+
+def _tell(envelope: Envelope, wanted: RecordingWanted, ended: Recording | Transient) -> None:
+    told = log.bind(source=envelope.source, key=wanted.key, attempt=envelope.attempt, trace=envelope.trace)
+    if isinstance(ended, Transient):
+        told.info("recording.retried", reason=_reason(ended), retry_after=ended.retry_after)
+    elif ended.state == "stored":
+        told.info("recording.stored", bytes=ended.bytes, seconds=ended.seconds, format=ended.format)
+    else:
+        told.warning("recording.failed", reason=ended.reason)

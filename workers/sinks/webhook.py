@@ -1,0 +1,126 @@
+"""POSTs each event to a customer's endpoint, signed after Standard Webhooks (standardwebhooks.com, v1 signatures)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from schemas.config import WebhookSink
+from schemas.envelope import EVENT_CONTENT_TYPE, Envelope
+from schemas.errors import Misconfigured, Paused, Permanent, Transient
+from workers.answers import our_errors, read_at_most, retry_after
+from workers.guard import check_scheme, open_session
+
+AT_ONCE: Final = 16
+
+_GONE: Final = 410
+_SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the public prefix of a Standard Webhooks secret, not one
+
+
+@asynccontextmanager
+async def open_webhook(sink: WebhookSink, *, clock: Callable[[], datetime]) -> AsyncIterator[Webhook]:
+    """The sink, its connections open until the context ends; `clock` gives the webhook-timestamp, aware.
+
+    Raises:
+        Misconfigured: the URL may not be called, or the secret is not base64.
+    """
+    url, key = _target(sink), _key(sink.secret.get_secret_value(), name=sink.name)
+    session = open_session(
+        allow_private=sink.allow_private, total_seconds=sink.timeout.total_seconds(), per_host=AT_ONCE
+    )
+    async with session:
+        yield Webhook(session=session, url=url, key=key, clock=clock)
+
+
+class Webhook:
+    """A sink (`workers.fan_out.Sink`); at most AT_ONCE requests are under way."""
+
+    def __init__(self, *, session: aiohttp.ClientSession, url: URL, key: bytes, clock: Callable[[], datetime]) -> None:
+        self._session = session
+        self._url = url
+        self._key = key
+        self._clock = clock
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def write(self, batch: Sequence[Envelope]) -> Sequence[Exception | None]:
+        """POST all events; 2xx is done, everything else is Transient: customers mend their endpoints.
+
+        Raises:
+            Paused: the endpoint answered 410; it wants nothing more.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._deliver(envelope)) for envelope in batch]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+        return [task.result() for task in tasks]
+
+    async def _deliver(self, envelope: Envelope) -> Exception | None:
+        assert isinstance(envelope.body, bytes)
+        try:
+            async with self._slots:
+                await self._post(envelope.id, envelope.body)
+        except Transient as error:
+            return error
+        except Permanent as error:  # an address that we may not call: the operator mends that, as customers theirs
+            return Transient(str(error))
+        return None
+
+    async def _post(self, event_id: str, body: bytes) -> None:
+        headers = _signed(event_id, body, key=self._key, now=self._clock())
+        with our_errors():
+            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
+                self._judge(response)
+                await read_at_most(response.content)  # so that the connection can be used again
+
+    def _judge(self, response: aiohttp.ClientResponse) -> None:
+        if response.status == _GONE:
+            raise Paused("the endpoint answered 410")
+        if response.status // 100 != 2:  # noqa: PLR2004 - the class of all success answers
+            wait = retry_after(response.headers, self._clock())
+            raise Transient(f"http_{response.status}", retry_after=wait)
+
+
+def _signed(event_id: str, body: bytes, *, key: bytes, now: datetime) -> dict[str, str]:
+    stamp = str(int(now.timestamp()))
+    digest = hmac.digest(key, f"{event_id}.{stamp}.".encode() + body, hashlib.sha256)
+    return {
+        "Content-Type": EVENT_CONTENT_TYPE,
+        "webhook-id": event_id,
+        "webhook-timestamp": stamp,
+        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+    }
+
+
+def _target(sink: WebhookSink) -> URL:
+    try:
+        url = URL(sink.url)
+        check_scheme(url, allow_private=sink.allow_private)
+    except (ValueError, Permanent) as error:
+        reason = str(error) if isinstance(error, Permanent) else "not a URL"
+        raise Misconfigured(f"sink {sink.name}: url: {reason}") from None
+    if not url.raw_host:
+        raise Misconfigured(f"sink {sink.name}: url: not a URL")
+    return url
+
+
+def _key(secret: str, *, name: str) -> bytes:
+    """`whsec_` and base64, or base64 alone, padded or not."""
+    text = secret.removeprefix(_SECRET_PREFIX).rstrip("=")
+    try:
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not key:
+        raise Misconfigured(f"sink {name}: secret: neither whsec_... nor base64")
+    return key

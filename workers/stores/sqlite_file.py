@@ -1,0 +1,130 @@
+"""One SQLite file of one stage: one owner process, one writer thread, one commit per batch.
+
+WAL with synchronous=FULL, because NORMAL may lose the last commits on power cut and the ack would be a lie.
+All writes and checkpoints go through one connection (SQLite before 3.51.3 may corrupt otherwise, see
+notes/effectively-once.md); readers open the file read-only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from schemas.errors import Misconfigured, Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_BUSY_SECONDS: Final = 5.0
+
+
+def micros(moment: datetime) -> int:
+    """A moment as microseconds since 1970, as all tables keep it."""
+    return round(moment.timestamp() * 1_000_000)
+
+
+def moment(value: int) -> datetime:
+    """The aware UTC moment of a stored value."""
+    return datetime.fromtimestamp(value / 1_000_000, UTC)
+
+
+class SqliteFile:
+    """An open file; `write` runs a function of the connection in one transaction on the writer thread."""
+
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._thread = thread
+
+    async def write(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The result of `work`, committed.
+
+        Raises:
+            Unavailable: the file cannot be written (disk full, I/O error, locked); nothing was committed.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: self._transact(lambda db: work(db, *args, **kwargs)))
+
+    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        db = self._connection
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            result = work(db)
+            db.execute("COMMIT")
+        except BaseException as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            if isinstance(error, (sqlite3.OperationalError, sqlite3.InterfaceError)):
+                raise Unavailable(f"the state file cannot be written: {error}") from None
+            raise
+        return result
+
+
+@asynccontextmanager
+async def open_sqlite_file(path: Path, schema: str) -> AsyncIterator[SqliteFile]:
+    """Open or create the file and own it until the context ends.
+
+    Raises:
+        Misconfigured: another process owns it, or the file is not ours to read.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _owned(path), ThreadPoolExecutor(1, thread_name_prefix=path.stem) as thread:
+        loop = asyncio.get_running_loop()
+        connection = await loop.run_in_executor(thread, _connect, path, schema)
+        try:
+            yield SqliteFile(connection, thread)
+        finally:
+            await loop.run_in_executor(thread, connection.close)
+
+
+class _owned:  # noqa: N801 - a context manager reads as a verb
+    """The lock that makes one process the owner; the kernel drops it when the process dies, however it dies."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + ".lock")
+
+    def __enter__(self) -> None:
+        self._file = self._path.open("a")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise Misconfigured(f"another process owns {self._path.with_suffix('')}") from None
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _connect(path: Path, schema: str) -> sqlite3.Connection:
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA journal_size_limit=67108864")
+        connection.executescript(schema)
+    except (OSError, sqlite3.DatabaseError) as error:
+        raise Misconfigured(f"cannot open {path}: {error}") from None
+    return connection
+
+
+def read_only(path: Path) -> closing[sqlite3.Connection]:
+    """A connection that only reads, for the operator's commands, while the owner goes on writing.
+
+    Raises:
+        Misconfigured: there is no such file.
+    """
+    if not path.exists():
+        raise Misconfigured(f"there is no state file {path}")
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+    connection.row_factory = sqlite3.Row
+    return closing(connection)

@@ -1,0 +1,200 @@
+"""The one file that knows everybody: it opens what the config names and hands each stage what it needs."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runtime.broker.base import Broker
+from runtime.clock import Clock
+from runtime.consumer import StageLoop, StageSpec
+from runtime.telemetry import Telemetry
+from runtime.verdict import POLICIES
+from schemas.config import Config, JsonlSink, Sink, Source
+from schemas.errors import Misconfigured
+from schemas.platforms import PLATFORMS
+from schemas.stage import Stage
+from schemas.topology import (
+    DEAD,
+    QUARANTINE,
+    RECEIVED,
+    RECORDINGS,
+    UNIQUE,
+    UNROUTED,
+    Subscription,
+    Topology,
+    sink_queue,
+    topology,
+)
+from workers import fan_out as fan_out_sink
+from workers.correlate import correlate
+from workers.dedupe import dedupe
+from workers.emission import Patience
+from workers.fan_out import fan_out
+from workers.fetch_recording import open_fetch_recording
+from workers.objects import open_objects
+from workers.park import park
+from workers.sinks.jsonl import open_jsonl
+from workers.sinks.webhook import open_webhook
+from workers.stores.sqlite import open_claims, open_parked, open_sessions
+
+FETCH_LANES: Final = 4  # a download takes its own time: each lane holds one
+BOXES: Final[Mapping[str, str]] = {"quarantine": QUARANTINE, "dead": DEAD, "unrouted": UNROUTED}
+
+Wrap = Callable[[str, Stage], Stage]
+
+
+def unwrapped(_: str, stage: Stage) -> Stage:
+    """The stage as it is; the demo's sabotage is the one other wrap."""
+    return stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """What all stages of one process share."""
+
+    config: Config
+    broker: Broker
+    telemetry: Telemetry
+    clock: Clock
+    message_ids: Iterator[str]
+    wrap: Wrap
+
+
+def config_topology(config: Config) -> Topology:
+    """The topology that the config's sinks and downstream queues need."""
+    sinks = [
+        Subscription(queue=sink_queue(sink.name), events=sink.events, sources=sink.sources) for sink in config.sink
+    ]
+    queues = [
+        Subscription(queue=queue.name, events=queue.events, sources=queue.sources, dead_letters=False)
+        for queue in config.queue
+    ]
+    return topology([*sinks, *queues], [source.name for source in config.source])
+
+
+def sources_of(config: Config) -> Mapping[str, Source]:
+    """The configured sources by name."""
+    return {source.name: source for source in config.source}
+
+
+@asynccontextmanager
+async def open_stage(process: Process, name: str, *, sink: str | None = None) -> AsyncIterator[list[StageLoop]]:
+    """The loops of one stage, its store, sink or object store open until the context ends.
+
+    Raises:
+        Misconfigured: no such stage or sink, or a state file that another process owns.
+    """
+    async with AsyncExitStack() as stack:
+        yield await _OPENERS[name](process, stack, sink)
+
+
+def stage_names() -> tuple[str, ...]:
+    """Every stage that `callstitch work` can run."""
+    return tuple(_OPENERS)
+
+
+def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
+    return StageLoop(
+        spec=spec,
+        stage=process.wrap(spec.name, stage),
+        broker=process.broker,
+        clock=process.clock,
+        message_ids=process.message_ids,
+        metrics=process.telemetry.stage(spec.name),
+    )
+
+
+def _state_directory(config: Config) -> Path:
+    kind, _, rest = config.store.partition(":")
+    if kind != "sqlite":
+        raise Misconfigured("store must be sqlite:DIR")
+    return Path(rest)
+
+
+async def _dedupe(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
+    store = await stack.enter_async_context(open_claims(_state_directory(process.config)))
+    items = process.telemetry.items
+    stage = dedupe(
+        store,
+        sources=sources_of(process.config),
+        platforms=PLATFORMS,
+        count=lambda source, result: items.labels(source, result).inc(),
+    )
+    return [_loop(process, StageSpec(name="dedupe", queue=RECEIVED, policy=POLICIES["dedupe"]), stage)]
+
+
+async def _correlate(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
+    store = await stack.enter_async_context(open_sessions(_state_directory(process.config)))
+    patience = {
+        source.name: Patience(
+            settle=source.settle,
+            cdr_wait=source.cdr_wait,
+            open_max=source.open_max,
+            call_events=source.call_events,
+        )
+        for source in process.config.source
+    }
+    progress = frozenset(source.name for source in process.config.source if source.progress)
+    stage = correlate(store, patience=patience, progress=progress, clock=process.clock)
+    return [_loop(process, StageSpec(name="correlate", queue=UNIQUE, policy=POLICIES["correlate"]), stage)]
+
+
+async def _fetch_recording(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
+    policy = POLICIES["fetch_recording"]
+    handler = await stack.enter_async_context(
+        open_fetch_recording(
+            sources=process.config.source,
+            platforms=PLATFORMS,
+            objects=open_objects(process.config.objects),
+            last_attempt=policy.last_attempt,
+            clock=process.clock,
+            nonce=lambda: secrets.token_hex(16),
+        )
+    )
+    spec = StageSpec(name="fetch_recording", queue=RECORDINGS, policy=policy, prefetch=2, most=1, lanes=FETCH_LANES)
+    return [_loop(process, spec, Stage(handler))]
+
+
+async def _fan_out(process: Process, stack: AsyncExitStack, wanted: str | None) -> list[StageLoop]:
+    chosen = [sink for sink in process.config.sink if wanted in (None, sink.name)]
+    if wanted is not None and not chosen:
+        raise Misconfigured(f"there is no [[sink]] named {wanted}")
+    return [await _one_sink(process, stack, sink) for sink in chosen]
+
+
+async def _one_sink(process: Process, stack: AsyncExitStack, sink: Sink) -> StageLoop:
+    opened: fan_out_sink.Sink
+    if isinstance(sink, JsonlSink):
+        opened = await stack.enter_async_context(open_jsonl(sink))
+    else:
+        opened = await stack.enter_async_context(open_webhook(sink, clock=process.clock))
+    spec = StageSpec(
+        name=f"fan_out.{sink.name}", queue=sink_queue(sink.name), policy=POLICIES["fan_out"], prefetch=256, most=128
+    )
+    return _loop(process, spec, Stage(fan_out(opened, name=sink.name)))
+
+
+async def _park(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
+    store = await stack.enter_async_context(open_parked(_state_directory(process.config)))
+    return [
+        _loop(
+            process,
+            StageSpec(name=f"park.{box}", queue=queue, policy=POLICIES["park"]),
+            park(store, box=box, clock=process.clock),
+        )
+        for box, queue in BOXES.items()
+    ]
+
+
+_OPENERS: Final = {
+    "dedupe": _dedupe,
+    "correlate": _correlate,
+    "fetch_recording": _fetch_recording,
+    "fan_out": _fan_out,
+    "park": _park,
+}
