@@ -7,7 +7,8 @@ CODE := schemas runtime ingest workers console tests
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 # A lock names versions and hashes only: where packages come from is the business of each machine's own pip settings.
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+# Each is complete (--no-deps), and bytecode is made when first used: both save a fresh machine time.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-compile
 COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_FLAGS)
 
@@ -36,8 +37,10 @@ bench: $(DEV)  ## The benchmarks, each peer in the same run
 
 # LOCK_FLAGS=--upgrade takes the newest releases that pyproject.toml allows; without it the pins stay where they can.
 lock: $(DEV)  ## Make the lock files again from pyproject.toml
-	@printf 'setuptools>=80\n' | $(COMPILE) pyproject.toml - --output-file requirements/runtime.lock
-	@$(COMPILE) pyproject.toml --extra dev --constraint requirements/runtime.lock --output-file requirements/dev.lock
+	@printf 'pip\nsetuptools>=80\n' | $(COMPILE) - --output-file requirements/build.lock
+	@$(COMPILE) pyproject.toml --output-file requirements/runtime.lock
+	@$(COMPILE) pyproject.toml --extra dev -c requirements/build.lock -c requirements/runtime.lock \
+		--output-file requirements/dev.lock
 	@! grep -nE '^ *-[^-]|^--|://' requirements/*.lock
 
 clean:  ## Remove the environment, the caches and the demo; what `callstitch up` keeps in var/ stays
@@ -48,10 +51,11 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: PYTHON=... make")'
 	@$(PYTHON) -m venv .venv
 
-$(RUNTIME): requirements/runtime.lock pyproject.toml | $(BIN)/python
+$(RUNTIME): requirements/build.lock requirements/runtime.lock pyproject.toml | $(BIN)/python
 	@echo 'Installing what Callstitch runs on into .venv (once)'
+	@$(PIP) --require-hashes -r requirements/build.lock
 	@$(PIP) --require-hashes -r requirements/runtime.lock
-	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(PIP) --no-build-isolation -e .
 	@touch $@
 
 $(DEV): requirements/dev.lock $(RUNTIME)

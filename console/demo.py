@@ -37,7 +37,7 @@ from workers.wiring import config_topology
 DIRECTORY: Final = Path("var/demo")
 CALLS: Final = 200
 START_SECONDS: Final = 30.0
-SETTLE_SECONDS: Final = 60.0  # for everything to drain after the last push
+SETTLE_SECONDS: Final = 45.0  # for everything to drain after the last push
 POLL_SECONDS: Final = 0.2
 STARTS: Final = 4  # `up` is started again when it dies, as a container would be
 

@@ -90,8 +90,8 @@ class Door:
         notification = Notification(
             path=path,
             remote=request.remote or "",
-            content_type=request.headers.get("Content-Type", ""),
-            headers={k.lower(): v for k, v in request.headers.items() if k.lower() in KEPT_HEADERS},
+            content_type=_as_text(request.headers.get("Content-Type", "")),
+            headers={k.lower(): _as_text(v) for k, v in request.headers.items() if k.lower() in KEPT_HEADERS},
             body=await _body(request),
         )
         self._check_signature(notification, source)
@@ -122,6 +122,11 @@ class Door:
         except Unavailable:
             raise Rejected("the broker did not confirm in time", status=503) from None
         self.answered[source.name, f"{now:%Y-%m-%dT%H}"] += 1
+
+
+def _as_text(header: str) -> str:
+    """A header's value without lone surrogates: aiohttp makes them of bytes that are no UTF-8, and JSON has none."""
+    return header.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _is_token(token: str, source: Source) -> bool:

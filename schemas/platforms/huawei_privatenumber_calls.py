@@ -39,9 +39,8 @@ _CDR_TIMES: Final[Mapping[str, str]] = {
 _MODES: Final[Mapping[str, str]] = {"003": "AX", "004": "AXB", "005": "AXE", "007": "AXYB"}
 _AXB_OR_X: Final = ("004", None)  # a CDR of X is told from one of AXB by its notifyMode alone
 
-_DIRECTED_MODES: Final = frozenset({"AX", "AXB", "AXE", "AXYB"})  # nothing is said about 0 and 1 in X mode
-_DIRECTIONS: Final[Mapping[int | None, str]] = {0: "b_to_a", 1: "a_to_b"}
-_ABNORMAL: Final = 2
+# huawei-reason-codes.md F: "0 to A, 1 from A, 2 abnormal", for all modes; the sample of X mode carries 1.
+_DIRECTIONS: Final[Mapping[int | None, str]] = {0: "b_to_a", 1: "a_to_b", 2: "abnormal"}
 
 
 def call_event(body: JsonObject, source: Source) -> Parsed:
@@ -150,7 +149,7 @@ def _cdr_fields(record: JsonObject, source: Source, times: Mapping[str, datetime
     return CallFields(
         product=PRODUCT,
         mode=mode,
-        direction=_direction(as_integer(record.get("direction")), mode),
+        direction=_DIRECTIONS.get(as_integer(record.get("direction"))),
         caller=phone(record, "callerNum"),
         callee=phone(record, "fwdDstNum"),
         private_number=phone(record, "bindNum", "calleeNum"),
@@ -176,12 +175,6 @@ def _mode(record: JsonObject) -> str | None:
     if service_type in _AXB_OR_X and text(record, "notifyMode"):
         return "X"
     return _MODES.get(service_type or "")
-
-
-def _direction(value: int | None, mode: str | None) -> str | None:
-    if value == _ABNORMAL:
-        return "abnormal"
-    return _DIRECTIONS.get(value) if mode in _DIRECTED_MODES else None
 
 
 def _derived_record_id(record: JsonObject, times: Iterable[datetime | None]) -> str:

@@ -18,19 +18,19 @@ from runtime.broker.base import Broker, Consumer, Delivery, Message
 from runtime.broker.embedded import open_embedded
 from runtime.broker.rabbitmq import open_rabbitmq
 from schemas.topology import Queue, Topology
-from tests.integration.amqp_proxy import open_proxy
+from tests.integration.amqp_peer import open_proxy
 
 CONFIRM_SECONDS: Final = 0.5  # of a stalled broker
 _PATIENCE_SECONDS: Final = 15.0
 _QUIET_SECONDS: Final = 0.4  # how long nothing must arrive before we believe that nothing comes
 
 
-class Stalled(Protocol):
+@dataclass(frozen=True)
+class Stallable:
     """A broker that cannot confirm anything inside `stall()`."""
 
     broker: Broker
-
-    def stall(self) -> AbstractAsyncContextManager[None]: ...
+    stall: Callable[[], AbstractAsyncContextManager[None]]
 
 
 class Rig(Protocol):
@@ -38,13 +38,7 @@ class Rig(Protocol):
 
     def open(self) -> AbstractAsyncContextManager[Broker]: ...
 
-    def open_stallable(self) -> AbstractAsyncContextManager[Stalled]: ...
-
-
-@dataclass(frozen=True)
-class StallableBroker:
-    broker: Broker
-    stall: Callable[[], AbstractAsyncContextManager[None]]
+    def open_stallable(self) -> AbstractAsyncContextManager[Stallable]: ...
 
 
 @dataclass(frozen=True)
@@ -55,9 +49,9 @@ class EmbeddedRig:
         return open_embedded(self.path)
 
     @asynccontextmanager
-    async def open_stallable(self) -> AsyncIterator[StallableBroker]:
+    async def open_stallable(self) -> AsyncIterator[Stallable]:
         async with open_embedded(self.path, confirm_seconds=CONFIRM_SECONDS) as broker:
-            yield StallableBroker(broker, self._lock)
+            yield Stallable(broker, self._lock)
 
     @asynccontextmanager
     async def _lock(self) -> AsyncIterator[None]:
@@ -74,7 +68,7 @@ class RabbitMQRig:
         return open_rabbitmq(self.url)
 
     @asynccontextmanager
-    async def open_stallable(self) -> AsyncIterator[StallableBroker]:
+    async def open_stallable(self) -> AsyncIterator[Stallable]:
         async with (
             open_proxy(self.url) as proxy,
             open_rabbitmq(proxy.url, confirm_timeout_seconds=CONFIRM_SECONDS) as broker,
@@ -86,7 +80,7 @@ class RabbitMQRig:
                 yield
                 proxy.unmute()
 
-            yield StallableBroker(broker, mute)
+            yield Stallable(broker, mute)
 
 
 @dataclass(frozen=True)
@@ -176,7 +170,7 @@ async def depth_is(broker: Broker, queue: str, messages: int) -> bool:
 
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> bool:
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while not await holds():
+        while not await holds():  # noqa: ASYNC110 - the broker tells nobody when it is done
             await asyncio.sleep(0.02)
     return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from typing import Any
 
@@ -117,3 +117,9 @@ def delete(url: str, name: str) -> None:
         channel = connection.channel()
         channel.queue_delete(name)
         channel.exchange_delete(name)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 - readiness is polled in production too
+            await asyncio.sleep(0.01)

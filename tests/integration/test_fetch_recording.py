@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from console.emulator.audio import make_wav
+from console.emulator.payloads import RECORD_DOMAIN
+from console.emulator.recordings import Recordings, serve_recordings
 from schemas.facts import Recording
+from schemas.stage import Failed
 from tests.services.recording_theatre import (
     AT,
     KEY,
+    LAST_ATTEMPT,
     NAME,
+    SECRET,
     WAV,
     Theatre,
     a_source,
@@ -80,3 +86,28 @@ async def test_a_recording_not_there_yet_is_tried_again_and_then_stored(theatre:
 async def test_a_recording_never_there_fails_on_the_last_attempt(theatre: Theatre, tmp_path: Path) -> None:
     theatre.not_yet = 99
     assert "not_there" in str(await last_word(tmp_path, a_source(theatre)))
+
+
+@pytest.mark.parametrize("scheme", ["aksk", "wsse"])
+async def test_the_emulators_recordings_arrive_whatever_mood_it_is_in(
+    theatre: Theatre, tmp_path: Path, scheme: str
+) -> None:
+    """The emulator writes digests and audio from the protocol page alone, so it can contradict us."""
+    platform = Recordings(seed=7, app_key="app-key", app_secret=SECRET)
+    names = [f"190124023006{n:07}0003.wav" for n in range(60)]
+    waiting = [an_order(key=f"k{n}", name=name, domain=RECORD_DOMAIN) for n, name in enumerate(names)]
+    stored: dict[str, Recording] = {}
+    async with serve_recordings(platform) as api:
+        source = a_source(theatre, recording_api=api, recording_hosts=(), recording_auth=scheme)
+        async with fetching(tmp_path, source) as fetch:
+            for _ in range(LAST_ATTEMPT):
+                outcomes = await fetch(waiting)
+                waiting = [one.envelope.retried() for one in outcomes if isinstance(one, Failed)]
+                done = [the_recording(one) for one in outcomes if not isinstance(one, Failed)]
+                stored |= {one.key: one for one in done}
+    served = {f"k{n}": hashlib.sha256(make_wav(7, name)).hexdigest() for n, name in enumerate(names)}
+    assert {key: one.sha256 for key, one in stored.items()} == served
+    assert {one.state for one in stored.values()} == {"stored"}
+    assert {one.seconds for one in stored.values()} == {3.0}
+    assert {platform.mood(name) for name in names} == {"prompt", "late", "later", "html", "json"}
+    assert platform.faults == []

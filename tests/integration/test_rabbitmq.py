@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,7 @@ from runtime.broker.rabbitmq import RabbitMQ, open_rabbitmq
 from schemas.errors import Misconfigured, Unavailable, Unconfirmed, Unroutable
 from schemas.topology import Binding, Exchange, Queue, Topology
 from tests.integration import amqp_peer
-from tests.integration.amqp_peer import Proxy, open_proxy
+from tests.integration.amqp_peer import Proxy, open_proxy, until
 from tests.services.rabbitmq import RabbitMQ as Node
 
 pytestmark = pytest.mark.rabbitmq
@@ -297,9 +297,3 @@ async def take(consumer: Consumer, count: int) -> list[Delivery]:
         while len(taken) < count:
             taken += await consumer.batch(count - len(taken))
     return taken
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 - readiness is polled in production too
-            await asyncio.sleep(0.01)

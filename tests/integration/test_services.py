@@ -11,9 +11,8 @@ import pytest
 from tests.services.postgresql import PostgreSQL
 from tests.services.rabbitmq import RabbitMQ
 
-pytestmark = pytest.mark.rabbitmq
 
-
+@pytest.mark.rabbitmq
 def test_a_stored_message_is_still_there_after_kill_and_start(own_rabbitmq: RabbitMQ) -> None:
     port = own_rabbitmq.port
     publish(own_rabbitmq.url, b"kept")
@@ -25,6 +24,7 @@ def test_a_stored_message_is_still_there_after_kill_and_start(own_rabbitmq: Rabb
     assert take(own_rabbitmq.url) == b"kept"
 
 
+@pytest.mark.rabbitmq
 def test_two_fresh_vhosts_share_nothing(rabbitmq_node: RabbitMQ, fresh_amqp_url: str) -> None:
     other = rabbitmq_node.make_vhost()
     publish(other, b"elsewhere")
@@ -35,6 +35,7 @@ def test_two_fresh_vhosts_share_nothing(rabbitmq_node: RabbitMQ, fresh_amqp_url:
     assert take(fresh_amqp_url) == b"here"
 
 
+@pytest.mark.rabbitmq
 def test_a_c_client_reads_from_the_shared_vhost(amqp_url: str, amqp_consume: Path) -> None:
     publish(amqp_url, b"for the C client")
 

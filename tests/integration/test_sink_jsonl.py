@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -95,6 +97,26 @@ async def test_a_cancelled_write_is_whole_or_absent(tmp_path: Path) -> None:
     content = path.read_bytes()
     assert content.count(b"\n") % 200 == 0
     assert content == b"" or content.endswith(b"}\n")
+
+
+async def test_the_file_stays_open_until_a_cancelled_write_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    started, fsync = threading.Event(), os.fsync
+
+    def slow_fsync(fd: int) -> None:
+        started.set()
+        time.sleep(0.2)
+        fsync(fd)
+        synced.append("fsync")
+
+    async with open_jsonl(a_sink(tmp_path / "calls.jsonl")) as sink:
+        monkeypatch.setattr(os, "fsync", slow_fsync)
+        task = asyncio.create_task(sink.write([an_event(1)]))
+        await asyncio.to_thread(started.wait)
+        task.cancel()
+    assert synced == ["fsync"]
 
 
 async def test_a_second_owner_is_refused(tmp_path: Path) -> None:

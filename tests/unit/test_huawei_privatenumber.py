@@ -115,8 +115,8 @@ GOLDEN: list[tuple[str, str | None, CallFields]] = [
             answered_at=at("07:03:05"), ended_at=at("07:03:28"),
         ),
     ),
-    # 004 with notifyMode is X; userData echoes the reply; subscriptionId is ""; of 0 and 1 in X mode nothing is said
-    ("x-fee.json", None, the_call(mode="X", direction=None, binding_id=None, user_data="userflag001")),
+    # 004 with notifyMode is X; userData echoes the reply; subscriptionId is ""; direction 1 by reason-codes page, F
+    ("x-fee.json", None, the_call(mode="X", direction="a_to_b", binding_id=None, user_data="userflag001")),
 ]  # fmt: skip
 
 
@@ -159,7 +159,7 @@ def test_no_record_is_refused_for_its_service_type(fields: dict[str, Any], mode:
     assert the_only_record(a_cdr(**fields)).call.mode == mode
 
 
-@pytest.mark.parametrize("mode", ["AX", "AXB", "AXYB", "AXE"])
+@pytest.mark.parametrize("mode", ["AX", "AXB", "AXYB", "AXE", "X"])
 @pytest.mark.parametrize(
     ("sent", "direction"),
     [(0, "b_to_a"), (1, "a_to_b"), ("1", "a_to_b"), (2, "abnormal"), (3, None), (None, None), (True, None)],
