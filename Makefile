@@ -27,7 +27,7 @@ test: lint  ## Lint, types, import contracts, then every test; says which were s
 
 lint: $(DEV)  ## Lint, format, types and import contracts, without the tests
 	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(CODE)
 	@$(BIN)/lint-imports
 

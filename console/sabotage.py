@@ -5,6 +5,7 @@ Inert unless CALLSTITCH_SABOTAGE is set; nothing outside `up` ever asks.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ VARIABLE: Final = "CALLSTITCH_SABOTAGE"
 EVERY: Final = 25  # every 25th CDR is hit
 CRASH_AFTER: Final = 40  # CDRs that pass before the crash of ack_first
 CRASH_CODE: Final = 137
+ACK_SECONDS: Final = 0.5  # brokers take an ack some time after it was given: dying at once would lose the ack instead
 
 
 class Sabotage(Protocol):
@@ -122,6 +124,7 @@ class _AckFirst:
         async def handle(batch: Sequence[Envelope]) -> Outcome:
             self._seen += sum(_is_cdr(envelope) for envelope in batch)
             if self._seen >= CRASH_AFTER:
+                await asyncio.sleep(ACK_SECONDS)
                 os._exit(CRASH_CODE)
             return await stage.handle(batch)
 

@@ -23,7 +23,7 @@ from runtime.telemetry import StageMetrics
 from runtime.verdict import Policy, reason_of
 from runtime.wire import again, unpack
 from schemas.envelope import Envelope
-from schemas.errors import Unavailable
+from schemas.errors import Paused, Unavailable
 from schemas.stage import Failed, Stage
 
 log = structlog.get_logger()
@@ -31,6 +31,7 @@ log = structlog.get_logger()
 TICK_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 15.0  # the process has 20 s in all (design section 3)
 HOLD_SECONDS: Final = 600.0  # well under the broker's ack timeout of 30 minutes (amqp trap 13)
+PAUSE_SECONDS: Final = 900.0  # a sink that asked us to stop is asked again after this, and at each start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class StageLoop:
         self._ids = message_ids
         self._metrics = metrics
         self._consumers: dict[int, Consumer] = {}
+        self._paused = False
         self._settler = Settler(
             name=spec.name,
             queue=spec.queue,
@@ -77,8 +79,10 @@ class StageLoop:
 
     @property
     def ready(self) -> bool:
-        """Whether every lane is subscribed at the broker right now."""
-        return len(self._consumers) == self.spec.lanes and all(c.consuming for c in self._consumers.values())
+        """Whether every lane is subscribed at the broker right now, or rests because its sink asked for it."""
+        return self._paused or (
+            len(self._consumers) == self.spec.lanes and all(c.consuming for c in self._consumers.values())
+        )
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until `stopping`, then drain; returns when everything is settled or released."""
@@ -96,6 +100,9 @@ class StageLoop:
                     await self._consume(consumer, stopping)
                 finally:
                     del self._consumers[lane]
+            if self._paused:
+                await _stopped_within(stopping, PAUSE_SECONDS)
+                self._paused = False
 
     async def _consume(self, consumer: Consumer, stopping: asyncio.Event) -> None:
         while (deliveries := await self._next(consumer, stopping)) is not None:
@@ -144,6 +151,10 @@ class StageLoop:
             started = time.perf_counter()
             try:
                 outcome = await run_isolated(self._stage.handle, envelopes)
+            except Paused as error:
+                log.error("stage.paused", stage=self.spec.name, seconds=PAUSE_SECONDS, reason=reason_of(error))
+                self._paused = True
+                return None
             except Unavailable as error:
                 self._metrics.held(1)
                 log.warning("stage.held", stage=self.spec.name, envelopes=len(envelopes), reason=reason_of(error))

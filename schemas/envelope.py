@@ -125,7 +125,10 @@ def decode_bundle(body: bytes) -> list[Envelope]:
         Malformed: the bytes are not a bundle that this version wrote.
     """
     try:
-        return [decode_envelope(row) for row in orjson.loads(body)]
+        rows = orjson.loads(body)
+        if not isinstance(rows, list) or not rows:
+            raise Malformed("not_a_bundle", "no list of envelopes")
+        return [decode_envelope(row) for row in rows]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise Malformed("not_a_bundle", type(error).__name__) from None
 

@@ -103,7 +103,11 @@ def amqp_consume() -> Path:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Install what the collected tests need now: a test's own time limit is too short for a slow mirror."""
+    if session.config.option.collectonly:
+        return
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if any(item.get_closest_marker("rabbitmq") for item in session.items):
+        wanted.add("amqp_url")
     for install in _installs(wanted):
         with contextlib.suppress(debian.Missing):  # the fixture says it again, to each test that needs it
             install()

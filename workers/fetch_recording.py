@@ -187,7 +187,7 @@ class FetchRecording:
             return parse_address(wanted.url)
         try:
             request = desk.platform.recording_request(wanted, desk.source, nonce=self.nonce(), created=self.clock())
-        except Permanent:
+        except (Permanent, Transient):
             if wanted.url:
                 return parse_address(wanted.url)
             raise

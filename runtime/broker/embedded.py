@@ -43,7 +43,6 @@ class Embedded:
         self._reply_to = f"embedded.{uuid4().hex}"
         self._asked: dict[str, asyncio.Future[bytes]] = {}
         self._generations = count(1)
-        self._consumers: set[EmbeddedConsumer] = set()
 
     async def declare(self, topology: Topology) -> None:
         """As `Broker` promises; Unconfirmed (an Unavailable) when the file cannot be written."""
@@ -71,10 +70,8 @@ class Embedded:
         consumer = EmbeddedConsumer(self._writer, reply_to=self._reply_to, generation=next(self._generations))
         try:
             await consumer.subscribe(queue, prefetch=prefetch)
-            self._consumers.add(consumer)
             yield consumer
         finally:
-            self._consumers.discard(consumer)
             consumer.close()
 
     async def ask(self, question: Message, *, timeout_seconds: float) -> bytes | None:
@@ -111,8 +108,8 @@ class Embedded:
 
     @property
     def healthy(self) -> bool:
-        """As `Broker` promises."""
-        return self._writer.works and all(consumer.consuming for consumer in self._consumers)
+        """As `Broker` promises; consumers live as long as the file takes writes."""
+        return self._writer.works
 
     async def _put_question(self, question: Message, *, seconds: float, correlation_id: str) -> None:
         put = partial(Queues.store_question, question=question, seconds=seconds, correlation_id=correlation_id)

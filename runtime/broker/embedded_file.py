@@ -92,6 +92,10 @@ class File:
             self._synchronous = synchronous
         self._db.execute("BEGIN IMMEDIATE")
 
+    def rewrite_version(self) -> None:
+        """Write one page without changing anything."""
+        self._db.execute(f"PRAGMA user_version = {_VERSION}")
+
     def commit(self) -> None:
         """End the transaction; it is as durable as `begin` was told."""
         self._db.execute("COMMIT")

@@ -93,6 +93,10 @@ class Queues:
         self._before = self._declared
         self._file.begin(synchronous=synchronous)
 
+    def prove_writable(self) -> None:
+        """Write something, so that a commit tells whether the file takes writes again."""
+        self._file.rewrite_version()
+
     def declare(self, topology: Topology) -> None:
         """Create what is missing, and unbind.
 

@@ -101,7 +101,8 @@ class Writer:
         wanted = [step for step in steps if step is not None and not step.done.cancelled()]
         in_memory = [step for step in wanted if step.needs is Needs.MEMORY]
         if in_memory:
-            self._tell([(step.done, _attempt(step, queues)) for step in in_memory])
+            # a programming error in one of them must not end this thread
+            self._tell([(step.done, _attempt(step, queues, caught=Exception)) for step in in_memory])
         self._write([step for step in wanted if step.needs is not Needs.MEMORY], queues)
         return None not in steps
 
@@ -121,7 +122,7 @@ class Writer:
 
     def _write(self, steps: Sequence[_Step], queues: Queues) -> None:
         try:
-            if steps or queues.pressing:
+            if steps or queues.pressing or not self.works:
                 self._transact(steps, queues)
             self._more = queues.pressing
         except Exception as error:  # noqa: BLE001 - told to everyone who waits; the thread lives on
@@ -129,10 +130,9 @@ class Writer:
                 for step in steps:  # one of them cannot be stored, and must not keep the others from it
                     self._write([step], queues)
                 return
+            if _file_trouble(error) or not steps:
+                self._report(error)
             self._tell([(step.done, _told(error)) for step in steps])
-            if steps and not _file_trouble(error):
-                return
-            self._report(error)
         else:
             self._report(None)
 
@@ -140,8 +140,11 @@ class Writer:
         synced = any(step.needs is Needs.SYNCED for step in steps)
         queues.begin(synchronous=(Needs.SYNCED if synced else Needs.WRITTEN).value)
         try:
+            if not self.works:
+                queues.prove_writable()
             # asked again: to begin may have waited for a lock, and whoever gave up publishes again
-            results = [(step.done, _attempt(step, queues)) for step in steps if not step.done.cancelled()]
+            waiting = [step for step in steps if not step.done.cancelled()]
+            results = [(step.done, _attempt(step, queues, caught=CallstitchError)) for step in waiting]
             handed = queues.commit()
         except BaseException:
             queues.rollback()
@@ -160,10 +163,10 @@ class Writer:
             self._loop.call_soon_threadsafe(_deliver, results, handed)
 
 
-def _attempt(step: _Step, queues: Queues) -> Any:
+def _attempt(step: _Step, queues: Queues, *, caught: type[Exception]) -> Any:
     try:
         return step.run(queues)
-    except CallstitchError as error:
+    except caught as error:
         return error
 
 

@@ -16,7 +16,15 @@ from pamqp import frame
 from pamqp.commands import Basic
 
 from runtime.broker.base import Delivery
-from runtime.broker.rabbitmq_link import CLOSE_TIMEOUT_SECONDS, ChannelWriter, Link, Lost, gone_is_lost, running
+from runtime.broker.rabbitmq_link import (
+    CLOSE_TIMEOUT_SECONDS,
+    ChannelWriter,
+    Link,
+    Lost,
+    gone_is_lost,
+    running,
+    why_closed,
+)
 from schemas.errors import Unavailable
 
 log = structlog.get_logger()
@@ -51,35 +59,41 @@ class RabbitConsumer:
         return self._stopped
 
     async def run(self) -> None:
-        """Subscribe, and again after each loss, until told to stop."""
-        reason = ""
+        """Subscribe, and again after each loss, until told to stop.
+
+        A loss is also an ack that took longer than the broker allows: the channel is closed, and from RabbitMQ 4.3
+        on the consumer cancelled (trap 13).
+        """
+        told: tuple[int, str] | None = None
         while not self._stopped:
             try:
                 await self._subscribed_once()
             except Lost as lost:
-                if str(lost) != reason and not self._stopped:
+                loss = (self._generation, str(lost))
+                if loss != told and not self._stopped:
                     log.warning("broker.consumer_lost", queue=self._queue, reason=str(lost))
-                reason = str(lost)
+                told = loss
             self.attempted.set()
             await asyncio.sleep(self._pause())
 
     async def _subscribed_once(self) -> None:
         async with self._link.channel() as channel:
-            self._generation += 1
-            subscription = _Subscription(channel, self._arrived, generation=self._generation, base=self._last_tag)
+            generation = self._generation + 1
+            subscription = _Subscription(channel, self._arrived, generation=generation, base=self._last_tag)
             await subscription.open(self._queue, prefetch=self._prefetch)
+            self._generation = generation
             self._subscription = subscription
             self.attempted.set()
-            log.info("broker.consuming", queue=self._queue, generation=self._generation)
+            log.info("broker.consuming", queue=self._queue, generation=generation)
             try:
                 async with running(subscription.writer.run()) as writing:
-                    waited = {channel.closing, subscription.cancelled, *writing}
-                    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+                    closing = channel.closing
+                    await asyncio.wait({closing, subscription.cancelled, *writing}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 # Nobody can settle these any more; the broker hands them out again.
                 self._subscription = None
                 self._last_tag = subscription.last_tag
-        raise Lost("cancelled by the broker" if subscription.cancelled.done() else "channel closed")
+        raise Lost("cancelled by the broker" if subscription.cancelled.done() else why_closed(closing))
 
     async def batch(self, most: int) -> Sequence[Delivery]:
         """See `Consumer.batch`; raises only once it was stopped."""
@@ -101,7 +115,10 @@ class RabbitConsumer:
             self._subscription.settle(deliveries, _requeue)
 
     async def stop(self) -> Sequence[Delivery]:
-        """See `Consumer.stop`; what it returns can be settled until the consumer is closed."""
+        """See `Consumer.stop`; what it returns can be settled until the consumer is closed.
+
+        Unless it is released, closing counts each of them as a failed delivery (trap 21).
+        """
         self._stopped = True
         self._arrived.set()
         subscription = self._subscription

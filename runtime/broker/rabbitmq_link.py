@@ -146,9 +146,10 @@ class Link:
                 async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                     await connection.connect()
             log.info("broker.connected", connection=self._purpose)
+            self.reason = "connected"
             with self._current.holding(connection):
                 await asyncio.wait([connection.closing])
-            raise Lost(_why_closed(connection.closing))
+            raise Lost(why_closed(connection.closing))
         finally:
             await _close(connection)
 
@@ -181,8 +182,9 @@ async def _close(connection: Connection) -> None:
             await connection.close()
 
 
-def _why_closed(closing: asyncio.Future[Any]) -> str:
-    if closing.cancelled():
+def why_closed(closing: asyncio.Future[Any]) -> str:
+    """What aiormq knows of the end of a connection or channel."""
+    if not closing.done() or closing.cancelled():
         return "connection closed"
     error = closing.exception()
     return reason_of(error) if error else "connection closed"

@@ -1,4 +1,4 @@
-"""Publishing to RabbitMQ: confirmed, mandatory, pipelined, and without an await for each message."""
+"""Publishing to RabbitMQ: confirmed, mandatory, pipelined, and without an await for each message (trap 16)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiormq import Channel, PublishError
 
 from runtime.broker.base import Message
 from runtime.broker.rabbitmq_frames import Encoder
-from runtime.broker.rabbitmq_link import ChannelWriter, Link, Lost, Slot, gone_is_lost, running
+from runtime.broker.rabbitmq_link import ChannelWriter, Link, Lost, Slot, gone_is_lost, running, why_closed
 from schemas.errors import Unconfirmed, Unroutable
 
 log = structlog.get_logger()
@@ -72,7 +72,7 @@ class Publisher:
                     closing = channel.closing
                     await asyncio.wait({closing, *writing, session.stuck}, return_when=asyncio.FIRST_COMPLETED)
                 session.lose()
-        raise Lost("no confirms for too long" if session.stuck.done() else "channel closed")
+        raise Lost("no confirms for too long" if session.stuck.done() else why_closed(closing))
 
     async def publish(self, messages: Sequence[Message], *, encode: Encode = Encoder.encode) -> None:
         """Return when all are confirmed; while there is no channel it waits for the next one, up to the deadline.

@@ -38,7 +38,8 @@ class Platform(Protocol):
         """The signed request for a recording's download address.
 
         Raises:
-            Permanent: the source lacks a setting, or the announcement lacks a name.
+            Transient: the source lacks a setting that the operator can still add.
+            Permanent: the announcement lacks a name.
         """
         ...
 

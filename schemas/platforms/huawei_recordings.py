@@ -23,6 +23,7 @@ _BUSY_SECONDS: Final = 60.0  # "retry after 1 min"
 _NOT_YET: Final = 1012007  # also said of a wrong name, and for good after 7 days: the retry schedule ends it
 _BUSY: Final = frozenset({1010010, 1011006})
 _INTERNAL: Final = frozenset({1010001, 1023001, 1023002})
+_BLOCKED_SECONDS: Final = 1900.0
 _REFUSED: Final = frozenset({1010003, 1010040, 1020166, 1020176, 1023006})
 
 
@@ -32,10 +33,11 @@ def recording_request(wanted: RecordingWanted, source: Source, *, nonce: str, cr
     `nonce` is 1 to 128 alphanumerics, `created` an aware time. `source.recording_api` is scheme and host.
 
     Raises:
-        Permanent: the source has no app_key or app_secret, or the announcement names no file.
+        Transient: the source has no app_key or app_secret yet; the operator has days to set them.
+        Permanent: the announcement names no file.
     """
     if source.app_key is None or source.app_secret is None:
-        raise Permanent("the source has no app_key or no app_secret")
+        raise Transient("the source has no app_key or no app_secret")
     if not wanted.name or not wanted.domain:
         raise Permanent("no file named")
     base = (source.recording_api or DEFAULT_API).rstrip("/")
@@ -57,22 +59,23 @@ def recording_location(status: int, headers: Mapping[str, str], body: bytes) -> 
     """The download address out of the answer: `Location` of a redirect.
 
     Raises:
-        Transient: the record does not exist (yet), the platform is busy, ailing, or says what is not documented.
-        Permanent: the request is refused, and would be again.
+        Transient: the record does not exist (yet), the platform is busy, ailing, refuses us, or says what is not
+            documented. A refusal (key, white list) is the operator's to mend within the 7 days of retention; it is
+            tried again only after the block of about 30 minutes that the code table tells of (section G).
     """
     location = headers.get("location")
     if status in _REDIRECTS and location:
         return location
     code = _result_code(body)
     if code == _NOT_YET:
-        raise Transient(f"the recording is not there (resultcode {code})")
+        raise Transient(f"record does not exist (resultcode {code})")
     if code in _BUSY:
-        raise Transient(f"the platform is busy (resultcode {code})", retry_after=_BUSY_SECONDS)
+        raise Transient(f"platform busy (resultcode {code})", retry_after=_BUSY_SECONDS)
     if code in _INTERNAL:
-        raise Transient(f"the platform failed (resultcode {code})")
+        raise Transient(f"platform failed (resultcode {code})")
     if code in _REFUSED or status in (401, 403):
-        raise Permanent(f"the platform refused (HTTP {status}, resultcode {code})")
-    raise Transient(f"the platform answered HTTP {status}, resultcode {code}")
+        raise Transient(f"platform refused (HTTP {status}, resultcode {code})", retry_after=_BLOCKED_SECONDS)
+    raise Transient(f"platform answered HTTP {status}, resultcode {code}")
 
 
 def _result_code(body: bytes) -> int | None:

@@ -150,12 +150,14 @@ async def all_in(broker: Broker, queue: str) -> list[Delivery]:
     """What a new consumer finds in the queue; all of it goes back."""
     found: list[Delivery] = []
     async with broker.consume(queue, prefetch=1000) as consumer:
-        try:
-            while True:
+        more = True
+        while more:
+            try:
                 async with asyncio.timeout(_QUIET_SECONDS):
                     found += await consumer.batch(1000)
-        except TimeoutError:
-            await consumer.release(found)
+            except TimeoutError:
+                more = (await broker.depths([queue]))[queue] > 0
+        await consumer.release(found)
     return found
 
 

@@ -135,14 +135,13 @@ async def test_a_message_that_is_never_settled_ends_in_the_dead_letters(broker: 
     )
     poison = a_message(work, b"1", headers={"word": "a word"})
     await broker.publish([poison])
-    async with broker.consume(work, prefetch=10) as consumer:
-        for deliveries in (1, 2, 3):
+    for deliveries in (1, 2, 3):
+        async with broker.consume(work, prefetch=10) as consumer:
             (delivery,) = await receive(consumer, 1)
             assert delivery.deliveries == deliveries
-            await consumer.release([delivery])
+    async with broker.consume(work, prefetch=10) as consumer, broker.consume(dead, prefetch=10) as undertaker:
         assert await nothing_arrives(consumer)
-        async with broker.consume(dead, prefetch=10) as undertaker:
-            (letter,) = await receive(undertaker, 1)
+        (letter,) = await receive(undertaker, 1)
     assert (letter.body, letter.message_id, letter.routing_key) == (poison.body, poison.message_id, work)
     assert letter.deliveries == 1
     assert letter.headers["word"] == "a word"
@@ -164,7 +163,7 @@ async def test_a_delay_tier_returns_each_message_to_the_queue_of_its_routing_key
         await broker.publish([a_message(key, b"1", exchange=exchange) for key in (work, other)])
         assert await broker.depths([tier, work]) == {tier: 2, work: 0}
         (delivery,) = await receive(consumer, 1)
-        assert 0.35 < time.monotonic() - began < 2
+        assert 0.35 < time.monotonic() - began < 5
     assert (delivery.routing_key, delivery.body, delivery.deliveries) == (work, b"1", 1)
     assert delivery.headers["x-first-death-reason"] == "expired"
     assert await depth_is(broker, other, 1)
@@ -204,7 +203,7 @@ async def test_questions_asked_at_once_get_their_own_answers(broker: Broker, que
 async def test_a_question_that_nobody_answers_is_none_and_disappears(broker: Broker, queue: str) -> None:
     began = time.monotonic()
     assert await broker.ask(a_message(queue), timeout_seconds=0.2) is None
-    assert 0.15 < time.monotonic() - began < 1
+    assert 0.15 < time.monotonic() - began < 5
     assert await all_in(broker, queue) == []
     assert await depth_is(broker, queue, 0)
 

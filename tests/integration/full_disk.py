@@ -2,36 +2,73 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-_BYTES: Final = 512 * 1024
+from tests.services.debian import in_ci
+
+_DISK_BYTES: Final = 2 * 1024 * 1024
+_FILE_BYTES: Final = 512 * 1024
 
 
 @dataclass(frozen=True)
 class SmallDisk:
     path: Path
-    kind: str
+    full: Callable[[], AbstractContextManager[None]]
 
-    @contextmanager
-    def full(self) -> Iterator[None]:
-        """No room for anything that needs more than 512 KiB."""
-        if self.kind == "mounted":
-            filling = self.path / "filling"
-            with filling.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-                while True:
-                    file.write(b"\0" * 4096)
-            yield
-            filling.unlink()
-            return
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (_BYTES, hard))
+
+@contextmanager
+def small_disk(kind: str, path: Path) -> Iterator[SmallDisk]:
+    """A disk that is full inside `full()`: a small tmpfs ("mounted"), or files that may not grow ("limited")."""
+    if kind == "limited":
+        yield SmallDisk(path, _no_file_may_grow)
+        return
+    with _mounted(path):
+        yield SmallDisk(path, partial(_filled, path))
+
+
+@contextmanager
+def _mounted(path: Path) -> Iterator[None]:
+    sudo = ["sudo", "-n"] if in_ci() and os.geteuid() else []
+    options = f"size={_DISK_BYTES},uid={os.geteuid()}"
+    mounted = subprocess.run(
+        [*sudo, "mount", "-t", "tmpfs", "-o", options, "callstitch-test", str(path)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    try:
         yield
+    finally:
+        subprocess.run([*sudo, "umount", str(path)], check=True)
+
+
+@contextmanager
+def _filled(path: Path) -> Iterator[None]:
+    filling = path / "filling"
+    with filling.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    try:
+        yield
+    finally:
+        filling.unlink()
+
+
+@contextmanager
+def _no_file_may_grow() -> Iterator[None]:
+    """Writes beyond the limit fail with EFBIG (Python ignores the signal), which SQLite takes for an I/O error."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, hard))
+    try:
+        yield
+    finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from runtime.broker.base import Broker
-from runtime.broker.embedded import Embedded, open_embedded
+from runtime.broker.embedded import open_embedded
 from schemas.errors import Misconfigured, Unavailable, Unconfirmed
 from schemas.topology import Binding, Exchange, Queue, Topology
-from tests.contracts.brokers import a_message, all_in, depth_is, eventually, numbered, numbers, only, receive
+from tests.contracts.brokers import a_message, all_in, depth_is, numbered, numbers, only, receive
+from tests.integration.embedded_words import LIMITED, QUEUE, opened
 from tests.integration.full_disk import SmallDisk, small_disk
 
-QUEUE: Final = "queue"
 RETRY: Final = Topology(
     exchanges=(Exchange(name="retry", kind="fanout"),),
     queues=(Queue(name="tier", dead_letter_exchange="", ttl_seconds=3600),),
@@ -49,13 +47,6 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk]:
         yield disk
 
 
-@asynccontextmanager
-async def opened(path: Path | None, *queues: str, confirm_seconds: float = 5) -> AsyncIterator[Embedded]:
-    async with open_embedded(path, confirm_seconds=confirm_seconds) as broker:
-        await broker.declare(only(*(queues or (QUEUE,))))
-        yield broker
-
-
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Somebody who is not the owner writes into the file."""
@@ -64,99 +55,29 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def a_process(work: str, path: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.integration.embedded_process", work, str(path), QUEUE]
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            while process.stdout.readline() not in {"open\n", ""}:
-                pass
-            yield process
-        finally:
-            process.kill()
+def read(path: Path) -> bytes:
+    return path.read_bytes()
 
 
-def kill_and_read(process: subprocess.Popen[str], *, after_lines: int) -> list[str]:
-    """kill -9 it in the middle of its work; returns everything it said until then."""
-    assert process.stdout is not None
-    said = [process.stdout.readline().strip() for _ in range(after_lines)]
-    process.kill()
-    return said + process.stdout.read().split()
-
-
-async def test_every_confirmed_message_is_there_after_kill_9(path: Path) -> None:
-    async with opened(path):
-        pass
-    with a_process("publish", path) as process:
-        confirmed = await asyncio.to_thread(kill_and_read, process, after_lines=500)
-    async with opened(path) as broker:
-        stored = {delivery.message_id: delivery for delivery in await all_in(broker, QUEUE)}
-    assert len(confirmed) >= 500
-    assert set(confirmed) <= stored.keys()
-    assert all(len(delivery.body) == int(delivery.message_id) % 5000 for delivery in stored.values())
-
-
-async def test_after_kill_9_what_was_acked_is_gone_and_what_was_leased_is_counted(path: Path) -> None:
-    async with opened(path) as broker:
-        await broker.publish(numbered(QUEUE, 2))
-    with a_process("consume", path) as process:
-        await asyncio.to_thread(kill_and_read, process, after_lines=1)
-    async with opened(path) as broker:
-        (left,) = await all_in(broker, QUEUE)
-    assert (left.body, left.deliveries) == (b"1", 2)
-
-
-async def test_poison_that_kills_its_process_ends_in_the_dead_letters(path: Path) -> None:
-    poisoned = Topology(
-        exchanges=(Exchange(name="dead-letters", kind="fanout"),),
-        queues=(Queue(name=QUEUE, dead_letter_exchange="dead-letters", delivery_limit=1), Queue(name="dead")),
-        bindings=(Binding(exchange="dead-letters", queue="dead"),),
-    )
-    async with open_embedded(path) as broker:
-        await broker.declare(poisoned)
-        await broker.publish(numbered(QUEUE, 2))
-    for _ in range(2):
-        with a_process("consume", path) as process:
-            await asyncio.to_thread(kill_and_read, process, after_lines=1)
-            async with open_embedded(None):
-                pass
-        async with open_embedded(path) as broker:
-            await broker.publish(numbered(QUEUE, 1))
-    async with open_embedded(path) as broker, broker.consume(QUEUE, prefetch=10):
-        assert await depth_is(broker, "dead", 1)
-
-
-async def test_a_second_owner_is_misconfigured_here_and_in_another_process(path: Path) -> None:
-    async with opened(path) as broker:
-        with pytest.raises(Misconfigured, match="another process"):
-            async with open_embedded(path):
-                pass
-        await broker.publish(numbered(QUEUE, 1))
-    with a_process("publish", path), pytest.raises(Misconfigured, match="another process"):
-        async with open_embedded(path):
-            pass
-    async with opened(path):
-        pass
+def write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("damage", [b"this is no SQLite file, whatever its name says" * 100, b"SQLite format 3\0rest"])
 async def test_a_file_that_is_not_ours_is_misconfigured(path: Path, damage: bytes) -> None:
-    path.parent.mkdir()
-    path.write_bytes(damage)
+    write(path, damage)
     with pytest.raises(Misconfigured, match=str(path)):
         async with open_embedded(path):
             pass
-    assert path.read_bytes() == damage
+    assert read(path) == damage
 
 
 async def test_a_file_damaged_in_the_middle_is_misconfigured(path: Path) -> None:
     async with opened(path) as broker:
         await broker.publish([a_message(QUEUE, b"x" * 1000) for _ in range(200)])
-    content = bytearray(path.read_bytes())
-    content[4096:] = b"\xff" * (len(content) - 4096)
-    path.write_bytes(content)
+    content = read(path)
+    write(path, content[:4096] + b"\xff" * (len(content) - 4096))
     with pytest.raises(Misconfigured, match=str(path)):
         async with open_embedded(path):
             pass
@@ -292,7 +213,7 @@ async def test_a_question_dies_with_the_process_that_asked_it(path: Path) -> Non
         assert await broker.depths([QUEUE]) == {QUEUE: 0}
 
 
-async def test_in_memory_it_works_alike_and_keeps_nothing(tmp_path: Path) -> None:
+async def test_in_memory_it_works_alike_and_keeps_nothing() -> None:
     async with opened(None) as broker:
         await broker.publish(numbered(QUEUE, 5))
         async with broker.consume(QUEUE, prefetch=10) as consumer:
@@ -300,4 +221,15 @@ async def test_in_memory_it_works_alike_and_keeps_nothing(tmp_path: Path) -> Non
         assert numbers(await all_in(broker, QUEUE)) == [3, 4]
     async with opened(None) as broker:
         assert await broker.depths([QUEUE]) == {QUEUE: 0}
-    assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_nobody_can_take_as_a_dead_letter_is_handed_out_again(path: Path) -> None:
+    async with open_embedded(path) as broker:
+        await broker.declare(replace(LIMITED, bindings=()))
+        await broker.publish(numbered(QUEUE, 1))
+        async with broker.consume(QUEUE, prefetch=10) as consumer:
+            for _ in range(5):
+                await consumer.release(await receive(consumer, 1))
+        await broker.declare(LIMITED)
+        async with broker.consume(QUEUE, prefetch=10):
+            assert await depth_is(broker, "dead", 1)

@@ -108,9 +108,13 @@ async def test_a_busy_api_says_when_to_come_back(theatre: Theatre, tmp_path: Pat
     assert the_retry(outcome).retry_after == 300.0
 
 
-async def test_a_refused_signature_fails_at_once(theatre: Theatre, tmp_path: Path) -> None:
+async def test_a_refused_signature_waits_out_the_platforms_block(theatre: Theatre, tmp_path: Path) -> None:
+    """Reason codes page, G 1020176: an IP is blocked about 30 minutes; the operator has days to mend the key."""
     source = a_source(theatre, app_secret=SecretStr("another"))
-    assert await last_word(tmp_path, source, an_order(attempt=1)) == "the_platform_refused"
+    async with fetching(tmp_path, source) as fetch:
+        (outcome,) = await fetch([an_order()])
+    assert (the_retry(outcome).retry_after or 0) > 1800
+    assert await last_word(tmp_path, source) == "platform_refused"
     assert theatre.fetched == []
 
 

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +25,6 @@ def in_ci() -> bool:
     return os.environ.get("CI") == "true"
 
 
-@cache
 def program(pattern: str, *, package: str) -> Path:
     """The program at that glob pattern (the last in order, so the newest version), from that package.
 
@@ -36,11 +37,10 @@ def program(pattern: str, *, package: str) -> Path:
     if found := _newest(pattern):
         return found
     with _one_at_a_time():
-        if not _newest(pattern):
-            _install(package)
+        refusal = None if _newest(pattern) else _install(package)
     if found := _newest(pattern):
         return found
-    raise Missing(f"Debian's package {package} brings no {pattern}")
+    raise Missing(refusal or f"Debian's package {package} brings no {pattern}")
 
 
 def dies_with_us() -> list[str]:
@@ -54,37 +54,41 @@ def _newest(pattern: str) -> Path | None:
     return found[-1] if found else None
 
 
-def _install(package: str) -> None:
-    command = [*_as_root(package), "sh", str(_INSTALL_SCRIPT), package]
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_INSTALL_TIMEOUT_SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise Missing(f"apt-get install {package} failed: {done.stderr.strip()[-300:]}")
-
-
-def _as_root(package: str) -> list[str]:
-    advice = f"{package} is not installed (sudo apt-get install {package})"
+@cache  # a mirror that is away is asked once a run, not once a test
+def _install(package: str) -> str | None:
+    """Install it; returns why that was not possible."""
     if shutil.which("apt-get") is None:
-        raise Missing(f"{package} is not installed, and this is not Debian")
+        return f"{package} is not installed, and this is not Debian"
+    if (as_root := _as_root()) is None:
+        return f"{package} is not installed (sudo apt-get install {package})"
+    try:
+        subprocess.run(
+            [*as_root, "sh", str(_INSTALL_SCRIPT), package],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_INSTALL_TIMEOUT_SECONDS,
+            check=True,
+        )
+    except subprocess.CalledProcessError as failed:
+        return f"apt-get install {package} failed: {failed.stderr.strip()[-300:]}"
+    except subprocess.TimeoutExpired:
+        return f"apt-get install {package} took over {_INSTALL_TIMEOUT_SECONDS} seconds"
+    return None
+
+
+def _as_root() -> list[str] | None:
+    """What to put before a command that needs root; None when we may not be root."""
     if os.geteuid() == 0:
         return []
     if not in_ci() or shutil.which("sudo") is None:
-        raise Missing(advice)
-    if subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode:
-        raise Missing(advice)
-    return ["sudo", "-n"]
+        return None
+    asked = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False)
+    return None if asked.returncode else ["sudo", "-n"]
 
 
-class _one_at_a_time:  # noqa: N801 - read as a phrase after `with`
-    def __enter__(self) -> None:
-        self._file = (Path(tempfile.gettempdir()) / f"callstitch-apt-{os.geteuid()}.lock").open("w")
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    with (Path(tempfile.gettempdir()) / f"callstitch-apt-{os.geteuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,282 @@
+"""The consume loop, settling and isolation, over both brokers: what becomes of each envelope of a batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from runtime.broker.base import Broker, Message
+from runtime.clock import system_clock
+from runtime.consumer import StageLoop, StageSpec
+from runtime.telemetry import Telemetry
+from runtime.verdict import Policy
+from runtime.wire import bundles, unpack
+from schemas.envelope import Envelope, Kind, monotonic_message_ids
+from schemas.errors import Malformed, Paused, Permanent, Transient, Unavailable
+from schemas.stage import Failed, Outcome, Stage
+from schemas.topology import DEAD, QUARANTINE, RECEIVED, UNIQUE, topology
+from tests.building.facts import T0
+from tests.contracts.brokers import EmbeddedRig, RabbitMQRig, Rig
+
+IDS: Final = monotonic_message_ids("test")
+WAIT_SECONDS: Final = 20.0
+
+
+@pytest.fixture
+def rig(broker_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
+    if broker_kind == "embedded":
+        return EmbeddedRig(tmp_path / "broker.db")
+    return RabbitMQRig(request.getfixturevalue("fresh_amqp_url"))
+
+
+@pytest.fixture
+async def broker(rig: Rig) -> AsyncIterator[Broker]:
+    async with rig.open() as opened:
+        await opened.declare(topology([]))
+        yield opened
+
+
+def an_envelope(n: int) -> Envelope:
+    return Envelope(id=f"e{n}", kind=Kind.NOTIFICATION, source="s", at=T0, body={"n": n}, trace="t")
+
+
+def number(envelope: Envelope) -> int:
+    assert isinstance(envelope.body, dict)
+    return int(envelope.body["n"])
+
+
+def passed_on(envelope: Envelope) -> Envelope:
+    return Envelope(id=envelope.id, kind=Kind.FACT, source="s", at=T0, body={"n": number(envelope)})
+
+
+async def send(broker: Broker, envelopes: Sequence[Envelope], *, each_alone: bool = False) -> None:
+    groups = [[one] for one in envelopes] if each_alone else [envelopes]
+    await broker.publish([message for group in groups for message in bundles(group, "", RECEIVED, IDS)])
+
+
+@asynccontextmanager
+async def running(
+    broker: Broker, stage: Stage, *, delays: tuple[str, ...] = ("1s",), most: int = 16
+) -> AsyncIterator[asyncio.Event]:
+    """The loop of a stage that reads `received`; it has drained when the context ends."""
+    loop = StageLoop(
+        spec=StageSpec(name="dedupe", queue=RECEIVED, policy=Policy(delays), most=most),
+        stage=stage,
+        broker=broker,
+        clock=system_clock(),
+        message_ids=IDS,
+        metrics=Telemetry().stage("dedupe"),
+    )
+    stopping = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(loop.run(stopping))
+        try:
+            yield stopping
+        finally:
+            stopping.set()
+
+
+async def until(done: Callable[[], bool | Awaitable[bool]]) -> None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            found = done()
+            if found if isinstance(found, bool) else await found:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def read(broker: Broker, queue: str, *, expected: int) -> list[Envelope]:
+    """Take that many envelopes off a queue, and then see that there are no more."""
+    found: list[Envelope] = []
+    async with asyncio.timeout(WAIT_SECONDS), broker.consume(queue, prefetch=100) as consumer:
+        while len(found) < expected:
+            deliveries = await consumer.batch(100)
+            found += [envelope for delivery in deliveries for envelope in unpack(delivery, T0, queue=queue)]
+            await consumer.ack(deliveries)
+    assert (await broker.depths([queue]))[queue] == 0
+    return found
+
+
+async def is_empty(broker: Broker, queue: str) -> bool:
+    return (await broker.depths([queue]))[queue] == 0
+
+
+async def test_of_a_hundred_one_that_raises_is_retried_and_dead_lettered_and_99_go_on(broker: Broker) -> None:
+    tried: Counter[int] = Counter()
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        for envelope in batch:
+            tried[number(envelope)] += 1
+            if number(envelope) == 42:
+                raise ValueError("+8613800000021")
+        return [passed_on(envelope) for envelope in batch]
+
+    await send(broker, [an_envelope(n) for n in range(100)])
+    async with running(broker, Stage(handle)):
+        passed = await read(broker, UNIQUE, expected=99)
+        (dead,) = await read(broker, DEAD, expected=1)
+    assert sorted(number(envelope) for envelope in passed) == [n for n in range(100) if n != 42]
+    assert isinstance(dead.body, dict)
+    assert dead.body["reason"].startswith("ValueError at test_consume_loop.py:")
+    assert "138" not in dead.body["reason"]
+    assert (dead.body["stage"], dead.body["envelope"]["id"], dead.body["envelope"]["attempt"]) == (RECEIVED, "e42", 2)
+    assert await is_empty(broker, RECEIVED)
+
+
+async def test_a_failed_envelope_is_retried_by_schedule_with_its_attempt_counted(broker: Broker) -> None:
+    attempts: list[int] = []
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        attempts.extend(envelope.attempt for envelope in batch)
+        return [Failed(e, Transient("not yet")) if e.attempt == 1 else passed_on(e) for e in batch]
+
+    await send(broker, [an_envelope(1)])
+    async with running(broker, Stage(handle)):
+        (passed,) = await read(broker, UNIQUE, expected=1)
+    assert (passed.id, attempts) == ("e1", [1, 2])
+
+
+async def test_permanent_is_dead_at_once_and_malformed_is_quarantined(broker: Broker) -> None:
+    errors = {1: Permanent("never"), 2: Malformed("odd")}
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        return [Failed(envelope, errors[number(envelope)]) for envelope in batch]
+
+    await send(broker, [an_envelope(1), an_envelope(2)])
+    async with running(broker, Stage(handle)):
+        (dead,) = await read(broker, DEAD, expected=1)
+        (odd,) = await read(broker, QUARANTINE, expected=1)
+    assert isinstance(dead.body, dict)
+    assert isinstance(odd.body, dict)
+    assert (dead.body["reason"], dead.body["envelope"]["id"]) == ("Permanent: never", "e1")
+    assert (odd.body["reason"], odd.body["envelope"]["body"]) == ("odd", {"n": 2})
+
+
+async def test_unavailable_holds_the_batch_and_counts_no_attempt(broker: Broker) -> None:
+    calls = count(1)
+    attempts: list[int] = []
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        if next(calls) <= 4:
+            raise Unavailable("the store is away")
+        attempts.extend(envelope.attempt for envelope in batch)
+        return [passed_on(envelope) for envelope in batch]
+
+    await send(broker, [an_envelope(n) for n in range(5)])
+    async with running(broker, Stage(handle)):
+        passed = await read(broker, UNIQUE, expected=5)
+    assert ([number(e) for e in passed], attempts) == ([0, 1, 2, 3, 4], [1] * 5)
+    assert await is_empty(broker, DEAD)
+
+
+async def test_a_paused_sink_gets_nothing_more_and_nothing_is_lost(broker: Broker) -> None:
+    calls: list[int] = []
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        calls.append(len(batch))
+        raise Paused("gone")
+
+    await send(broker, [an_envelope(n) for n in range(40)], each_alone=True)
+    async with running(broker, Stage(handle)):
+        await until(lambda: bool(calls))
+        await asyncio.sleep(1.0)
+    assert len(calls) == 1
+    kept = await read(broker, RECEIVED, expected=40)
+    assert sorted(number(envelope) for envelope in kept) == list(range(40))
+
+
+async def test_published_runs_after_the_confirms_and_before_the_ack(broker: Broker) -> None:
+    story: list[object] = []
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        return [passed_on(envelope) for envelope in batch]
+
+    async def published(ids: Sequence[str]) -> None:
+        story.append((tuple(ids), await broker.depths([UNIQUE])))
+
+    await send(broker, [an_envelope(1), an_envelope(2)])
+    async with running(broker, Stage(handle, published=published)):
+        await until(lambda: bool(story))
+    assert story == [(("e1", "e2"), {UNIQUE: 1})]
+
+
+async def test_a_tick_publishes_what_it_returns(broker: Broker) -> None:
+    given = iter([[passed_on(an_envelope(7))]])
+
+    async def handle(_: Sequence[Envelope]) -> Outcome:
+        return []
+
+    async def tick(_: object) -> Sequence[Envelope]:
+        return next(given, [])
+
+    async with running(broker, Stage(handle, tick=tick)):
+        (ticked,) = await read(broker, UNIQUE, expected=1)
+    assert ticked.id == "e7"
+
+
+async def test_a_drain_finishes_what_is_buffered(broker: Broker) -> None:
+    handled: list[int] = []
+    first = asyncio.Event()
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        first.set()
+        await asyncio.sleep(0.05)
+        handled.extend(number(envelope) for envelope in batch)
+        return [passed_on(envelope) for envelope in batch]
+
+    await send(broker, [an_envelope(n) for n in range(10)], each_alone=True)
+    async with running(broker, Stage(handle), most=1) as stopping:
+        await first.wait()
+        stopping.set()
+    left = (await broker.depths([RECEIVED]))[RECEIVED]
+    assert handled == list(range(len(handled)))
+    assert len(handled) + left == 10
+    assert len(await read(broker, UNIQUE, expected=len(handled))) == len(handled)
+
+
+async def test_cancellation_settles_nothing(broker: Broker) -> None:
+    started = asyncio.Event()
+
+    async def handle(_: Sequence[Envelope]) -> Outcome:
+        started.set()
+        await asyncio.sleep(60)
+        return []
+
+    await send(broker, [an_envelope(1)])
+    loop = StageLoop(
+        spec=StageSpec(name="dedupe", queue=RECEIVED, policy=Policy(())),
+        stage=Stage(handle),
+        broker=broker,
+        clock=system_clock(),
+        message_ids=IDS,
+        metrics=Telemetry().stage("dedupe"),
+    )
+    task = asyncio.create_task(loop.run(asyncio.Event()))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (back,) = await read(broker, RECEIVED, expected=1)
+    assert back.id == "e1"
+    assert await is_empty(broker, DEAD)
+
+
+async def test_a_message_that_nobody_can_read_is_a_dead_letter_with_its_bytes(broker: Broker) -> None:
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        return [envelope for envelope in batch if envelope.kind == Kind.DEAD]
+
+    garbage = Message(
+        exchange="", routing_key=RECEIVED, body=b"\xffgarbage", content_type="text/plain", message_id=next(IDS)
+    )
+    await broker.publish([garbage])
+    async with running(broker, Stage(handle)):
+        (dead,) = await read(broker, DEAD, expected=1)
+    assert isinstance(dead.body, dict)
+    assert (dead.body["reason"], dead.body["base64"]) == ("not_a_bundle", "/2dhcmJhZ2U=")

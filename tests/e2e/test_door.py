@@ -1,0 +1,131 @@
+"""The door's documented answers (contract section 3), and what becomes of unreadable input it accepted."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import socket
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from console.demo_check import latest_records
+from tests.e2e.programs import request
+from tests.e2e.running import Up, running_up, sample
+
+DEEP: Final = b"[" * 300 + b"]" * 300
+ACCEPTED: Final = {
+    "not JSON": (b"this is not JSON", {}, "not_json"),
+    "not UTF-8": (b"\xff\xfe\x00binary", {}, "not_json"),
+    "300 deep": (b'{"eventType":"fee","feeLst":' + DEEP + b"}", {}, "too_deep"),
+    "empty": (b"", {}, "empty_body"),
+    "not really gzip": (b"plain", {"Content-Encoding": "gzip"}, "not_gzip"),
+    "numeric session id": (b'{"eventType":"answer","statusInfo":{"sessionId":123456789012345678901}}', {}, "numeric_id"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    with running_up(tmp_path_factory.mktemp("door"), progress=False) as running:
+        yield running
+
+
+def quarantined(up: Up) -> list[dict[str, Any]]:
+    """The quarantine as an operator's tool reads it, newest last."""
+    with sqlite3.connect(f"file:{up.store}/park.db?mode=ro", uri=True) as db:
+        return [json.loads(row[0])["body"] for row in db.execute("SELECT raw FROM parked WHERE box = 'quarantine'")]
+
+
+def the_bytes(parked: dict[str, Any]) -> bytes:
+    body = parked["envelope"]["body"]
+    return body["text"].encode() if "text" in body else base64.b64decode(body["base64"])
+
+
+@pytest.mark.parametrize("what", ACCEPTED)
+def test_unreadable_input_is_accepted_and_quarantined_byte_for_byte(up: Up, what: str) -> None:
+    body, headers, reason = ACCEPTED[what]
+    answer = up.answer(body, "/fee/deeper?x=1", headers)
+    assert (answer.status, answer.body) == (200, b"")
+    found = up.wait_for(lambda: [row for row in quarantined(up) if the_bytes(row) == body and row["reason"] == reason])
+    assert found[0]["envelope"]["body"]["path"] == "/fee/deeper?x=1"
+
+
+def test_everything_around_unreadable_input_flows_on(up: Up) -> None:
+    fee = json.loads(sample("axb-fee.json"))
+    (good,) = fee["feeLst"]
+    good["sessionId"] = "flows@example"
+    fee["feeLst"] = [{"no": "session"}, good, "not even a record"]
+    assert up.post(b"}{") == 200
+    assert up.post(json.dumps(fee).encode()) == 200
+    up.wait_for(lambda: "flows@example" in latest_records(up.events()), 6)
+    reasons = up.wait_for(lambda: sorted(r["reason"] for r in quarantined(up) if r.get("items") == 3) or None)
+    assert reasons == ["no_session_id", "not_an_object"]
+
+
+def test_a_gzip_body_is_inflated_behind_the_door(up: Up) -> None:
+    body = sample("axb-fee.json").replace(b"1200_1827", b"gzip_1827")
+    assert up.answer(gzip.compress(body), "/fee", {"Content-Encoding": "gzip"}).status == 200
+    up.wait_for(lambda: any(session.startswith("gzip_1827") for session in latest_records(up.events())), 6)
+
+
+def test_a_header_that_is_no_utf8_is_no_reason_to_fail(up: Up) -> None:
+    head = f"POST {up.door_path}/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nContent-Type: \r\nDate: ".encode()
+    with socket.create_connection(tuple(up.listen.split(":")), timeout=5) as raw:  # type: ignore[arg-type]
+        raw.sendall(head + b"\xff\xfe\r\nConnection: close\r\n\r\nbad-bytes")
+        answer = raw.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 200")
+    up.wait_for(lambda: [row for row in quarantined(up) if the_bytes(row) == b"bad-bytes"])
+
+
+def test_a_wrong_token_an_unknown_source_and_a_bare_path_are_404(up: Up) -> None:
+    wrong = up.token[:-1] + ("a" if up.token[-1] != "a" else "b")
+    for path in (f"/v1/huawei/{wrong}/x", f"/v1/nobody/{up.token}", "/", "/v1", "/v1/huawei", f"/v2/huawei/{up.token}"):
+        assert request(up.listen, "POST", path, b"{}").status == 404, path
+        assert request(up.listen, "GET", path).status == 404, path
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
+def test_anything_but_post_is_405(up: Up, method: str) -> None:
+    answer = request(up.listen, method, up.door_path)
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+def test_a_body_over_one_mebibyte_is_413_and_one_of_exactly_that_is_taken(up: Up) -> None:
+    assert up.post(b"x" * (1024 * 1024)) == 200
+    assert up.post(b"x" * (1024 * 1024 + 1)) == 413
+    assert up.post(b"x" * (2 * 1024 * 1024)) == 413
+
+
+def test_a_chunked_body_over_one_mebibyte_is_413(up: Up) -> None:
+    host, port = up.listen.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as raw:
+        raw.sendall(f"POST {up.door_path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        for _ in range(17):
+            raw.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+        assert raw.recv(12) == b"HTTP/1.1 413"
+
+
+def test_a_wrong_signature_is_401_and_a_missing_one_passes_when_it_is_optional(up: Up) -> None:
+    forged = 'UsernameToken Username="EMULATORKEY",PasswordDigest="AAAA",Nonce="n",Created="2026-11-21T00:00:00Z"'
+    assert up.answer(b"{}", headers={"X-AKSK": forged}).status == 401
+    assert up.answer(b"{}").status == 200
+
+
+@pytest.mark.timeout(40)
+def test_a_body_that_comes_too_slowly_is_408(up: Up) -> None:
+    host, port = up.listen.split(":")
+    with socket.create_connection((host, int(port)), timeout=15) as raw:
+        raw.sendall(f"POST {up.door_path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nonly".encode())
+        assert raw.recv(12) == b"HTTP/1.1 408"
+
+
+def test_the_token_and_the_numbers_stand_in_no_log(up: Up) -> None:
+    up.post(sample("axb-event-callin.json"))
+    up.post(b'{"broken": "+8613800000021"')
+    up.wait_for(lambda: any("broken" in the_bytes(row).decode(errors="replace") for row in quarantined(up)))
+    log = up.log_file.read_text()
+    assert up.token not in log
+    assert "13800000021" not in log

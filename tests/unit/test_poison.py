@@ -1,0 +1,53 @@
+"""Poison that kills the process: who is tried alone, who is put back, who is dead."""
+
+from __future__ import annotations
+
+from runtime.broker.base import Delivery
+from runtime.poison import Sorted, sort_suspects
+from runtime.wire import ISOLATED
+from schemas.envelope import Envelope, Kind, decode_bundle, encode_bundles, monotonic_message_ids
+from tests.building.facts import T0
+
+QUEUE = "q"
+
+
+def a_delivery(*ids: str, deliveries: int = 1, isolated: bool = False) -> Delivery:
+    envelopes = [Envelope(id=i, kind=Kind.FACT, source="s", at=T0, body={}) for i in ids]
+    ((body, _),) = encode_bundles(envelopes)
+    return Delivery(
+        tag=1, generation=1, body=body, content_type="application/vnd.callstitch.bundle+json", message_id=ids[0],
+        routing_key=QUEUE, headers={ISOLATED: 1} if isolated else {}, deliveries=deliveries,
+    )  # fmt: skip
+
+
+def sorted_out(*deliveries: Delivery) -> Sorted:
+    return sort_suspects(deliveries, queue=QUEUE, now=T0, message_ids=monotonic_message_ids("t"))
+
+
+def test_a_batch_that_nobody_suspects_goes_to_the_handler_as_it_is() -> None:
+    batch = (a_delivery("a", "b", deliveries=2), a_delivery("c", isolated=True))
+    assert sorted_out(*batch) == Sorted(batch)
+
+
+def test_a_bundle_delivered_three_times_is_split_into_marked_bundles_of_one() -> None:
+    bad, good = a_delivery("a", "b", deliveries=3), a_delivery("c")
+    found = sorted_out(bad, good)
+    assert (found.handle, found.settle, found.dead) == ([], [bad, good], [])
+    ids = [[e.id for e in decode_bundle(m.body)] for m in found.messages]
+    assert (ids, [ISOLATED in m.headers for m in found.messages]) == ([["a"], ["b"], ["c"]], [True, True, False])
+
+
+def test_an_isolated_one_that_comes_again_is_tried_alone_and_the_others_are_put_back() -> None:
+    suspect = a_delivery("a", deliveries=2, isolated=True)
+    others = [a_delivery("b", deliveries=2, isolated=True), a_delivery("c")]
+    found = sorted_out(suspect, *others)
+    assert (found.handle, found.settle) == ([suspect], others)
+    assert [[e.id for e in decode_bundle(m.body)] for m in found.messages] == [["b"], ["c"]]
+
+
+def test_after_three_deliveries_alone_it_alone_is_dead() -> None:
+    suspect, other = a_delivery("a", deliveries=4, isolated=True), a_delivery("b", deliveries=4, isolated=True)
+    found = sorted_out(suspect, other)
+    assert found.handle == []
+    assert [envelope.body["envelope"]["id"] for envelope in found.dead if isinstance(envelope.body, dict)] == ["a"]
+    assert [[e.id for e in decode_bundle(m.body)] for m in found.messages] == [["b"]]
