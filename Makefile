@@ -8,7 +8,7 @@ RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 # A lock names versions and hashes only: where packages come from is the business of each machine's own pip settings.
 # Each is complete (--no-deps), and bytecode is made when first used: both save a fresh machine time.
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-compile
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install --no-deps --no-compile
 COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_FLAGS)
 

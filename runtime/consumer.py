@@ -16,6 +16,7 @@ import structlog
 
 from runtime.broker.base import Broker, Consumer, Delivery
 from runtime.clock import Clock
+from runtime.crash import CrashPoint, never
 from runtime.isolate import run_isolated
 from runtime.poison import Sorted, sort_suspects
 from runtime.settle import Settler, backoffs
@@ -58,6 +59,7 @@ class StageLoop:
         clock: Clock,
         message_ids: Iterator[str],
         metrics: StageMetrics,
+        crash: CrashPoint = never,
     ) -> None:
         self.spec = spec
         self._stage = stage
@@ -65,6 +67,7 @@ class StageLoop:
         self._clock = clock
         self._ids = message_ids
         self._metrics = metrics
+        self._crash = crash
         self._consumers: dict[int, Consumer] = {}
         self._paused = False
         self._settler = Settler(
@@ -75,6 +78,7 @@ class StageLoop:
             broker=broker,
             message_ids=message_ids,
             metrics=metrics,
+            crash=crash,
         )
 
     @property
@@ -131,9 +135,11 @@ class StageLoop:
         envelopes = [
             envelope for d in sorted_out.handle for envelope in unpack(d, self._clock(), queue=self.spec.queue)
         ]
+        self._crash("before_handle", envelopes)
         outcome = await self._hold(envelopes, stopping)
         if outcome is None:
             return False
+        self._crash("after_handle", envelopes)
         await self._settler.settle(consumer, sorted_out.handle, outcome)
         return True
 

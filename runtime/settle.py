@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from runtime.broker.base import Broker, Consumer, Delivery, Message
+from runtime.crash import CrashPoint, never
 from runtime.telemetry import StageMetrics
 from runtime.verdict import DeadLetter, Policy, Quarantine, Retry, reason_of, verdict
 from runtime.wire import dead_envelope, pack, quarantined, retry
@@ -50,6 +51,7 @@ class Settler:
         broker: Broker,
         message_ids: Iterator[str],
         metrics: StageMetrics,
+        crash: CrashPoint = never,
     ) -> None:
         self._name = name
         self._queue = queue
@@ -58,6 +60,7 @@ class Settler:
         self._broker = broker
         self._message_ids = message_ids
         self._metrics = metrics
+        self._crash = crash
 
     async def settle(
         self, consumer: Consumer, deliveries: Sequence[Delivery], outcome: Sequence[Envelope | Failed]
@@ -65,6 +68,7 @@ class Settler:
         """Publish all that follows from these deliveries, then ack them."""
         await self.send(outcome)
         await consumer.ack(deliveries)
+        self._crash("after_ack", ())
 
     async def send(self, outcome: Sequence[Envelope | Failed]) -> None:
         """Publish until everything is confirmed, then tell the stage."""
@@ -75,10 +79,12 @@ class Settler:
                 messages += self._after_failure(item)
         messages += pack(outputs, self._message_ids)
         await self.publish(messages)
+        self._crash("after_publish", ())
         for envelope in outputs:
             self._metrics.outputs(envelope.kind)
         if self._stage.published is not None and outputs:
             await self._mark(tuple(envelope.id for envelope in outputs))
+        self._crash("after_mark", ())
 
     async def _mark(self, ids: Sequence[str]) -> None:
         assert self._stage.published is not None

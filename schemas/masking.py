@@ -7,6 +7,7 @@ from typing import Final
 
 _NUMBER: Final = re.compile(r"(?<![\w.:-])(\+?\d{7,15})(?![\w:-])")
 _LINK: Final = re.compile(r"(https?://[^/\s?]+)[^\s\"']*")
+_STARS: Final = re.compile(r"\*+")
 _COUNTRY: Final = 3
 _KEPT_TAIL: Final = 2
 
@@ -20,8 +21,7 @@ def mask_number(number: str) -> str:
 
 def mask_shortly(number: str) -> str:
     """The same in fewer columns, for tables: +86..21."""
-    full = mask_number(number)
-    return full.replace("*" * full.count("*"), "..")
+    return _STARS.sub("..", mask_number(number))
 
 
 def masked(text: str) -> str:

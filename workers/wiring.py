@@ -12,6 +12,7 @@ from typing import Final
 from runtime.broker.base import Broker
 from runtime.clock import Clock
 from runtime.consumer import StageLoop, StageSpec
+from runtime.crash import crash_points
 from runtime.telemetry import Telemetry
 from runtime.verdict import POLICIES
 from schemas.config import Config, JsonlSink, Sink, Source
@@ -106,6 +107,7 @@ def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
         clock=process.clock,
         message_ids=process.message_ids,
         metrics=process.telemetry.stage(spec.name),
+        crash=crash_points(spec.name),
     )
 
 

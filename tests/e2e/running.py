@@ -14,6 +14,8 @@ from console.demo_check import Truth, read_events, read_truth
 from tests.e2e.programs import ROOT, Answer, Program, Role, end, request, wait_for
 from tests.services import ports
 
+__all__ = ["Answer", "Emulator", "Up", "playing", "prepared_up", "request", "running_up", "sample"]
+
 TOKEN_VARIABLE: Final = "E2E_TOKEN"
 SECRET_VARIABLE: Final = "E2E_SECRET"
 APP_KEY: Final = "EMULATORKEY"

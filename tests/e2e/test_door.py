@@ -23,7 +23,7 @@ ACCEPTED: Final = {
     "300 deep": (b'{"eventType":"fee","feeLst":' + DEEP + b"}", {}, "too_deep"),
     "empty": (b"", {}, "empty_body"),
     "not really gzip": (b"plain", {"Content-Encoding": "gzip"}, "not_gzip"),
-    "numeric session id": (b'{"eventType":"answer","statusInfo":{"sessionId":123456789012345678901}}', {}, "numeric_id"),
+    "numeric id": (b'{"eventType":"answer","statusInfo":{"sessionId":123456789012345678901}}', {}, "numeric_id"),
 }  # fmt: skip
 
 

@@ -213,6 +213,18 @@ async def test_a_question_dies_with_the_process_that_asked_it(path: Path) -> Non
         assert await broker.depths([QUEUE]) == {QUEUE: 0}
 
 
+async def test_an_expired_question_is_not_delivered_even_if_it_could_not_be_withdrawn(path: Path) -> None:
+    async with opened(path, confirm_seconds=0.1) as broker:
+        asking = asyncio.create_task(broker.ask(a_message(QUEUE, b"1"), timeout_seconds=0.3))
+        assert await depth_is(broker, QUEUE, 1)
+        with locked(path):
+            assert await asking is None
+            await asyncio.sleep(0.3)
+        assert await depth_is(broker, QUEUE, 1)
+        assert await all_in(broker, QUEUE) == []
+        assert await broker.depths([QUEUE]) == {QUEUE: 0}
+
+
 async def test_in_memory_it_works_alike_and_keeps_nothing() -> None:
     async with opened(None) as broker:
         await broker.publish(numbered(QUEUE, 5))

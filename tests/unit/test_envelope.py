@@ -34,9 +34,9 @@ def test_what_went_into_a_bundle_comes_out() -> None:
         id="v", kind=Kind.EVENT, source="s", at=NOW, body=b'{ "b" :1,"a":"\xc3\xa9"}', route="call.completed.s"
     )
     envelopes = [an_envelope(1), event, an_envelope(2).retried()]
-    ((body, members),) = encode_bundles(envelopes)
+    ((bundle, members),) = encode_bundles(envelopes)
     assert members == envelopes
-    assert decode_bundle(body) == envelopes
+    assert decode_bundle(bundle) == envelopes
 
 
 def test_a_bundle_holds_at_most_128_envelopes() -> None:

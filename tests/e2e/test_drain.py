@@ -1,0 +1,38 @@
+"""SIGTERM in the middle of traffic: out within 20 s with exit code 0, and nothing is lost or dead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.balance import parked, wait_until_balanced
+from tests.e2e.programs import wait_for
+from tests.e2e.running import playing, running_up
+
+CALLS = 120
+RATE = 300.0  # notifications a second
+ANSWERED_BEFORE = 150
+BALANCED_SECONDS = 60.0
+
+
+@pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+def broker(request: pytest.FixtureRequest) -> str:
+    if request.param == "embedded":
+        return "embedded:broker.db"
+    url: str = request.getfixturevalue("fresh_amqp_url")
+    return url
+
+
+def test_sigterm_under_load_drains_with_exit_code_0_and_loses_nothing(tmp_path: Path, broker: str) -> None:
+    with running_up(tmp_path, broker=broker) as up, playing(up, calls=CALLS, rate=RATE) as emulator:
+        wait_for(lambda: emulator.answered() >= ANSWERED_BEFORE, 30, why=emulator.tail)
+
+        code = up.terminate(seconds=20)
+
+        assert code == 0, up.tail()
+        assert emulator.truth().end is None, "the load was over before the drain: play more calls"
+        assert parked(up) == {"quarantine": 0, "dead": 0, "unrouted": 0}
+        up.start()
+        wait_until_balanced(up, emulator.finish(60), BALANCED_SECONDS)
+        assert up.terminate() == 0
