@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from yarl import URL
 
 from schemas.config import Config
@@ -36,18 +37,30 @@ def load_config(path: Path | None, environ: Mapping[str, str] = os.environ) -> C
     raw = _read(path) if path is not None else default_config(TOKENS_FILE)
     for variable, keys in SCALARS.items():
         if variable in environ:
-            table = raw
-            for key in keys[:-1]:
-                table = table.setdefault(key, {})
-            table[keys[-1]] = environ[variable]
-    raw["broker"] = _with_password(raw.get("broker"), environ.get("CALLSTITCH_BROKER_PASSWORD"))
-    if raw["broker"] is None:
-        del raw["broker"]
+            _override(raw, keys, environ[variable])
+    password = environ.get("CALLSTITCH_BROKER_PASSWORD")
+    if password is not None and str(raw.get("broker")).startswith("amqp"):
+        raw["broker"] = _with_password(raw["broker"], password)
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in error.errors())
+        faults = "; ".join(_fault(details) for details in error.errors(include_input=False))
         raise Misconfigured(f"{path or 'the default config'}: {faults}") from None
+
+
+def _fault(details: ErrorDetails) -> str:
+    key = ".".join(map(str, details["loc"])) or "config"
+    if details["type"] == "union_tag_invalid":  # its message repeats what stands in the file
+        return f"{key}: {details['ctx']['discriminator']} must be one of {details['ctx']['expected_tags']}"
+    return f"{key}: {details['msg']}"
+
+
+def _override(table: Any, keys: tuple[str, ...], value: str) -> None:
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):  # the model says what is wrong with it
+            return
+    table[keys[-1]] = value
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -59,10 +72,11 @@ def _read(path: Path) -> dict[str, Any]:
         raise Misconfigured(f"{path} is not TOML: {error}") from None
 
 
-def _with_password(broker: str | None, password: str | None) -> str | None:
-    if broker is None or password is None or not broker.startswith("amqp"):
-        return broker
-    return str(URL(broker).with_password(password))
+def _with_password(broker: str, password: str) -> str:
+    try:
+        return str(URL(broker).with_password(password))
+    except ValueError:
+        raise Misconfigured("broker: not an address that a password can be put into") from None
 
 
 def default_config(tokens_file: Path) -> dict[str, Any]:
@@ -97,10 +111,13 @@ def shown(config: Config) -> dict[str, Any]:
 
 
 def redacted_url(url: str) -> str:
-    """The URL without its password."""
+    """The URL without its password; one that cannot be read is not shown."""
     if "@" not in url:
         return url
-    parsed = URL(url)
+    try:
+        parsed = URL(url)
+    except ValueError:
+        return "***"
     return str(parsed.with_password("***")) if parsed.password else url
 
 

@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Final
 
 import structlog
-from aiohttp import web
+from aiohttp import ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ingest.group_commit import GroupCommit
 from runtime.telemetry import Telemetry
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 
 BODY_BYTES: Final = 1024 * 1024
 BODY_SECONDS: Final = 10.0
+INFLIGHT: Final = 1000  # requests; bounds what slow bodies and a slow broker may hold in memory
 CONFIRM_SECONDS: Final[Mapping[str, float]] = {"aliyun_pnp": 0.6, "jiuyun_axb": 2.0}
 CONFIRM_SECONDS_DEFAULT: Final = 3.0
 RETRY_AFTER_SECONDS: Final = 5
@@ -51,12 +53,17 @@ class Door:
         self._commit = commit
         self._telemetry = telemetry
         self._clock = clock
+        self._inflight = 0
         self.answered: Counter[tuple[str, str]] = Counter()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """The handler for aiohttp's low-level server."""
         started = time.perf_counter()
-        source, response = await self._answer(request)
+        self._inflight += 1
+        try:
+            source, response = await self._answer(request)
+        finally:
+            self._inflight -= 1
         name = source.name if source is not None else "unknown"
         self._telemetry.requests.labels(name, response.status).inc()
         self._telemetry.door_seconds.labels(name).observe(time.perf_counter() - started)
@@ -87,6 +94,8 @@ class Door:
     async def _accept(self, request: web.BaseRequest, source: Source, path: str) -> web.Response:
         if request.method != "POST":
             raise Rejected("not POST", status=405)
+        if self._inflight > INFLIGHT:
+            raise Rejected("too many requests at once", status=503)
         notification = Notification(
             path=path,
             remote=request.remote or "",
@@ -138,6 +147,8 @@ def _is_token(token: str, source: Source) -> bool:
 async def _body(request: web.BaseRequest) -> bytes:
     if (request.content_length or 0) > BODY_BYTES:
         raise Rejected("over 1 MiB", status=413)
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     chunks: list[bytes] = []
     size = 0
     try:
@@ -149,6 +160,8 @@ async def _body(request: web.BaseRequest) -> bytes:
                 chunks.append(chunk)
     except TimeoutError:
         raise Rejected("the body came too slowly", status=408) from None
+    except (ConnectionError, ClientError, HttpProcessingError):
+        raise Rejected("the body did not arrive whole", status=400) from None
     return b"".join(chunks)
 
 
@@ -158,6 +171,6 @@ def _refusal(error: Rejected) -> web.Response:
         response.headers["Allow"] = "POST"
     if error.status == 503:  # noqa: PLR2004
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    if error.status in (408, 413):
+    if error.status in (400, 408, 413):
         response.force_close()
     return response

@@ -9,13 +9,17 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 
+import structlog
 from prometheus_client import Counter
 
 from runtime.broker.base import Broker
+from runtime.verdict import reason_of
 from runtime.wire import bundles
 from schemas.envelope import Envelope
 from schemas.errors import Unavailable, Unconfirmed
 from schemas.topology import RECEIVED
+
+log = structlog.get_logger()
 
 
 class GroupCommit:
@@ -61,6 +65,9 @@ class GroupCommit:
             self._published.inc(len(messages))
         except Unavailable as error:
             failure = error
+        except Exception as error:  # noqa: BLE001 - a bug in one bundle must not close the door for good
+            log.error("door.commit_failed", reason=reason_of(error))
+            failure = Unconfirmed("the bundle could not be published")
         for _, stored in batch:
             with suppress(asyncio.InvalidStateError):  # the request ran into its own deadline
                 stored.set_exception(failure) if failure is not None else stored.set_result(None)

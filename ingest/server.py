@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -24,9 +25,9 @@ from schemas.platforms.base import Platform
 log = structlog.get_logger()
 
 TALLY_SECONDS: Final = 60.0
-TALLY_CONFIRM_SECONDS: Final = 3.0
+TALLY_CONFIRM_SECONDS: Final = 2.0
 KEEPALIVE_SECONDS: Final = 15.0  # also cuts trickled headers (notes/security.md section 2)
-SHUTDOWN_SECONDS: Final = 5.0
+SHUTDOWN_SECONDS: Final = 3.0
 
 
 @asynccontextmanager
@@ -45,36 +46,60 @@ async def serve_door(
     door = Door(sources=sources, platforms=platforms, commit=commit, telemetry=telemetry, clock=clock)
     server = web.Server(door, keepalive_timeout=KEEPALIVE_SECONDS, auto_decompress=False, access_log=None)
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
-    tasks = [asyncio.create_task(commit.run()), asyncio.create_task(_tally_each_minute(door, commit, clock))]
+    tallies = Tallies(door.answered, commit, clock)
+    committing = asyncio.create_task(commit.run())
+    tallying = asyncio.create_task(tallies.send_each_minute())
     try:
         await runner.setup()
         await start_listening(runner, listen)
         yield door
     finally:
         await runner.cleanup()
-        await send_tallies(door, commit, clock)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancelled(tallying)
+        await tallies.send()
+        await _cancelled(committing)
 
 
-async def _tally_each_minute(door: Door, commit: GroupCommit, clock: Callable[[], datetime]) -> None:
-    while True:
-        await asyncio.sleep(TALLY_SECONDS)
-        await send_tallies(door, commit, clock)
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
-async def send_tallies(door: Door, commit: GroupCommit, clock: Callable[[], datetime]) -> None:
-    """Tell the ledger what was answered 200; what cannot be told now stays counted for the next time."""
-    for (source, hour), answered in list(door.answered.items()):
-        now = clock()
-        body = {"hour": hour, "answered": answered}
-        tally = Envelope(id=new_id(now), kind=Kind.TALLY, source=source, at=now, body=body)
-        try:
-            await commit.store(tally, timeout_seconds=TALLY_CONFIRM_SECONDS)
-        except Unavailable as error:
-            log.warning("tally.kept", source=source, answered=answered, reason=str(error))
-            continue
-        door.answered[source, hour] -= answered
-        if not door.answered[source, hour]:
-            del door.answered[source, hour]
+class Tallies:
+    """Tells the ledger what was answered 200.
+
+    A tally that was not confirmed may be stored all the same, so it is sent again as it is: the store knows its id.
+    """
+
+    def __init__(self, answered: Counter[tuple[str, str]], commit: GroupCommit, clock: Callable[[], datetime]) -> None:
+        self._answered = answered
+        self._commit = commit
+        self._clock = clock
+        self._unconfirmed: list[Envelope] = []
+
+    async def send_each_minute(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(TALLY_SECONDS)
+            await self.send()
+
+    async def send(self) -> None:
+        """What is still unconfirmed, and what was answered since; what cannot be sent now waits for the next time."""
+        self._unconfirmed += [self._tally(source, hour, count) for (source, hour), count in self._answered.items()]
+        self._answered.clear()
+        waiting, self._unconfirmed = self._unconfirmed, []
+        for tally in waiting:
+            try:
+                await self._commit.store(tally, timeout_seconds=TALLY_CONFIRM_SECONDS)
+            except Unavailable as error:
+                log.warning("tally.kept", source=tally.source, reason=str(error))
+                self._unconfirmed.append(tally)
+            except asyncio.CancelledError:
+                self._unconfirmed += waiting[waiting.index(tally) :]
+                raise
+
+    def _tally(self, source: str, hour: str, answered: int) -> Envelope:
+        now = self._clock()
+        return Envelope(
+            id=new_id(now), kind=Kind.TALLY, source=source, at=now, body={"hour": hour, "answered": answered}
+        )

@@ -18,19 +18,21 @@ from runtime.broker.base import Broker, Consumer, Delivery
 from runtime.clock import Clock
 from runtime.crash import CrashPoint, never
 from runtime.isolate import run_isolated
-from runtime.poison import Sorted, sort_suspects
+from runtime.poison import Suspects
 from runtime.settle import Settler, backoffs
 from runtime.telemetry import StageMetrics
 from runtime.verdict import Policy, reason_of
 from runtime.wire import again, unpack
-from schemas.envelope import Envelope
+from schemas.envelope import Envelope, Kind
 from schemas.errors import Paused, Unavailable
 from schemas.stage import Failed, Stage
+from schemas.topology import PARKING
 
 log = structlog.get_logger()
 
 TICK_SECONDS: Final = 1.0
-DRAIN_SECONDS: Final = 15.0  # the process has 20 s in all (design section 3)
+DRAIN_SECONDS: Final = 12.0  # the process has 20 s in all (design section 3), the door's 5 s included
+FULL_TICK: Final = 500
 HOLD_SECONDS: Final = 600.0  # well under the broker's ack timeout of 30 minutes (amqp trap 13)
 PAUSE_SECONDS: Final = 900.0  # a sink that asked us to stop is asked again after this, and at each start
 
@@ -70,6 +72,8 @@ class StageLoop:
         self._crash = crash
         self._consumers: dict[int, Consumer] = {}
         self._paused = False
+        self._ticking = True
+        self._suspects = Suspects()
         self._settler = Settler(
             name=spec.name,
             queue=spec.queue,
@@ -83,10 +87,9 @@ class StageLoop:
 
     @property
     def ready(self) -> bool:
-        """Whether every lane is subscribed at the broker right now, or rests because its sink asked for it."""
-        return self._paused or (
-            len(self._consumers) == self.spec.lanes and all(c.consuming for c in self._consumers.values())
-        )
+        """Whether the last tick worked and every lane is subscribed now, or rests because its sink asked for it."""
+        subscribed = len(self._consumers) == self.spec.lanes and all(c.consuming for c in self._consumers.values())
+        return self._ticking and (self._paused or subscribed)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until `stopping`, then drain; returns when everything is settled or released."""
@@ -110,8 +113,8 @@ class StageLoop:
 
     async def _consume(self, consumer: Consumer, stopping: asyncio.Event) -> None:
         while (deliveries := await self._next(consumer, stopping)) is not None:
-            if not await self._process(consumer, deliveries, stopping):
-                return await self._put_back(consumer, deliveries, stopping)
+            if held := await self._process(consumer, deliveries, stopping):
+                return await self._give_back(consumer, [*held, *await consumer.stop()])
         return await self._drain(consumer)
 
     async def _next(self, consumer: Consumer, stopping: asyncio.Event) -> Sequence[Delivery] | None:
@@ -128,27 +131,32 @@ class StageLoop:
             if not batch.done():
                 batch.cancel()
 
-    async def _process(self, consumer: Consumer, deliveries: Sequence[Delivery], stopping: asyncio.Event) -> bool:
-        """Handle and settle one batch; False when it had to be held too long."""
-        sorted_out = sort_suspects(deliveries, queue=self.spec.queue, now=self._clock(), message_ids=self._ids)
-        await self._set_aside(consumer, sorted_out)
-        envelopes = [
-            envelope for d in sorted_out.handle for envelope in unpack(d, self._clock(), queue=self.spec.queue)
-        ]
-        self._crash("before_handle", envelopes)
-        outcome = await self._hold(envelopes, stopping)
+    async def _process(
+        self, consumer: Consumer, deliveries: Sequence[Delivery], stopping: asyncio.Event
+    ) -> Sequence[Delivery]:
+        """Handle and settle one batch; returns what is still unsettled because it had to be held too long."""
+        found = self._suspects.sort(deliveries, queue=self.spec.queue, now=self._clock(), message_ids=self._ids)
+        if found.settle:
+            log.warning("stage.suspects", stage=self.spec.name, put_back=len(found.messages), dead=len(found.dead))
+            await self._settler.publish(found.messages)
+            await self._settler.settle(consumer, found.settle, found.dead)
+        work, unreadable = self._unpacked(found.handle)
+        self._crash("before_handle", work)
+        outcome = await self._hold(work, stopping)
         if outcome is None:
-            return False
-        self._crash("after_handle", envelopes)
-        await self._settler.settle(consumer, sorted_out.handle, outcome)
-        return True
+            return found.handle
+        self._crash("after_handle", work)
+        await self._settler.settle(consumer, found.handle, [*unreadable, *outcome])
+        return ()
 
-    async def _set_aside(self, consumer: Consumer, found: Sorted) -> None:
-        if not found.settle:
-            return
-        log.warning("stage.suspects", stage=self.spec.name, split=len(found.messages), dead=len(found.dead))
-        await self._settler.publish(found.messages)
-        await self._settler.settle(consumer, found.settle, found.dead)
+    def _unpacked(self, deliveries: Sequence[Delivery]) -> tuple[list[Envelope], list[Envelope]]:
+        """The envelopes for the handler, and dead letters for what nobody can read; park reads dead letters too."""
+        now, queue = self._clock(), self.spec.queue
+        envelopes = [envelope for delivery in deliveries for envelope in unpack(delivery, now, queue=queue)]
+        if queue in PARKING:
+            return envelopes, []
+        unreadable = [envelope for envelope in envelopes if envelope.kind == Kind.DEAD]
+        return [envelope for envelope in envelopes if envelope.kind != Kind.DEAD], unreadable
 
     async def _hold(self, envelopes: Sequence[Envelope], stopping: asyncio.Event) -> list[Envelope | Failed] | None:
         """Run the handler; while something of ours is away, wait and run it again on the same batch."""
@@ -171,43 +179,57 @@ class StageLoop:
             if time.monotonic() - since > HOLD_SECONDS or await _stopped_within(stopping, next(waiting)):
                 return None
 
-    async def _put_back(self, consumer: Consumer, held: Sequence[Delivery], stopping: asyncio.Event) -> None:
-        """Copy what is held back to the queue with a fresh delivery count, then ack it.
+    async def _give_back(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
+        """Settle what is not done by a copy at the end of the queue, with a delivery count that starts again.
 
-        An outage of a day must not use up the delivery limit, nor run into the broker's ack timeout.
-        On a drain, release is enough.
+        A release counts as a delivery: an outage of a day, or a few restarts during one, would use up the delivery
+        limit of healthy messages. A long hold would also run into the broker's ack timeout. Release is the last resort.
         """
-        rest = await consumer.stop()
-        if stopping.is_set():
-            return await consumer.release([*held, *rest])
-        everything = [*held, *rest]
-        await self._settler.publish([again(d, queue=self.spec.queue, message_id=next(self._ids)) for d in everything])
-        return await consumer.ack(everything)
+        if not deliveries:
+            return None
+        try:
+            await self._broker.publish(
+                [again(delivery, queue=self.spec.queue, message_id=next(self._ids)) for delivery in deliveries]
+            )
+        except Unavailable as error:
+            log.warning("stage.released", stage=self.spec.name, messages=len(deliveries), reason=reason_of(error))
+            return await consumer.release(deliveries)
+        return await consumer.ack(deliveries)
 
     async def _drain(self, consumer: Consumer) -> None:
-        rest = list(await consumer.stop())
+        rest: Sequence[Delivery] = await consumer.stop()
         deadline = time.monotonic() + DRAIN_SECONDS
         stopped = asyncio.Event()
         stopped.set()
         while rest and time.monotonic() < deadline:
             batch, rest = rest[: self.spec.most], rest[self.spec.most :]
-            if not await self._process(consumer, batch, stopped):
-                rest = batch + rest
+            if held := await self._process(consumer, batch, stopped):
+                rest = [*held, *rest]
                 break
-        if rest:
-            await consumer.release(rest)
+        await self._give_back(consumer, rest)
 
     async def _ticks(self, stopping: asyncio.Event) -> None:
-        assert self._stage.tick is not None
+        """Once a second, and at once again while a tick brings as much as it may (a sweep that is behind)."""
         while True:
-            try:
-                await self._settler.send(await self._stage.tick(self._clock()))
-            except Unavailable as error:
-                log.warning("stage.tick_held", stage=self.spec.name, reason=reason_of(error))
-            except Exception as error:  # noqa: BLE001 - a tick that fails must not end the stage; the next one comes
-                log.error("stage.tick_failed", stage=self.spec.name, reason=reason_of(error))
-            if await _stopped_within(stopping, TICK_SECONDS):
+            brought = await self._tick()
+            if await _stopped_within(stopping, 0 if brought >= FULL_TICK else TICK_SECONDS):
                 return
+
+    async def _tick(self) -> int:
+        assert self._stage.tick is not None
+        try:
+            envelopes = await self._stage.tick(self._clock())
+            await self._settler.send(envelopes)
+        except Unavailable as error:
+            log.warning("stage.tick_held", stage=self.spec.name, reason=reason_of(error))
+        except Exception as error:  # noqa: BLE001 - a tick that fails must not end the stage; the next one comes
+            self._metrics.tick_failed()
+            log.error("stage.tick_failed", stage=self.spec.name, reason=reason_of(error))
+        else:
+            self._ticking = True
+            return len(envelopes)
+        self._ticking = False
+        return 0
 
 
 async def _stopped_within(stopping: asyncio.Event, seconds: float) -> bool:

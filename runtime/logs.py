@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import structlog
 
+from runtime.verdict import reason_of
 from schemas.masking import masked
 
 
@@ -41,14 +42,24 @@ def _dumps(row: Any, **_: Any) -> str:
 
 
 def _mask(_: Any, __: str, row: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {
-        key: masked(value) if isinstance(value, str) and key != "timestamp" else value for key, value in row.items()
-    }
+    return {key: value if key == "timestamp" else _masked(value) for key, value in row.items()}
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, dict):
+        return {key: _masked(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_masked(item) for item in value]
+    return value
 
 
 class _ToStructlog(logging.Handler):
-    """Foreign log lines take the same way, so that they are masked too."""
+    """Foreign log lines take the same way, so that they are masked too; of an exception only type and place."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        reason = {"reason": reason_of(error)} if isinstance(error, Exception) else {}
         log = structlog.get_logger()
-        log.log(record.levelno, "foreign.logged", logger=record.name, message=record.getMessage())
+        log.log(record.levelno, "foreign.logged", logger=record.name, message=record.getMessage(), **reason)

@@ -32,6 +32,7 @@ class Telemetry:
         self.held = Gauge(
             "callstitch_held", "1 while a stage holds a batch because something is away", ["stage"], registry=own
         )
+        self.tick_failed = Counter("callstitch_tick_failed", "Ticks that raised", ["stage"], registry=own)
         self.unwanted = Counter("callstitch_unwanted", "Progress events that no queue wanted", ["stage"], registry=own)
         self.items = Counter(
             "callstitch_items", "Items of notifications by what became of them", ["source", "result"], registry=own
@@ -72,6 +73,10 @@ class StageMetrics:
     def dead(self) -> None:
         """One envelope goes to the dead letters."""
         self._all.dead.labels(self._name).inc()
+
+    def tick_failed(self) -> None:
+        """A tick raised: deadlines and unsent rows wait for the next one."""
+        self._all.tick_failed.labels(self._name).inc()
 
     def unwanted(self) -> None:
         """A progress event came back because nobody bound its type."""

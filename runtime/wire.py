@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import orjson
@@ -24,6 +24,7 @@ from schemas.errors import Malformed
 from schemas.topology import CALLS, DEAD, ROUTES, retry_exchange
 
 ISOLATED: Final = "callstitch-isolated"  # header: this bundle of one was split off a bundle that may hold poison
+_MARKED: Final[Mapping[str, int]] = {ISOLATED: 1}
 
 
 def pack(envelopes: Sequence[Envelope], message_ids: Iterator[str]) -> list[Message]:
@@ -31,6 +32,9 @@ def pack(envelopes: Sequence[Envelope], message_ids: Iterator[str]) -> list[Mess
 
     Work for fetch_recording travels in bundles of one, because a download takes its own time.
     """
+    unknown = {envelope.kind for envelope in envelopes} - ROUTES.keys() - {Kind.EVENT}
+    if unknown:
+        raise ValueError(f"no route for {sorted(unknown)}")
     messages = [_event(envelope, next(message_ids)) for envelope in envelopes if envelope.kind == Kind.EVENT]
     for kind, (exchange, queue) in ROUTES.items():
         chosen = [envelope for envelope in envelopes if envelope.kind == kind]
@@ -62,7 +66,7 @@ def _event(envelope: Envelope, message_id: str) -> Message:
         body=envelope.body,
         content_type=EVENT_CONTENT_TYPE,
         message_id=message_id,
-        headers={"cloudEvents_id": envelope.id, "traceparent": envelope.trace},
+        headers={"cloudEvents_id": envelope.id, **({"traceparent": envelope.trace} if envelope.trace else {})},
     )
 
 
@@ -76,19 +80,34 @@ def isolated(envelope: Envelope, *, queue: str, message_id: str) -> Message:
     return _alone(envelope, exchange="", queue=queue, message_id=message_id)
 
 
-def _alone(envelope: Envelope, *, exchange: str, queue: str, message_id: str) -> Message:
+def _alone(
+    envelope: Envelope, *, exchange: str, queue: str, message_id: str, headers: Mapping[str, int] = _MARKED
+) -> Message:
     return Message(
         exchange=exchange,
         routing_key=queue,
         body=b"[" + encode_envelope(envelope) + b"]",
         content_type=BUNDLE_CONTENT_TYPE,
         message_id=message_id,
-        headers={ISOLATED: 1},
+        headers=headers,
     )
 
 
 def again(delivery: Delivery, *, queue: str, message_id: str) -> Message:
-    """The same bytes for the same queue, with a delivery count that starts again."""
+    """The same content for the same queue, with a delivery count that starts again.
+
+    A lone event becomes a bundle of one, because the message's own routing key now has to name the queue.
+    """
+    if not _is_event(delivery):
+        return _copy(delivery, queue, message_id)
+    try:
+        event = _single_event(delivery, datetime.fromtimestamp(0, UTC))
+    except Malformed:
+        return _copy(delivery, queue, message_id)
+    return _alone(event, exchange="", queue=queue, message_id=message_id, headers={})
+
+
+def _copy(delivery: Delivery, queue: str, message_id: str) -> Message:
     return Message(
         exchange="",
         routing_key=queue,

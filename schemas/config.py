@@ -21,6 +21,7 @@ from pydantic import (
 from schemas.topology import DEFAULT_EVENTS, EVENT_TYPES
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]+")
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -49,6 +50,19 @@ def _secret(value: Any) -> Any:
     return value
 
 
+def _token(value: SecretStr) -> SecretStr:
+    """A token is one segment of the URL's path."""
+    if not _TOKEN.fullmatch(value.get_secret_value()):
+        raise ValueError("a token has only letters, figures and - . _ ~")
+    return value
+
+
+def _foreign(name: str) -> str:
+    if name.startswith(("callstitch.", "amq.")):
+        raise ValueError("names that begin with callstitch. or amq. are taken")
+    return name
+
+
 def _event_type(value: str) -> str:
     if value not in EVENT_TYPES:
         raise ValueError(f"no such event type; known: {', '.join(EVENT_TYPES)}")
@@ -56,9 +70,10 @@ def _event_type(value: str) -> str:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
-Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret), Field(min_length=1)]
+Token = Annotated[Secret, AfterValidator(_token)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
-EventType = Annotated[str, AfterValidator(_event_type)]
+EventTypes = Annotated[tuple[Annotated[str, AfterValidator(_event_type)], ...], Field(min_length=1)]
 
 
 class _Model(BaseModel):
@@ -77,7 +92,7 @@ class Source(_Model):
 
     name: Name
     platform: Literal["huawei_privatenumber"]
-    tokens: Annotated[tuple[Secret, ...], Field(min_length=1)]
+    tokens: Annotated[tuple[Token, ...], Field(min_length=1)]
     app_key: str | None = None
     app_secret: Secret | None = None
     verify: Literal["never", "when_present", "always"] = "when_present"
@@ -106,7 +121,7 @@ class WebhookSink(_Model):
     kind: Literal["webhook"]
     url: str
     secret: Secret
-    events: tuple[EventType, ...] = DEFAULT_EVENTS
+    events: EventTypes = DEFAULT_EVENTS
     sources: tuple[Name, ...] = ()
     allow_private: bool = False
     timeout: Duration = timedelta(seconds=15)
@@ -118,7 +133,7 @@ class JsonlSink(_Model):
     name: Name
     kind: Literal["jsonl"]
     path: Path
-    events: tuple[EventType, ...] = DEFAULT_EVENTS
+    events: EventTypes = DEFAULT_EVENTS
     sources: tuple[Name, ...] = ()
 
 
@@ -128,8 +143,8 @@ Sink = Annotated[WebhookSink | JsonlSink, Field(discriminator="kind")]
 class DownstreamQueue(_Model):
     """A queue of exactly this name, declared and bound for the team that consumes it."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,120}$")]
-    events: tuple[EventType, ...] = DEFAULT_EVENTS
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,120}$"), AfterValidator(_foreign)]
+    events: EventTypes = DEFAULT_EVENTS
     sources: tuple[Name, ...] = ()
 
 
@@ -153,4 +168,12 @@ class Config(_Model):
         ):
             if len(set(names)) != len(names):
                 raise ValueError(f"two [[{kind}]] tables have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _sources_exist(self) -> Self:
+        known = {source.name for source in self.source}
+        for row in (*self.sink, *self.queue):
+            if unknown := set(row.sources) - known:
+                raise ValueError(f"{row.name} names sources that do not exist: {', '.join(sorted(unknown))}")
         return self

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 _NUMBER: Final = re.compile(r"(?<![\w.:-])(\+?\d{7,15})(?![\w:-])")
+_MOBILE: Final = re.compile(r"(?<!\d)(?:\+?86-?)?1[3-9]\d-?\d{4}-?\d{4}(?!\d)")  # wherever it stands
 _LINK: Final = re.compile(r"(https?://[^/\s?]+)[^\s\"']*")
 _STARS: Final = re.compile(r"\*+")
 _COUNTRY: Final = 3
@@ -26,4 +27,6 @@ def mask_shortly(number: str) -> str:
 
 def masked(text: str) -> str:
     """Free text with every phone number masked and every link cut after its host."""
-    return _NUMBER.sub(lambda match: mask_number(match[1]), _LINK.sub(r"\1/...", text))
+    text = _LINK.sub(r"\1/...", text)
+    text = _MOBILE.sub(lambda match: mask_number(match[0]), text)
+    return _NUMBER.sub(lambda match: mask_number(match[1]), text)

@@ -19,6 +19,7 @@ DECISIONS: Final = "callstitch.decisions.v1"
 QUARANTINE: Final = "callstitch.quarantine.v1"
 DEAD: Final = "callstitch.dead.v1"
 UNROUTED: Final = "callstitch.unrouted.v1"
+PARKING: Final = frozenset({QUARANTINE, DEAD, UNROUTED})  # read by park, which takes whatever lies there
 CALLS: Final = "calls"
 UNWANTED_IF_UNBOUND: Final = "call.progress"
 

@@ -16,6 +16,7 @@ from schemas.facts import Fact, FactKind, decode_fact
 from schemas.session import Session
 from schemas.stage import Stage
 from workers.emission import Patience, Step, step
+from workers.retention import now_and_then
 
 SWEEP_ROWS: Final = 500
 
@@ -48,6 +49,13 @@ class SessionStore(Protocol):
         """Mark outbox rows as sent; ids that are no outbox rows are ignored."""
         ...
 
+    async def expire(self, now: datetime, limit: int) -> int:
+        """Forget up to `limit` rows of each kind that are older than workers.retention says; how many went.
+
+        A session leaves a tombstone, and a fact that comes later continues above its last revision.
+        """
+        ...
+
 
 def correlate(
     store: SessionStore,
@@ -75,7 +83,10 @@ def correlate(
                 traces[fact.call_id] = envelope.trace
         return [*at_once, *await store.fold(calls, stepping(now, traces), now)]
 
+    forget = now_and_then(store.expire)
+
     async def tick(now: datetime) -> Sequence[Envelope]:
+        await forget(now)  # before anything is taken: what it raises must not leave taken rows unsent
         due = await store.due(now, stepping(now, {}), SWEEP_ROWS)
         return [*due, *await store.unsent(now, SWEEP_ROWS)]
 

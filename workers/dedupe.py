@@ -16,13 +16,16 @@ import orjson
 
 from schemas.config import Source
 from schemas.envelope import Envelope, Kind, derived_id, encode_envelope
-from schemas.errors import Malformed, Transient
+from schemas.errors import Malformed, Permanent, Transient
 from schemas.facts import Fact, Parsed, encode_fact
 from schemas.notification import Notification, from_json
 from schemas.platforms.base import Platform
 from schemas.stage import Failed, Outcome, Stage
+from workers.retention import now_and_then
 
 INFLATED_BYTES: Final = 8 * 1024 * 1024
+INFLATED_TIMES: Final = 50  # JSON of CDRs shrinks to a tenth or a twentieth; a bomb to a thousandth
+INFLATED_ALWAYS: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,14 @@ class ClaimStore(Protocol):
         """
         ...
 
+    async def expire(self, now: datetime, limit: int) -> int:
+        """Forget up to `limit` rows of each kind that are older than workers.retention says; how many went.
+
+        Raises:
+            Unavailable: as `claim`.
+        """
+        ...
+
 
 Count = Callable[[str, str], None]
 
@@ -83,9 +94,18 @@ def dedupe(
         opened = [_open(envelope, sources, platforms) for envelope in batch if envelope.kind == Kind.NOTIFICATION]
         tallies = [_tally(envelope) for envelope in batch if envelope.kind == Kind.TALLY]
         results = await store.claim([one.receipt for one in opened if not one.failed], tallies)
-        return [item for one in opened for item in _outcome(one, results, count)]
+        strangers = [
+            Failed(e, Permanent("not for dedupe")) for e in batch if e.kind not in (Kind.NOTIFICATION, Kind.TALLY)
+        ]
+        return [*strangers, *(item for one in opened for item in _outcome(one, results, count))]
 
-    return Stage(handle)
+    forget = now_and_then(store.expire)
+
+    async def tick(now: datetime) -> Sequence[Envelope]:
+        await forget(now)
+        return []
+
+    return Stage(handle, tick)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +200,7 @@ def inflated(notification: Notification) -> Notification:
     """The notification with its gzip body unpacked, which the door does not do.
 
     Raises:
-        Malformed: it is not gzip, is cut off, or unpacks to more than 8 MiB.
+        Malformed: it is not gzip, is cut off, or unpacks to more than 8 MiB or to more than fifty times its size.
     """
     encoding = notification.headers.get("content-encoding", "").strip().lower()
     if encoding in ("", "identity"):
@@ -189,7 +209,8 @@ def inflated(notification: Notification) -> Notification:
         raise Malformed("unknown_content_encoding")
     unpacker = zlib.decompressobj(wbits=31)
     try:
-        body = unpacker.decompress(notification.body, INFLATED_BYTES)
+        most = min(INFLATED_BYTES, INFLATED_ALWAYS + INFLATED_TIMES * len(notification.body))
+        body = unpacker.decompress(notification.body, most)
     except zlib.error:
         raise Malformed("not_gzip") from None
     if unpacker.unconsumed_tail:

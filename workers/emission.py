@@ -63,7 +63,7 @@ def _next(session: Session, record: JsonObject, patience: Patience) -> tuple[str
     cdrs = [fact.at for fact in session.facts.values() if fact.kind == FactKind.CDR]
     if cdrs and not session.completed:
         return "call.completed", LONG_AGO if record["complete"] else min(cdrs) + patience.settle
-    if not cdrs and not session.incomplete:
+    if not cdrs and not (session.incomplete or session.completed):
         return "call.incomplete", _overdue_at(session, patience)
     untold = _untold(session, record)
     if session.changed_at is not None:
@@ -89,10 +89,13 @@ def _told(row: JsonObject) -> str:
 
 
 def _with_change_noted(current: Session, old: Session, record: JsonObject, news: Sequence[Fact]) -> Session:
-    """Remember when and by what the record began to differ from what was published; recordings tell themselves."""
-    if current.published is None:
+    """Remember when and by what the record began to differ from what was published; recordings tell themselves.
+
+    A completed call whose published record is gone came back from its tombstone: a CDR changes all of it.
+    """
+    if current.published is None and not (current.completed and record["cdrs"]):
         return current
-    if _comparable(current.published) == _comparable(_as_json(record)):
+    if current.published and _comparable(current.published) == _comparable(_as_json(record)):
         return replace(current, changed_at=None, changed_by=None)
     winners = [fact for fact in news if current.facts[fact.key] is fact]
     causes = [cause for fact in winners if (cause := _cause(fact, old)) is not None]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Final
 
 from runtime.broker.base import Broker
@@ -41,7 +40,7 @@ from workers.objects import open_objects
 from workers.park import park
 from workers.sinks.jsonl import open_jsonl
 from workers.sinks.webhook import open_webhook
-from workers.stores.sqlite import open_claims, open_parked, open_sessions
+from workers.stores import open_claims, open_parked, open_sessions
 
 FETCH_LANES: Final = 4  # a download takes its own time: each lane holds one
 BOXES: Final[Mapping[str, str]] = {"quarantine": QUARANTINE, "dead": DEAD, "unrouted": UNROUTED}
@@ -111,15 +110,8 @@ def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
     )
 
 
-def _state_directory(config: Config) -> Path:
-    kind, _, rest = config.store.partition(":")
-    if kind != "sqlite":
-        raise Misconfigured("store must be sqlite:DIR")
-    return Path(rest)
-
-
 async def _dedupe(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
-    store = await stack.enter_async_context(open_claims(_state_directory(process.config)))
+    store = await stack.enter_async_context(open_claims(process.config.store))
     items = process.telemetry.items
     stage = dedupe(
         store,
@@ -131,7 +123,7 @@ async def _dedupe(process: Process, stack: AsyncExitStack, _: str | None) -> lis
 
 
 async def _correlate(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
-    store = await stack.enter_async_context(open_sessions(_state_directory(process.config)))
+    store, clock = await stack.enter_async_context(open_sessions(process.config.store, clock=process.clock))
     patience = {
         source.name: Patience(
             settle=source.settle,
@@ -142,7 +134,8 @@ async def _correlate(process: Process, stack: AsyncExitStack, _: str | None) -> 
         for source in process.config.source
     }
     progress = frozenset(source.name for source in process.config.source if source.progress)
-    stage = correlate(store, patience=patience, progress=progress, clock=process.clock)
+    stage = correlate(store, patience=patience, progress=progress, clock=clock)
+    process = replace(process, clock=clock)
     return [_loop(process, StageSpec(name="correlate", queue=UNIQUE, policy=POLICIES["correlate"]), stage)]
 
 
@@ -182,7 +175,7 @@ async def _one_sink(process: Process, stack: AsyncExitStack, sink: Sink) -> Stag
 
 
 async def _park(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
-    store = await stack.enter_async_context(open_parked(_state_directory(process.config)))
+    store = await stack.enter_async_context(open_parked(process.config.store))
     return [
         _loop(
             process,

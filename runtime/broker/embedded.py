@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
@@ -22,7 +23,7 @@ import structlog
 
 from runtime.broker.base import Consumer, Delivery, Message
 from runtime.broker.embedded_consumer import EmbeddedConsumer
-from runtime.broker.embedded_file import open_file
+from runtime.broker.embedded_file import open_file, refusal
 from runtime.broker.embedded_queues import Queues
 from runtime.broker.embedded_writer import Needs, Writer
 from schemas.errors import Misconfigured, Unavailable, Unconfirmed, Unroutable
@@ -148,13 +149,22 @@ async def open_embedded(
     """
     clock = clock or steady_clock()
     with _owned(path) if path is not None else nullcontext():
-        writer = Writer(lambda: Queues(open_file(path, busy_seconds=confirm_seconds), clock=clock))
+        writer = Writer(partial(_open_queues, path, busy_seconds=confirm_seconds, clock=clock))
         await writer.start()
         _log.info("broker.opened", file=str(path or ":memory:"))
         try:
             yield Embedded(writer, confirm_seconds=confirm_seconds)
         finally:
             await writer.close()
+
+
+def _open_queues(path: Path | None, *, busy_seconds: float, clock: Callable[[], float]) -> Queues:
+    file = open_file(path, busy_seconds=busy_seconds)
+    try:
+        return Queues(file, clock=clock)
+    except sqlite3.Error as error:
+        file.close()
+        raise refusal(error, path) from None
 
 
 def steady_clock() -> Callable[[], float]:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from schemas.errors import Misconfigured, Unavailable
+from schemas.errors import CallstitchError, Misconfigured, Unavailable
 from schemas.topology import Binding, Exchange, Queue
 
 _VERSION: Final = 1
@@ -87,6 +87,7 @@ class File:
 
     def begin(self, *, synchronous: str) -> None:
         """Start a transaction; FULL: its commit returns after an fsync, NORMAL: it survives only a killed process."""
+        self.rollback()  # nothing, unless the last rollback failed
         if synchronous != self._synchronous:
             self._db.execute(f"PRAGMA synchronous = {synchronous}")
             self._synchronous = synchronous
@@ -195,7 +196,7 @@ def open_file(path: Path | None, *, busy_seconds: float) -> File:
         _prepare(connection)
     except (sqlite3.Error, Misconfigured) as error:
         connection.close()
-        raise _told(error, path) from None
+        raise refusal(error, path) from None
     return File(connection)
 
 
@@ -210,7 +211,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM message WHERE correlation_id <> ''")
 
 
-def _told(error: Exception, path: Path | None) -> Exception:
+def refusal(error: Exception, path: Path | None) -> CallstitchError:
+    """What to raise when this error keeps the file from being opened."""
     if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) in _BUSY:
         return Unavailable(f"somebody else keeps the broker's file {path} locked")
     return Misconfigured(f"the broker's file {path} cannot be used: {error}")

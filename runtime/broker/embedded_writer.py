@@ -152,11 +152,12 @@ class Writer:
         self._tell(results, handed)
 
     def _report(self, error: Exception | None) -> None:
-        if error is not None and self.works:
-            _log.error("broker.cannot_write", error=type(error).__name__, code=_code(error))
-        if error is None and not self.works:
-            _log.info("broker.writes_again")
-        self.works = error is None
+        worked, self.works = self.works, error is None
+        with suppress(OSError):  # the log may be on the disk that is full, and must not end this thread
+            if error is not None and worked:
+                _log.error("broker.cannot_write", error=type(error).__name__, code=_code(error))
+            if error is None and not worked:
+                _log.info("broker.writes_again")
 
     def _tell(self, results: Sequence[_Result], handed: Sequence[Hand] = ()) -> None:
         with suppress(RuntimeError):  # the loop was closed before this broker was: nobody is left to be told

@@ -1,4 +1,4 @@
-"""Both brokers, for the one suite that both pass."""
+"""Both brokers and both stores, each for the one suite that both pass."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import pytest
 
 from runtime.broker.base import Broker
 from tests.contracts.brokers import EmbeddedRig, Names, RabbitMQRig, Rig, names_deleted_from, only
+from tests.contracts.stores import PostgresqlRig, SqliteRig, StoreRig, forget_everything
+from workers.correlate import SessionStore
+from workers.dedupe import ClaimStore
 
 
 @pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
@@ -44,3 +47,25 @@ async def queue(broker: Broker, names: Names) -> str:
     queue = names.of("queue")
     await broker.declare(only(queue))
     return queue
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store_rig(request: pytest.FixtureRequest, tmp_path: Path) -> StoreRig:
+    """Both stores, for the one suite that both pass."""
+    if request.param == "sqlite":
+        return SqliteRig(tmp_path / "state")
+    dsn = request.getfixturevalue("postgres_dsn")
+    await forget_everything(dsn)
+    return PostgresqlRig(dsn)
+
+
+@pytest.fixture
+async def claims(store_rig: StoreRig) -> AsyncIterator[ClaimStore]:
+    async with store_rig.open_claims() as store:
+        yield store
+
+
+@pytest.fixture
+async def sessions(store_rig: StoreRig) -> AsyncIterator[SessionStore]:
+    async with store_rig.open_sessions() as store:
+        yield store

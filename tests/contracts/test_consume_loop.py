@@ -17,11 +17,11 @@ from runtime.clock import system_clock
 from runtime.consumer import StageLoop, StageSpec
 from runtime.telemetry import Telemetry
 from runtime.verdict import Policy
-from runtime.wire import bundles, unpack
-from schemas.envelope import Envelope, Kind, monotonic_message_ids
+from runtime.wire import ISOLATED, bundles, pack, unpack
+from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind, monotonic_message_ids
 from schemas.errors import Malformed, Paused, Permanent, Transient, Unavailable
 from schemas.stage import Failed, Outcome, Stage
-from schemas.topology import DEAD, QUARANTINE, RECEIVED, UNIQUE, topology
+from schemas.topology import CALLS, DEAD, QUARANTINE, RECEIVED, UNIQUE, Binding, Topology, topology
 from tests.building.facts import T0
 from tests.contracts.brokers import EmbeddedRig, RabbitMQRig, Rig
 
@@ -270,7 +270,8 @@ async def test_cancellation_settles_nothing(broker: Broker) -> None:
 
 async def test_a_message_that_nobody_can_read_is_a_dead_letter_with_its_bytes(broker: Broker) -> None:
     async def handle(batch: Sequence[Envelope]) -> Outcome:
-        return [envelope for envelope in batch if envelope.kind == Kind.DEAD]
+        assert not batch, "no stage knows what to do with it"
+        return []
 
     garbage = Message(
         exchange="", routing_key=RECEIVED, body=b"\xffgarbage", content_type="text/plain", message_id=next(IDS)
@@ -280,3 +281,71 @@ async def test_a_message_that_nobody_can_read_is_a_dead_letter_with_its_bytes(br
         (dead,) = await read(broker, DEAD, expected=1)
     assert isinstance(dead.body, dict)
     assert (dead.body["reason"], dead.body["base64"]) == ("not_a_bundle", "/2dhcmJhZ2U=")
+
+
+async def test_restarts_during_an_outage_dead_letter_nothing(broker: Broker) -> None:
+    """A release counts as a delivery, and a retried envelope is marked as isolated: neither may add up."""
+    called = asyncio.Event()
+
+    async def handle(_: Sequence[Envelope]) -> Outcome:
+        called.set()
+        raise Unavailable("the store is away")
+
+    retried = Message(
+        exchange="", routing_key=RECEIVED, body=bundles([an_envelope(1).retried()], "", RECEIVED, IDS)[0].body,
+        content_type=BUNDLE_CONTENT_TYPE, message_id=next(IDS), headers={ISOLATED: 1},
+    )  # fmt: skip
+    await broker.publish([retried])
+    for _ in range(8):
+        called.clear()
+        async with running(broker, Stage(handle)):
+            await until(called.is_set)
+    (kept,) = await read(broker, RECEIVED, expected=1)
+    assert (kept.id, kept.attempt) == ("e1", 2)
+    assert await is_empty(broker, DEAD)
+
+
+async def test_an_event_that_is_put_back_keeps_its_route_and_its_bytes(broker: Broker) -> None:
+    called = asyncio.Event()
+
+    async def handle(_: Sequence[Envelope]) -> Outcome:
+        called.set()
+        raise Unavailable("the sink is away")
+
+    event = Envelope(id="v", kind=Kind.EVENT, source="s", at=T0, body=b'{"id": "v"}', route="call.completed.s")
+    (message,) = pack([event], IDS)
+    await broker.declare(Topology(bindings=(Binding(exchange=CALLS, queue=RECEIVED, pattern="#"),)))
+    await broker.publish([message])
+    async with running(broker, Stage(handle)):
+        await until(called.is_set)
+    (kept,) = await read(broker, RECEIVED, expected=1)
+    assert (kept.route, kept.source, kept.body, kept.id) == ("call.completed.s", "s", b'{"id": "v"}', "v")
+
+
+async def test_a_tick_that_raises_makes_the_stage_unready_until_one_works(broker: Broker) -> None:
+    broken = True
+
+    async def handle(_: Sequence[Envelope]) -> Outcome:
+        return []
+
+    async def tick(_: object) -> Sequence[Envelope]:
+        if broken:
+            raise ValueError("bug")
+        return []
+
+    loop = StageLoop(
+        spec=StageSpec(name="dedupe", queue=RECEIVED, policy=Policy(())),
+        stage=Stage(handle, tick=tick),
+        broker=broker,
+        clock=system_clock(),
+        message_ids=IDS,
+        metrics=Telemetry().stage("dedupe"),
+    )
+    stopping = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(loop.run(stopping))
+        await asyncio.sleep(0.5)
+        assert not loop.ready
+        broken = False
+        await until(lambda: loop.ready)
+        stopping.set()

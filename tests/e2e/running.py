@@ -173,6 +173,11 @@ class Emulator(Program):
         text = self.truth_file.read_text() if self.truth_file.exists() else ""
         return text.count('"status": 200')
 
+    def wait_until_answered(self, pushes: int, seconds: float = 30) -> None:
+        """Return in the middle of the play, once so many pushes were answered 200."""
+        wait_for(lambda: self.answered() >= pushes, seconds, why=self.tail)
+        assert self.truth().end is None, "the play is over already: play more calls"
+
     def finish(self, seconds: float) -> Truth:
         """Wait for its last push; it goes on serving recordings."""
 

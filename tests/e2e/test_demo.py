@@ -124,7 +124,7 @@ def test_a_sabotaged_demo_fails_and_names_a_call_that_is_wrong(demos: Mapping[st
 
 def read_with_amqp_consume(program: Path, url: str, *, count: int) -> list[dict[str, Any]]:
     command = [str(program), "--url", url, "--queue", "billing", "--count", str(count), "--prefetch-count", "10"]
-    done = subprocess.run([*command, "sh", "-c", "cat; echo"], capture_output=True, timeout=30, check=True)
+    done = subprocess.run([*command, "--", "sh", "-c", "cat; echo"], capture_output=True, timeout=30, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

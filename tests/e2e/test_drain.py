@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.balance import parked, wait_until_balanced
-from tests.e2e.programs import wait_for
 from tests.e2e.running import playing, running_up
 
 CALLS = 120
@@ -26,7 +25,7 @@ def broker(request: pytest.FixtureRequest) -> str:
 
 def test_sigterm_under_load_drains_with_exit_code_0_and_loses_nothing(tmp_path: Path, broker: str) -> None:
     with running_up(tmp_path, broker=broker) as up, playing(up, calls=CALLS, rate=RATE) as emulator:
-        wait_for(lambda: emulator.answered() >= ANSWERED_BEFORE, 30, why=emulator.tail)
+        emulator.wait_until_answered(ANSWERED_BEFORE)
 
         code = up.terminate(seconds=20)
 

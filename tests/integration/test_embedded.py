@@ -9,31 +9,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import pytest
 
-from runtime.broker.embedded import open_embedded
+from runtime.broker.embedded import Embedded, open_embedded
 from schemas.errors import Misconfigured, Unavailable, Unconfirmed
-from schemas.topology import Binding, Exchange, Queue, Topology
-from tests.contracts.brokers import a_message, all_in, depth_is, numbered, numbers, only, receive
+from tests.contracts.brokers import a_message, all_in, depth_is, eventually, numbered, numbers, only, receive
 from tests.integration.embedded_words import LIMITED, QUEUE, opened
 from tests.integration.full_disk import SmallDisk, small_disk
-
-RETRY: Final = Topology(
-    exchanges=(Exchange(name="retry", kind="fanout"),),
-    queues=(Queue(name="tier", dead_letter_exchange="", ttl_seconds=3600),),
-    bindings=(Binding(exchange="retry", queue="tier"),),
-)
-
-
-class Clock:
-    """Wall-clock seconds that only a test moves."""
-
-    now = 1_790_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -55,6 +38,13 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+async def health_is(broker: Embedded, *, expected: bool) -> bool:
+    async def there() -> bool:
+        return broker.healthy is expected
+
+    return await eventually(there)
+
+
 def read(path: Path) -> bytes:
     return path.read_bytes()
 
@@ -73,11 +63,13 @@ async def test_a_file_that_is_not_ours_is_misconfigured(path: Path, damage: byte
     assert read(path) == damage
 
 
-async def test_a_file_damaged_in_the_middle_is_misconfigured(path: Path) -> None:
+@pytest.mark.parametrize("sound_pages", [1, 20])
+async def test_a_damaged_file_is_misconfigured(path: Path, sound_pages: int) -> None:
     async with opened(path) as broker:
         await broker.publish([a_message(QUEUE, b"x" * 1000) for _ in range(200)])
     content = read(path)
-    write(path, content[:4096] + b"\xff" * (len(content) - 4096))
+    sound = sound_pages * 4096
+    write(path, content[:sound] + b"\xff" * (len(content) - sound))
     with pytest.raises(Misconfigured, match=str(path)):
         async with open_embedded(path):
             pass
@@ -136,6 +128,41 @@ async def test_a_full_disk_is_unconfirmed_and_work_goes_on_when_there_is_room(di
     assert [(delivery.body, delivery.deliveries) for delivery in left] == [(b"2", 2), (b"3", 2), (b"4", 1)]
 
 
+@pytest.mark.parametrize("disk", ["mounted"], indirect=True)
+async def test_what_a_failed_transaction_did_has_not_happened(disk: SmallDisk) -> None:
+    async with opened(disk.path / "broker.db") as broker, broker.consume(QUEUE, prefetch=3) as consumer:
+        await broker.publish(numbered(QUEUE, 2))
+        held = await receive(consumer, 2)
+        with disk.full():
+            with pytest.raises(Unconfirmed):
+                await broker.publish([a_message(QUEUE, b"x" * 700_000)])  # the consumer would take it at once
+            with pytest.raises(Unconfirmed):
+                await broker.declare(only("other"))
+            with pytest.raises(Misconfigured):
+                await broker.check(only("other"))
+            await consumer.release(held)
+            await asyncio.sleep(0.7)
+            assert not broker.healthy
+            assert await broker.depths([QUEUE]) == {QUEUE: 2}
+        again = await receive(consumer, 2)
+        assert [(delivery.body, delivery.deliveries) for delivery in again] == [(b"0", 2), (b"1", 2)]
+        await broker.declare(only("other"))
+        await broker.publish([a_message("other", b"3"), a_message(QUEUE, b"2")])
+        assert numbers(await receive(consumer, 1)) == [2]
+        assert await broker.depths([QUEUE, "other"]) == {QUEUE: 0, "other": 1}
+
+
+async def test_it_is_healthy_again_by_itself_once_the_file_takes_writes(path: Path) -> None:
+    async with opened(path, confirm_seconds=0.2) as broker:
+        with locked(path):
+            with pytest.raises(Unconfirmed):
+                await broker.publish(numbered(QUEUE, 1))
+            assert await health_is(broker, expected=False)
+            await asyncio.sleep(0.8)
+            assert not broker.healthy
+        assert await health_is(broker, expected=True)
+
+
 async def test_a_publish_that_was_given_up_is_not_stored_later(path: Path) -> None:
     async with opened(path, confirm_seconds=0.3) as broker:
         with locked(path):
@@ -172,34 +199,6 @@ async def test_closing_finishes_what_was_given_to_it(path: Path) -> None:
     assert not broker.healthy
     async with opened(path) as broker:
         assert await broker.depths([QUEUE]) == {QUEUE: 10}
-
-
-async def test_a_retry_that_fell_due_while_nobody_ran_returns_at_once(path: Path) -> None:
-    clock = Clock()
-    async with open_embedded(path, clock=clock) as broker:
-        await broker.declare(RETRY)
-        await broker.declare(only(QUEUE))
-        await broker.publish([a_message(QUEUE, b"1", exchange="retry")])
-        clock.now += 3599
-        await asyncio.sleep(0.2)
-        assert await broker.depths([QUEUE, "tier"]) == {QUEUE: 0, "tier": 1}
-    clock.now += 2
-    async with open_embedded(path, clock=clock) as broker:
-        assert await depth_is(broker, QUEUE, 1)
-
-
-async def test_a_retry_whose_queue_does_not_exist_waits_once_more(path: Path) -> None:
-    clock = Clock()
-    async with open_embedded(path, clock=clock) as broker:
-        await broker.declare(RETRY)
-        await broker.publish([a_message(QUEUE, b"1", exchange="retry")])
-        for expected in ({"tier": 1}, {"tier": 1}):
-            clock.now += 3601
-            await asyncio.sleep(0.2)
-            assert await broker.depths(["tier"]) == expected
-        await broker.declare(only(QUEUE))
-        clock.now += 3601
-        assert await depth_is(broker, QUEUE, 1)
 
 
 async def test_a_question_dies_with_the_process_that_asked_it(path: Path) -> None:

@@ -13,6 +13,8 @@ from schemas.masking import mask_number, mask_shortly, masked
         ("caller +8613800000021 rang", "caller +86*********21 rang"),
         ("from 13800000021, to +8617010000002", "from *********21, to +86*********02"),
         ("https://obs.example.com/a.wav?Signature=x and more", "https://obs.example.com/... and more"),
+        ("tel:13800000021 A13800000021 _13800000021", "tel:*********21 A*********21 _*********21"),
+        ("138-0000-0021 or +86-138-0000-0021", "***********21 or +86" + "*" * 12 + "21"),
         ("port 8080, revision 12", "port 8080, revision 12"),
         ('{"caller":"+8613800000021"}', '{"caller":"+86*********21"}'),
         ("s3://bucket/x", "s3://bucket/x"),

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runtime.broker.base import Delivery
-from runtime.poison import Sorted, sort_suspects
+from runtime.poison import Sorted, Suspects
 from runtime.wire import ISOLATED
-from schemas.envelope import Envelope, Kind, decode_bundle, encode_bundles, monotonic_message_ids
+from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind, decode_bundle, encode_bundles, monotonic_message_ids
 from tests.building.facts import T0
 
 QUEUE = "q"
 
 
 def a_delivery(*ids: str, deliveries: int = 1, isolated: bool = False) -> Delivery:
+    """A bundle; its tag is drawn from its first id."""
     envelopes = [Envelope(id=i, kind=Kind.FACT, source="s", at=T0, body={}) for i in ids]
     ((body, _),) = encode_bundles(envelopes)
     return Delivery(
-        tag=1, generation=1, body=body, content_type="application/vnd.callstitch.bundle+json", message_id=ids[0],
+        tag=ord(ids[0]), generation=1, body=body, content_type=BUNDLE_CONTENT_TYPE, message_id=ids[0],
         routing_key=QUEUE, headers={ISOLATED: 1} if isolated else {}, deliveries=deliveries,
     )  # fmt: skip
 
 
 def sorted_out(*deliveries: Delivery) -> Sorted:
-    return sort_suspects(deliveries, queue=QUEUE, now=T0, message_ids=monotonic_message_ids("t"))
+    return Suspects().sort(deliveries, queue=QUEUE, now=T0, message_ids=monotonic_message_ids("t"))
 
 
 def test_a_batch_that_nobody_suspects_goes_to_the_handler_as_it_is() -> None:
@@ -51,3 +54,17 @@ def test_after_three_deliveries_alone_it_alone_is_dead() -> None:
     assert found.handle == []
     assert [envelope.body["envelope"]["id"] for envelope in found.dead if isinstance(envelope.body, dict)] == ["a"]
     assert [[e.id for e in decode_bundle(m.body)] for m in found.messages] == [["b"]]
+
+
+def test_a_delivery_that_this_process_survived_does_not_count() -> None:
+    """Lost connections bring the same message again and again; only a death of the process is a sign of poison."""
+    suspects = Suspects()
+    for count in range(1, 12):
+        again = a_delivery("a", deliveries=count, isolated=True)
+        assert suspects.sort([again], queue=QUEUE, now=T0, message_ids=monotonic_message_ids("t")) == Sorted([again])
+
+
+def test_garbage_that_is_suspected_becomes_a_dead_letter_and_never_work() -> None:
+    garbage = replace(a_delivery("a", deliveries=3), body=b"garbage")
+    found = sorted_out(garbage)
+    assert (found.handle, found.messages, [envelope.kind for envelope in found.dead]) == ([], [], [Kind.DEAD])

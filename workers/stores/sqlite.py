@@ -11,30 +11,30 @@ from typing import Any
 import orjson
 
 from schemas.envelope import JsonObject
-from workers.stores.sqlite_claims import CLAIMS_SCHEMA, SqliteClaims
+from workers.stores.sqlite_claims import CLAIMS_MIGRATIONS, SqliteClaims
 from workers.stores.sqlite_file import moment, open_sqlite_file, read_only
-from workers.stores.sqlite_parked import PARKED_SCHEMA, SqliteParked
-from workers.stores.sqlite_sessions import SESSIONS_SCHEMA, SqliteSessions
+from workers.stores.sqlite_parked import PARKED_MIGRATIONS, SqliteParked
+from workers.stores.sqlite_sessions import SESSIONS_MIGRATIONS, SqliteSessions
 
 
 @asynccontextmanager
 async def open_claims(directory: Path) -> AsyncIterator[SqliteClaims]:
     """Dedupe's store. Raises Misconfigured when another process owns it."""
-    async with open_sqlite_file(directory / "dedupe.db", CLAIMS_SCHEMA) as file:
+    async with open_sqlite_file(directory / "dedupe.db", CLAIMS_MIGRATIONS) as file:
         yield SqliteClaims(file)
 
 
 @asynccontextmanager
 async def open_sessions(directory: Path) -> AsyncIterator[SqliteSessions]:
     """Correlate's store. Raises Misconfigured when another process owns it."""
-    async with open_sqlite_file(directory / "correlate.db", SESSIONS_SCHEMA) as file:
+    async with open_sqlite_file(directory / "correlate.db", SESSIONS_MIGRATIONS) as file:
         yield SqliteSessions(file)
 
 
 @asynccontextmanager
 async def open_parked(directory: Path) -> AsyncIterator[SqliteParked]:
     """Park's store. Raises Misconfigured when another process owns it."""
-    async with open_sqlite_file(directory / "park.db", PARKED_SCHEMA) as file:
+    async with open_sqlite_file(directory / "park.db", PARKED_MIGRATIONS) as file:
         yield SqliteParked(file)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from workers.dedupe import Claim, Receipt, Tally
+from workers.retention import CLAIMS_KEPT
+from workers.stores.claim_row import hashed, in_order, note_result, receipt_rows
 from workers.stores.sqlite_file import SqliteFile, micros
 
-CLAIMS_SCHEMA: Final = """
+_VERSION_1: Final = """
 CREATE TABLE IF NOT EXISTS claim (
     key BLOB NOT NULL, fingerprint BLOB NOT NULL, owner TEXT NOT NULL, at INTEGER NOT NULL,
     PRIMARY KEY (key, fingerprint)) WITHOUT ROWID;
@@ -21,6 +23,12 @@ CREATE TABLE IF NOT EXISTS receipt (
 CREATE TABLE IF NOT EXISTS tally (
     envelope_id TEXT PRIMARY KEY, source TEXT NOT NULL, hour TEXT NOT NULL, answered INTEGER NOT NULL) WITHOUT ROWID;
 """
+_VERSION_2: Final = """
+CREATE INDEX claim_at ON claim (at);
+CREATE INDEX receipt_hour ON receipt (hour);
+CREATE INDEX tally_hour ON tally (hour);
+"""
+CLAIMS_MIGRATIONS: Final = (_VERSION_1, _VERSION_2)
 
 
 class SqliteClaims:
@@ -35,14 +43,16 @@ class SqliteClaims:
             return {}
         return await self._file.write(_claim_all, receipts, tallies)
 
+    async def expire(self, now: datetime, limit: int) -> int:
+        """See ClaimStore."""
+        return await self._file.write(_expire, now - CLAIMS_KEPT, limit)
+
 
 def _claim_all(db: sqlite3.Connection, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> dict[str, str]:
     results: dict[str, str] = {}
-    for claim in sorted((c for receipt in receipts for c in receipt.claims), key=lambda c: (c.key, c.at, c.owner)):
-        results[claim.owner] = _claim_one(db, claim)
-    db.executemany(
-        "INSERT OR IGNORE INTO receipt VALUES (?,?,?,?,?,?,?,?)", [_row(receipt, results) for receipt in receipts]
-    )
+    for claim in in_order(receipts):
+        note_result(results, claim, _claim_one(db, claim))
+    db.executemany("INSERT OR IGNORE INTO receipt VALUES (?,?,?,?,?,?,?,?)", receipt_rows(receipts, results))
     db.executemany(
         "INSERT OR IGNORE INTO tally VALUES (?,?,?,?)", [(t.envelope_id, t.source, t.hour, t.answered) for t in tallies]
     )
@@ -50,8 +60,7 @@ def _claim_all(db: sqlite3.Connection, receipts: Sequence[Receipt], tallies: Seq
 
 
 def _claim_one(db: sqlite3.Connection, claim: Claim) -> str:
-    key = hashlib.blake2b(f"{claim.source}|{claim.key}".encode(), digest_size=16).digest()
-    fingerprint = bytes.fromhex(claim.fingerprint)[:16]
+    key, fingerprint = hashed(claim)
     known = {row[0]: row[1] for row in db.execute("SELECT fingerprint, owner FROM claim WHERE key = ?", (key,))}
     if fingerprint in known:
         return "mine" if known[fingerprint] == claim.owner else "duplicate"
@@ -59,15 +68,15 @@ def _claim_one(db: sqlite3.Connection, claim: Claim) -> str:
     return "amended" if known else "new"
 
 
-def _row(receipt: Receipt, results: Mapping[str, str]) -> tuple[str, str, str, int, int, int, int, int]:
-    outcomes = [results[claim.owner] for claim in receipt.claims]
-    return (
-        receipt.envelope_id,
-        receipt.source,
-        f"{receipt.at:%Y-%m-%dT%H}",
-        len(outcomes) + receipt.quarantined,
-        outcomes.count("new") + outcomes.count("mine"),
-        outcomes.count("amended"),
-        outcomes.count("duplicate"),
-        receipt.quarantined,
-    )
+def _expire(db: sqlite3.Connection, before: datetime, limit: int) -> int:
+    """Tallies first and by the hour, as receipts: half an hour forgotten must not look like missing receipts."""
+    hour, gone = f"{before:%Y-%m-%dT%H}", 0
+    for table in ("tally", "receipt"):
+        rows = f"SELECT envelope_id FROM {table} WHERE hour < ? LIMIT ?"  # noqa: S608 - our own names
+        forgotten = db.execute(f"DELETE FROM {table} WHERE envelope_id IN ({rows})", (hour, limit)).rowcount  # noqa: S608 - the same
+        if forgotten >= limit:
+            return forgotten
+        gone += forgotten
+    old = "SELECT key, fingerprint FROM claim WHERE at <= ? LIMIT ?"
+    claims = db.execute(f"DELETE FROM claim WHERE (key, fingerprint) IN ({old})", (micros(before), limit))  # noqa: S608 - the same
+    return gone + claims.rowcount

@@ -3,6 +3,8 @@
 WAL with synchronous=FULL, because NORMAL may lose the last commits on power cut and the ack would be a lie.
 All writes and checkpoints go through one connection (SQLite before 3.51.3 may corrupt otherwise, see
 notes/effectively-once.md); readers open the file read-only.
+
+A file knows the version of its schema (`meta`); opening brings an older one forward, one script a version.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
@@ -70,16 +72,16 @@ class SqliteFile:
 
 
 @asynccontextmanager
-async def open_sqlite_file(path: Path, schema: str) -> AsyncIterator[SqliteFile]:
-    """Open or create the file and own it until the context ends.
+async def open_sqlite_file(path: Path, migrations: Sequence[str]) -> AsyncIterator[SqliteFile]:
+    """Open or create the file and own it until the context ends; `migrations[n]` leads from version n to n + 1.
 
     Raises:
-        Misconfigured: another process owns it, or the file is not ours to read.
+        Misconfigured: another process owns it, a newer version wrote it, or the file is not ours to read.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _owned(path), ThreadPoolExecutor(1, thread_name_prefix=path.stem) as thread:
         loop = asyncio.get_running_loop()
-        connection = await loop.run_in_executor(thread, _connect, path, schema)
+        connection = await loop.run_in_executor(thread, _connect, path, migrations)
         try:
             yield SqliteFile(connection, thread)
         finally:
@@ -104,17 +106,36 @@ class _owned:  # noqa: N801 - a context manager reads as a verb
         self._file.close()
 
 
-def _connect(path: Path, schema: str) -> sqlite3.Connection:
+def _connect(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.DatabaseError) as error:
+        raise Misconfigured(f"cannot open {path}: {error}") from None
+    try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA journal_size_limit=67108864")
-        connection.executescript(schema)
-    except (OSError, sqlite3.DatabaseError) as error:
-        raise Misconfigured(f"cannot open {path}: {error}") from None
+        _migrate(connection, path, migrations)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise Misconfigured(f"cannot open {path}: {error}") from None
+        raise
     return connection
+
+
+def _migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    """Version 1 wrote no `meta`; its script changes nothing where its tables are."""
+    db.executescript(
+        "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS meta (version INTEGER NOT NULL);"
+        " INSERT INTO meta SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM meta); COMMIT"
+    )
+    version: int = db.execute("SELECT version FROM meta").fetchone()[0]
+    if version > len(migrations):
+        raise Misconfigured(f"{path} is of version {version}; this program knows {len(migrations)}")
+    for n, script in enumerate(migrations[version:], version + 1):
+        db.executescript(f"BEGIN IMMEDIATE; {script}; UPDATE meta SET version = {n}; COMMIT")  # noqa: S608 - our own text
 
 
 def read_only(path: Path) -> closing[sqlite3.Connection]:

@@ -9,13 +9,14 @@ from typing import Final
 from workers.park import Parked
 from workers.stores.sqlite_file import SqliteFile, micros
 
-PARKED_SCHEMA: Final = """
+_VERSION_1: Final = """
 CREATE TABLE IF NOT EXISTS parked (
     id TEXT PRIMARY KEY, box TEXT NOT NULL, stage TEXT NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL,
     signature TEXT NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, attempts INTEGER NOT NULL,
     raw BLOB NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS parked_signature ON parked (box, signature);
 """
+PARKED_MIGRATIONS: Final = (_VERSION_1,)
 
 
 class SqliteParked:

@@ -9,13 +9,15 @@ from typing import Final
 
 from schemas.envelope import Envelope, encode_envelope
 from schemas.facts import Fact
-from schemas.session import decode_session, encode_session
+from schemas.session import decode_session
 from workers.correlate import StepFunction
 from workers.emission import Step
+from workers.retention import OUTBOX_KEPT, SESSIONS_KEPT, TOMBSTONES_KEPT
 from workers.stores.outbox import LEASE, stored_envelope
+from workers.stores.session_row import SessionRow, session_before, session_row
 from workers.stores.sqlite_file import SqliteFile, micros
 
-SESSIONS_SCHEMA: Final = """
+_VERSION_1: Final = """
 CREATE TABLE IF NOT EXISTS session (
     id TEXT PRIMARY KEY, source TEXT NOT NULL, state BLOB NOT NULL, revision INTEGER NOT NULL,
     status TEXT NOT NULL, hour TEXT NOT NULL, due_at INTEGER, updated_at INTEGER NOT NULL) WITHOUT ROWID;
@@ -26,6 +28,16 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE INDEX IF NOT EXISTS outbox_unsent ON outbox (leased_at) WHERE sent_at IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_call ON outbox (call_id) WHERE sent_at IS NULL;
 """
+_VERSION_2: Final = """
+CREATE TABLE tombstone (
+    id TEXT PRIMARY KEY, revision INTEGER NOT NULL, status TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX tombstone_at ON tombstone (at);
+CREATE INDEX session_quiet ON session (updated_at) WHERE due_at IS NULL;
+CREATE INDEX outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL;
+DROP INDEX outbox_call;
+CREATE INDEX outbox_call ON outbox (call_id);
+"""
+SESSIONS_MIGRATIONS: Final = (_VERSION_1, _VERSION_2)
 _CHUNK: Final = 500
 
 
@@ -53,16 +65,21 @@ class SqliteSessions:
         """See SessionStore."""
         await self._file.write(_sent, ids, now)
 
+    async def expire(self, now: datetime, limit: int) -> int:
+        """See SessionStore."""
+        return await self._file.write(_expire, now, limit)
+
 
 def _fold(
     db: sqlite3.Connection, news: Mapping[str, Sequence[Fact]], step: StepFunction, now: datetime
 ) -> list[Envelope]:
     states = _states(db, tuple(news))
+    tombstones = _tombstones(db, [call_id for call_id in news if call_id not in states])
     left_over = _left_over(db, tuple(states), now)
-    steps = {}
-    for call_id, facts in news.items():
-        blob = states.get(call_id)
-        steps[call_id] = step(decode_session(blob) if blob is not None else None, facts)
+    steps = {
+        call_id: step(session_before(states.get(call_id), tombstones.get(call_id)), facts)
+        for call_id, facts in news.items()
+    }
     return [*left_over, *_keep(db, steps, now)]
 
 
@@ -70,6 +87,14 @@ def _states(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for chunk, marks in _chunks(ids):
         found.update(db.execute(f"SELECT id, state FROM session WHERE id IN ({marks})", chunk))  # noqa: S608 - marks only
+    return found
+
+
+def _tombstones(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, tuple[int, str]]:
+    found: dict[str, tuple[int, str]] = {}
+    for chunk, marks in _chunks(ids):
+        query = f"SELECT id, revision, status FROM tombstone WHERE id IN ({marks})"  # noqa: S608 - marks only
+        found.update({call_id: (revision, status) for call_id, revision, status in db.execute(query, chunk)})
     return found
 
 
@@ -83,29 +108,22 @@ def _keep(db: sqlite3.Connection, steps: Mapping[str, Step], now: datetime) -> l
         "INSERT INTO session VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
         " revision = excluded.revision, status = excluded.status, due_at = excluded.due_at,"
         " updated_at = excluded.updated_at",
-        [_session_row(call_id, step, now) for call_id, step in steps.items()],
+        [_columns(session_row(call_id, step), now) for call_id, step in steps.items()],
     )
     leaving = [(call_id, envelope) for call_id, step in steps.items() for envelope in step.envelopes]
-    db.executemany(
-        "INSERT OR IGNORE INTO outbox (id, call_id, route, envelope, leased_at) VALUES (?,?,?,?,?)",
-        [(e.id, call_id, e.route or e.kind, encode_envelope(e), micros(now)) for call_id, e in leaving],
-    )
-    return [envelope for _, envelope in leaving]
+    return [envelope for call_id, envelope in leaving if _put_out(db, call_id, envelope, now)]
 
 
-def _session_row(call_id: str, step: Step, now: datetime) -> tuple[str, str, bytes, int, str, str, int | None, int]:
-    session = step.session
-    first = min(fact.at for fact in session.facts.values())
-    return (
-        call_id,
-        next(iter(session.facts.values())).source,
-        encode_session(session),
-        session.revision,
-        "completed" if session.completed else "incomplete" if session.incomplete else "open",
-        f"{first:%Y-%m-%dT%H}",
-        micros(step.due_at) if step.due_at is not None else None,
-        micros(now),
-    )
+def _put_out(db: sqlite3.Connection, call_id: str, envelope: Envelope, now: datetime) -> bool:
+    """False when the outbox knows that id: what it holds is what was said."""
+    row = (envelope.id, call_id, envelope.route or envelope.kind, encode_envelope(envelope), micros(now))
+    query = "INSERT OR IGNORE INTO outbox (id, call_id, route, envelope, leased_at) VALUES (?,?,?,?,?)"
+    return db.execute(query, row).rowcount == 1
+
+
+def _columns(row: SessionRow, now: datetime) -> tuple[str, str, bytes, int, str, str, int | None, int]:
+    due_at = micros(row.due_at) if row.due_at is not None else None
+    return (row.id, row.source, row.state, row.revision, row.status, row.hour, due_at, micros(now))
 
 
 _LEASE_AGAIN: Final = "UPDATE outbox SET leased_at = ? WHERE sent_at IS NULL AND leased_at <= ? AND "
@@ -137,4 +155,24 @@ def _chunks(ids: Sequence[str]) -> Iterator[tuple[Sequence[str], str]]:
 
 
 def _sent(db: sqlite3.Connection, ids: Sequence[str], now: datetime) -> None:
-    db.executemany("UPDATE outbox SET sent_at = ? WHERE id = ?", [(micros(now), event_id) for event_id in ids])
+    db.executemany(
+        "UPDATE outbox SET sent_at = ? WHERE id = ? AND sent_at IS NULL", [(micros(now), event_id) for event_id in ids]
+    )
+
+
+def _expire(db: sqlite3.Connection, now: datetime, limit: int) -> int:
+    sent = "SELECT n FROM outbox WHERE sent_at <= ? LIMIT ?"
+    gone = db.execute(f"DELETE FROM outbox WHERE n IN ({sent})", (micros(now - OUTBOX_KEPT), limit)).rowcount  # noqa: S608 - our own text
+    quiet = (
+        "SELECT id FROM session WHERE due_at IS NULL AND updated_at <= ?"
+        " AND NOT EXISTS (SELECT 1 FROM outbox WHERE call_id = session.id) LIMIT ?"
+    )
+    ids = db.execute(quiet, (micros(now - SESSIONS_KEPT), limit)).fetchall()
+    db.executemany(
+        "INSERT OR REPLACE INTO tombstone SELECT id, revision, status, ? FROM session WHERE id = ?",
+        [(micros(now), call_id) for (call_id,) in ids],
+    )
+    db.executemany("DELETE FROM session WHERE id = ?", ids)
+    old = "SELECT id FROM tombstone WHERE at <= ? LIMIT ?"
+    forgotten = db.execute(f"DELETE FROM tombstone WHERE id IN ({old})", (micros(now - TOMBSTONES_KEPT), limit))  # noqa: S608 - our own text
+    return gone + len(ids) + forgotten.rowcount

@@ -1,0 +1,82 @@
+"""What every session store promises about what leaves; nothing here is skipped for either."""
+
+from __future__ import annotations
+
+import asyncio
+
+from schemas.facts import Announced
+from tests.building.facts import a_cdr, all_events
+from tests.contracts.stores import StoreRig, a_whole_call, asked, at, fold, types
+from workers.correlate import SessionStore
+
+
+async def test_what_was_marked_sent_never_comes_again(sessions: SessionStore) -> None:
+    (said,) = await fold(sessions, a_whole_call(), told=70)
+    await sessions.sent([said.id, "an-id-of-no-row"], at(71))
+    assert await sessions.unsent(at(99), 10) == []
+    assert await fold(sessions, a_whole_call(), told=99) == []
+
+
+async def test_an_unsent_row_rests_under_its_lease_for_five_seconds(sessions: SessionStore) -> None:
+    said = await fold(sessions, a_whole_call(), told=70)
+    assert await sessions.unsent(at(74.9), 10) == []
+    assert await sessions.unsent(at(75), 10) == said
+    assert await sessions.unsent(at(79.9), 10) == []
+    assert await sessions.unsent(at(80), 10) == said
+
+
+async def test_unsent_rows_come_in_the_order_they_were_said(sessions: SessionStore) -> None:
+    said = [*await fold(sessions, *(a_whole_call(f"s{n}") for n in (3, 1, 2)), told=70)]
+    said += await fold(sessions, a_whole_call("s0", told=71), told=71)
+    assert await sessions.unsent(at(80), 3) == said[:3]
+    assert await sessions.unsent(at(80), 3) == said[3:]
+
+
+async def test_a_redelivery_brings_what_a_crash_left_unsent_once_it_is_older_than_five_seconds(
+    store_rig: StoreRig,
+) -> None:
+    recorded = a_cdr(implies=(), recordings=(Announced(name="a.wav"),))
+    async with store_rig.open_sessions() as store:
+        said = await fold(store, recorded, a_whole_call("s2"), told=70)
+    async with store_rig.open_sessions() as store:
+        assert await fold(store, recorded, told=74.9) == []
+        assert await fold(store, recorded, told=75) == said[:2]
+        assert await fold(store, recorded, told=76) == []
+        assert await store.unsent(at(76), 10) == said[2:]
+
+
+async def test_what_is_left_over_comes_before_what_is_new(sessions: SessionStore) -> None:
+    await fold(sessions, *all_events(), a_cdr(told=70), told=70)
+    said = await fold(sessions, a_cdr(told=80, user_data="x"), told=90)
+    assert types(said) == ["call.completed", "call.amended"]
+
+
+async def test_two_workers_share_the_unsent_rows_between_them(sessions: SessionStore) -> None:
+    said = await fold(sessions, *(a_whole_call(f"s{n}") for n in range(90)), told=70)
+    taken = await asyncio.gather(*(sessions.unsent(at(80), 40) for _ in range(3)))
+    ids = [envelope.id for envelopes in taken for envelope in envelopes]
+    ids += [envelope.id for envelope in await sessions.unsent(at(80), 90)]
+    assert sorted(ids) == sorted(envelope.id for envelope in said)
+
+
+async def test_marks_of_the_same_rows_at_once_agree(sessions: SessionStore) -> None:
+    ids = [envelope.id for envelope in await fold(sessions, *(a_whole_call(f"s{n}") for n in range(50)), told=70)]
+    marks = [sessions.sent(ids, at(71)), sessions.sent(ids[::-1], at(71)), sessions.sent(ids[10:40], at(72))]
+    await asyncio.gather(*marks)
+    assert await sessions.unsent(at(99), 100) == []
+
+
+async def test_the_operator_sees_what_was_said_and_what_was_sent(store_rig: StoreRig, sessions: SessionStore) -> None:
+    recorded = a_cdr(implies=(), recordings=(Announced(name="a.wav"),))
+    said = await fold(sessions, recorded, a_whole_call("s2"), told=70)
+    await sessions.sent([said[0].id], at(71.5))
+    reads = store_rig.reads()
+    assert await asked(reads.events) == {
+        "call.completed.huawei-bj": {"made": 2, "sent": 1},
+        "recording_wanted": {"made": 1, "sent": 0},
+    }
+    assert await asked(reads.event_ids) == {said[0].id, said[2].id}
+    kept = await asked(lambda: reads.session(recorded.call_id))
+    assert kept is not None
+    assert [row["sent_at"] for row in kept["outbox"]] == ["2026-11-21T08:01:11.500000+00:00", None]
+    assert kept["outbox"][0]["body"].encode() == said[0].body

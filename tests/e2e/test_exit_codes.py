@@ -1,0 +1,157 @@
+"""Exit codes as documented, and messages that name the key at fault but never a value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.programs import Program, end
+from tests.e2e.running import running_up
+from tests.services import ports
+
+COMMAND_SECONDS = 30.0
+AWAY_SECONDS = 60.0  # a role keeps trying for 30 s, as the broker may start after it
+VALUE = "hunter2-value"
+SOURCE = '[[source]]\nname = "huawei"\nplatform = "huawei_privatenumber"\n'
+
+# One for each place that finds a fault: tests/unit/test_config_file.py has the many ways in which a file can be wrong.
+BAD_CONFIGS = {
+    "an unknown key": (f'{SOURCE}tokens = ["{VALUE}"]\nappsecret = "{VALUE}"', "source.0.appsecret"),
+    "a secret that is not in the environment": (f'{SOURCE}tokens = ["env:E2E_NOT_SET"]', "E2E_NOT_SET"),
+    "a broker that nobody knows": (f'broker = "kafka://u:{VALUE}@host"', "broker"),
+    "a store that nobody knows": (f'broker = "embedded:b.db"\nstore = "mysql://u:{VALUE}@host"', "store"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    code: int
+    output: str
+
+
+def callstitch(directory: Path, *arguments: str, **environ: str) -> Ended:
+    """One command from start to end; `output` holds both of its outputs."""
+    program = Program(arguments=arguments, directory=directory, environ=environ, name="command")
+    program.log_file.unlink(missing_ok=True)
+    try:
+        program.start()
+        return Ended(code=program.wait(COMMAND_SECONDS), output=program.log_file.read_text())
+    finally:
+        end(program)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def up_without_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """An `up` whose RabbitMQ is away, started before all tests of this module, for it takes its time."""
+    directory = tmp_path_factory.mktemp("away")
+    (directory / "config.toml").write_text(f'broker = "amqp://guest:{VALUE}@127.0.0.1:{ports.free_port()}/"')
+    program = Program(arguments=("up", "--config", "config.toml"), directory=directory, environ={}, name="up")
+    try:
+        program.start()
+        yield program
+    finally:
+        end(program)
+
+
+@pytest.mark.parametrize(("text", "key"), BAD_CONFIGS.values(), ids=BAD_CONFIGS)
+def test_a_bad_config_is_78_and_its_key_is_named_but_no_value(tmp_path: Path, text: str, key: str) -> None:
+    (tmp_path / "config.toml").write_text(text)
+
+    ended = callstitch(tmp_path, "up", "--config", "config.toml")
+
+    assert ended.code == 78, ended.output
+    assert key in ended.output
+    assert VALUE not in ended.output
+    assert "Traceback" not in ended.output
+
+
+def test_a_second_up_on_the_same_files_is_78_and_the_first_goes_on(tmp_path: Path) -> None:
+    with running_up(tmp_path) as up:
+        free = {
+            "CALLSTITCH_INGEST_LISTEN": f"127.0.0.1:{ports.free_port()}",
+            "CALLSTITCH_INGEST_ADMIN": f"127.0.0.1:{ports.free_port()}",
+        }
+
+        same_broker = callstitch(tmp_path, "up", "--config", "config.toml", **{**up.environ, **free})
+        same_store = callstitch(
+            tmp_path,
+            "up",
+            "--config",
+            "config.toml",
+            **{**up.environ, **free, "CALLSTITCH_BROKER": "embedded:other.db"},
+        )
+
+        assert (same_broker.code, same_store.code) == (78, 78)
+        assert "broker.db" in same_broker.output
+        assert "state/dedupe.db" in same_store.output
+        assert up.is_ready()
+        assert up.post("axyb-event-callin.json") == 200
+
+
+def test_a_door_that_is_taken_is_78(tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    with running_up(tmp_path) as up:
+        (tmp_path / "second/config.toml").write_text(up.config.read_text())
+        admin = f"127.0.0.1:{ports.free_port()}"
+
+        ended = callstitch(
+            tmp_path / "second", "up", "--config", "config.toml", **{**up.environ, "CALLSTITCH_INGEST_ADMIN": admin}
+        )
+
+    assert (ended.code, up.listen in ended.output) == (78, True), ended.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("work", "no-such-stage"), ("up", "--no-such-option")],
+    ids=" ".join,
+)
+def test_usage_is_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert callstitch(tmp_path, *arguments).code == 2
+
+
+def test_config_show_redacts_every_secret(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(f"{VALUE}-file\n")
+    (tmp_path / "config.toml").write_text(
+        'broker = "amqp://guest@127.0.0.1/"\n'
+        f'{SOURCE}tokens = ["env:E2E_A", "{VALUE}-clear"]\napp_key = "KEY"\napp_secret = "file:secret"\n'
+        '[[sink]]\nname = "crm"\nkind = "webhook"\nurl = "https://crm.example.com/calls"\nsecret = "env:E2E_B"\n'
+    )
+    secrets = {"E2E_A": f"{VALUE}-a", "E2E_B": f"{VALUE}-b", "CALLSTITCH_BROKER_PASSWORD": f"{VALUE}-broker"}
+
+    ended = callstitch(tmp_path, "config", "show", "--config", "config.toml", **secrets)
+
+    assert (ended.code, VALUE in ended.output) == (0, False), ended.output
+    shown = json.loads(ended.output)
+    assert shown["broker"] == "amqp://guest:***@127.0.0.1/"
+    assert (shown["source"][0]["tokens"], shown["source"][0]["app_secret"]) == (["***", "***"], "***")
+    assert (shown["source"][0]["app_key"], shown["sink"][0]["secret"]) == ("KEY", "***")
+
+
+@pytest.mark.rabbitmq
+def test_check_is_78_until_the_topology_is_declared_and_then_0(tmp_path: Path, fresh_amqp_url: str) -> None:
+    (tmp_path / "config.toml").write_text('[[queue]]\nname = "billing"\n')
+
+    def run(*command: str) -> Ended:
+        return callstitch(tmp_path, *command, "--config", "config.toml", CALLSTITCH_BROKER=fresh_amqp_url)
+
+    before, a_role, declared, after = run("check"), run("work", "park"), run("declare"), run("check")
+
+    assert (before.code, a_role.code, declared.code, after.code) == (78, 78, 0, 0), before.output + after.output
+    assert "billing" in before.output
+    assert "callstitch declare" in before.output
+    assert ":guest@" not in before.output + declared.output + after.output, "the broker's password"
+
+
+def test_rabbitmq_away_at_start_is_69(up_without_rabbitmq: Program) -> None:
+    code = up_without_rabbitmq.wait(AWAY_SECONDS)
+
+    output = up_without_rabbitmq.log_file.read_text()
+    assert code == 69, output
+    assert "was not reached" in output
+    assert VALUE not in output
+    assert "Traceback" not in output

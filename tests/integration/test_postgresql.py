@@ -1,0 +1,293 @@
+"""The PostgreSQL stores against a real server: its statements, its outages, its days, its clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from schemas.errors import Misconfigured, Unavailable
+from tests.building.facts import T0, a_cdr, all_events, seconds
+from tests.contracts.stores import (
+    a_claim,
+    a_receipt,
+    a_tally,
+    a_whole_call,
+    at,
+    claimed,
+    fold,
+    forget_everything,
+    stepping,
+    types,
+)
+from tests.services.postgresql import PostgreSQL
+from workers.stores.postgresql import open_claims, open_parked, open_sessions
+from workers.stores.postgresql_claims import PostgresqlClaims
+from workers.stores.postgresql_pool import Database, open_database
+from workers.stores.postgresql_reads import PostgresqlReads
+from workers.stores.postgresql_schema import migrate
+from workers.stores.postgresql_sessions import PostgresqlSessions
+
+MOST_STATEMENTS = 8
+SECRET = "hunter2hunter2"
+
+
+@pytest.fixture
+async def dsn(postgres_dsn: str) -> str:
+    await forget_everything(postgres_dsn)
+    return postgres_dsn
+
+
+@asynccontextmanager
+async def statements(store: PostgresqlClaims | PostgresqlSessions) -> AsyncIterator[list[str]]:
+    """What the store's batches send; the one connection of its pool has been used before (it looks up types once)."""
+    sent: list[str] = []
+
+    def noted(query: Any) -> None:
+        sent.append(query.query)
+
+    async with store._database._pool.acquire() as connection:
+        connection.add_query_logger(noted)
+    yield sent
+    await asyncio.sleep(0)
+    async with store._database._pool.acquire() as connection:
+        connection.remove_query_logger(noted)
+
+
+async def test_a_batch_of_500_claims_takes_at_most_eight_statements(dsn: str) -> None:
+    async with open_claims(dsn) as store:
+        await store.claim([a_receipt("n", a_claim("k", "f")), a_receipt("m", a_claim("k", "g", version="b"))], [])
+        receipts = [a_receipt(f"n{n}", a_claim(f"k{n}", f"f{n}")) for n in range(500)]
+        async with statements(store) as sent:
+            await store.claim(receipts, [a_tally("t1", 1)])
+        assert 4 <= len(sent) <= MOST_STATEMENTS, sent
+        mixed = [
+            a_receipt(f"m{n}", a_claim(f"k{n}", f"g{n}", version="b" if n % 2 else "a"), a_claim(f"l{n}", f"h{n}"))
+            for n in range(500)
+        ]
+        async with statements(store) as sent:
+            results = await store.claim(mixed, [a_tally("t2", 1)])
+        assert 4 <= len(sent) <= MOST_STATEMENTS, sent
+    assert sorted(results.values()) == ["amended"] * 250 + ["duplicate"] * 250 + ["new"] * 500
+
+
+async def test_a_fold_of_500_calls_takes_at_most_eight_statements(dsn: str) -> None:
+    async with open_sessions(dsn) as (store, _):
+        await fold(store, a_whole_call("s", told=1), told=1)
+        for told in (70, 90):
+            async with statements(store) as sent:
+                said = await fold(store, *(a_whole_call(f"s{n}", told=told) for n in range(500)), told=told)
+            assert len(said) == 500  # the second time: what nobody has sent
+            assert 4 <= len(sent) <= MOST_STATEMENTS, sent
+        async with statements(store) as sent:
+            await store.sent([envelope.id for envelope in said], at(91))
+        assert len(sent) == 1
+
+
+async def test_workers_that_meet_the_same_sessions_in_other_orders_never_collide(dsn: str) -> None:
+    """Rows are locked in one order, so nobody is ever the victim of a deadlock."""
+    collisions = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    async with open_sessions(dsn) as (one, _), open_sessions(dsn) as (other, _), open_database(dsn) as database:
+        for told in range(8):
+            news = [fact for n in range(40) for fact in (a_cdr(f"r{told}", session=f"s{n}", told=told),)]
+            await asyncio.gather(
+                fold(one, *news, told=told),
+                fold(other, *news[::-1], told=told),
+                fold(one, *news[20:], *news[:20], told=told),
+                other.due(at(told), stepping(told), 10),
+                one.unsent(at(told + 9), 10),
+            )
+        assert (await database.fetch(collisions))[0]["deadlocks"] == 0
+        kept = await database.fetch("SELECT count(*) n FROM session")
+    assert kept[0]["n"] == 40
+
+
+async def test_a_deadlock_is_tried_again(dsn: str) -> None:
+    tries = 0
+
+    async def loses_once(connection: Any) -> str:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            await connection.execute("DO $$ BEGIN RAISE deadlock_detected; END $$")
+        return "done"
+
+    async def always_loses(connection: Any) -> None:
+        await connection.execute("DO $$ BEGIN RAISE serialization_failure; END $$")
+
+    async with open_database(dsn) as database:
+        assert (await database.transact(loses_once), tries) == ("done", 2)
+        with pytest.raises(Unavailable, match="collid"):
+            await database.transact(always_loses)
+
+
+@pytest.mark.parametrize("state", ["57P01", "57014", "55P03", "53100", "53300", "25006", "08006", "58030"])
+async def test_a_server_in_trouble_is_unavailable(dsn: str, state: str) -> None:
+    async def fails(connection: Any) -> None:
+        await connection.execute(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$")
+
+    async with open_database(dsn) as database:
+        with pytest.raises(Unavailable):
+            await database.transact(fails)
+
+
+async def test_a_mistake_of_ours_is_not_called_unavailable(dsn: str) -> None:
+    async with open_database(dsn) as database:
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await database.fetch("SELECT * FROM no_such_table")
+        with pytest.raises(asyncpg.DataError):
+            await database.fetch("SELECT $1::int", "no number")
+
+
+async def test_a_connection_that_is_ended_under_a_transaction_commits_nothing_and_the_next_works(dsn: str) -> None:
+    async def ended(connection: Any) -> None:
+        await connection.execute("CREATE TABLE never (n int)")
+        await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    async with open_claims(dsn) as store:
+        with pytest.raises(Unavailable):
+            await store._database.transact(ended)
+        assert (await store._database.fetch("SELECT to_regclass('never') never"))[0]["never"] is None
+        assert await claimed(store, a_claim("k", "f1")) == ["new"]
+
+
+async def test_a_server_that_stops_and_starts_is_unavailable_meanwhile_and_nothing_is_lost(
+    own_postgresql: PostgreSQL,
+) -> None:
+    dsn = own_postgresql.make_database()
+    async with open_sessions(dsn) as (store, _), open_claims(dsn) as claims:
+        said = await fold(store, a_whole_call(), told=70)
+        await asyncio.to_thread(own_postgresql.kill)
+        with pytest.raises(Unavailable):
+            await fold(store, a_whole_call("s2"), told=71)
+        with pytest.raises(Unavailable):
+            await claimed(claims, a_claim("k", "f1"))
+        with pytest.raises(Unavailable):
+            await store.expire(at(71), 10)
+        with pytest.raises(Unavailable):
+            await asyncio.to_thread(PostgresqlReads(dsn).due)
+        await asyncio.to_thread(own_postgresql.start)
+        assert types(await fold(store, a_whole_call("s2"), told=72)) == ["call.completed"]
+        assert (await store.unsent(at(80), 10))[0] == said[0]
+        assert await claimed(claims, a_claim("k", "f1")) == ["new"]
+        await asyncio.to_thread(own_postgresql.stop)
+        with pytest.raises(Unavailable):
+            await store.unsent(at(90), 10)
+
+
+async def test_a_start_waits_for_an_absent_server_and_no_longer_than_its_limit(own_postgresql: PostgreSQL) -> None:
+    dsn = own_postgresql.make_database()
+    await asyncio.to_thread(own_postgresql.stop)
+    started = time.monotonic()
+    with pytest.raises(Unavailable):
+        async with open_claims(dsn, start_seconds=1):
+            pass
+    assert time.monotonic() - started < 5
+    opening = asyncio.ensure_future(_opens(dsn))
+    await asyncio.sleep(1)
+    assert not opening.done()
+    await asyncio.to_thread(own_postgresql.start)
+    assert await opening == ["new"]
+
+
+async def _opens(dsn: str) -> list[str]:
+    async with open_claims(dsn) as store:
+        return await claimed(store, a_claim("k", "f1"))
+
+
+@pytest.mark.parametrize(
+    "broken", ["postgresql://callstitch:{secret}@127.0.0.1:{port}/no_such", "postgresql://u:{secret}@h:x/d"]
+)
+async def test_a_refused_login_is_a_fault_of_the_config_and_shows_no_password(dsn: str, broken: str) -> None:
+    url = broken.format(secret=SECRET, port=dsn.rpartition(":")[2].partition("/")[0])
+    with pytest.raises(Misconfigured) as refused:
+        async with open_claims(url):
+            pass
+    assert SECRET not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+async def test_many_processes_may_open_an_empty_database_at_once(dsn: str) -> None:
+    async def opens() -> None:
+        async with open_claims(dsn), open_sessions(dsn), open_parked(dsn):
+            pass
+
+    await asyncio.gather(*(opens() for _ in range(4)))
+
+
+async def test_an_older_state_is_brought_forward_and_a_newer_one_is_refused(dsn: str) -> None:
+    first = "CREATE TABLE thing (n int); INSERT INTO thing VALUES (1)"
+    second = "ALTER TABLE thing ADD COLUMN word text NOT NULL DEFAULT 'kept'"
+    async with open_database(dsn) as database:
+        await migrate(database, "things", [first])
+        await migrate(database, "things", [first, second])
+        await migrate(database, "things", [first, second])
+        assert [dict(row) for row in await database.fetch("SELECT * FROM thing")] == [{"n": 1, "word": "kept"}]
+        with pytest.raises(Misconfigured, match="version 2; we know 1"):
+            await migrate(database, "things", [first])
+
+
+async def test_a_migration_that_fails_changes_nothing(dsn: str) -> None:
+    async with open_database(dsn) as database:
+        with pytest.raises(asyncpg.PostgresError):
+            await migrate(database, "things", ["CREATE TABLE thing (n int)", "no SQL"])
+        await migrate(database, "things", ["CREATE TABLE thing (n int)"])
+
+
+async def days(database: Database) -> dict[str, int]:
+    rows = await database.fetch("SELECT tableoid::regclass::text AS day, count(*) n FROM outbox GROUP BY 1")
+    return {row["day"]: row["n"] for row in rows}
+
+
+async def test_the_outbox_is_kept_by_the_day_and_days_are_dropped_whole(dsn: str) -> None:
+    async with open_sessions(dsn) as (store, _):
+        database = store._database
+        start = T0 + timedelta(days=30)
+        for n in range(3):
+            now = start + timedelta(days=n)
+            await store.expire(now, 100)
+            fact = a_whole_call(f"s{n}")
+            await store.fold({fact.call_id: [fact]}, stepping((now - T0).total_seconds()), now)
+        assert await days(database) == {"outbox_on_20261221": 1, "outbox_on_20261222": 1, "outbox_on_20261223": 1}
+        said = await store.unsent(start + timedelta(days=3), 10)
+        await store.sent([said[0].id, said[2].id], start + timedelta(days=3))
+        while await store.expire(start + timedelta(days=30), 100):
+            pass
+        assert await days(database) == {"outbox_on_20261222": 1}
+        assert [row["id"] for row in await database.fetch("SELECT id FROM session")] == [b"huawei-bj:s1"]
+
+
+async def test_a_day_without_a_partition_loses_nothing(dsn: str) -> None:
+    """Rows wait in the rest, are sent from there, and are deleted in chunks."""
+    async with open_sessions(dsn) as (store, _):
+        told = timedelta(days=400).total_seconds()
+        said = await fold(store, *(a_whole_call(f"s{n}", told=told) for n in range(5)), told=told)
+        assert await days(store._database) == {"outbox_rest": 5}
+        await store.sent([envelope.id for envelope in said], at(told))
+        await store.expire(at(told), 100)  # their day cannot be made any more
+        assert await days(store._database) == {"outbox_rest": 5}
+        gone = [await store.expire(at(told + 8 * 86400), 3) for _ in range(3)]
+        assert sum(gone) == 10  # 5 rows and 5 sessions
+        assert await days(store._database) == {}
+
+
+async def test_deadlines_are_told_by_the_servers_clock(dsn: str) -> None:
+    async with open_sessions(dsn) as (store, clock):
+        (row,) = await store._database.fetch("SELECT clock_timestamp() now")
+        assert abs(clock() - row["now"]) < seconds(1)
+        assert clock().tzinfo is not None
+        assert clock() <= clock() <= datetime.now(UTC) + seconds(5)
+
+
+async def test_an_event_has_one_body_even_if_a_step_would_say_it_again(dsn: str) -> None:
+    async with open_sessions(dsn) as (store, _):
+        (said,) = await fold(store, *all_events(), a_cdr(told=70), told=70)
+        await store._database.execute("UPDATE session SET state = ''")  # as if the session were new
+        assert await fold(store, *all_events(), a_cdr(told=70), told=70) == []
+        assert await store.unsent(at(80), 10) == [said]

@@ -1,0 +1,82 @@
+"""Reading the config: every fault is named by its key, and no value is ever told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from console.config_file import load_config, shown
+from schemas.errors import Misconfigured
+
+VALUE = "hunter2-value"
+SOURCE = '[[source]]\nname = "huawei"\nplatform = "huawei_privatenumber"\n'
+
+FAULTS = {
+    "an unknown key": (f'{SOURCE}tokens = ["{VALUE}"]\nappsecret = "{VALUE}"', "source.0.appsecret"),
+    "an unknown top key": (f'brokre = "{VALUE}"', "brokre"),
+    "a secret that is not in the environment": (f'{SOURCE}tokens = ["env:CALLSTITCH_NOT_SET"]', "CALLSTITCH_NOT_SET"),
+    "a secret's file that is not there": (f'{SOURCE}tokens = ["file:no-such-file"]', "no-such-file"),
+    "a duration that is none": (f'{SOURCE}tokens = ["x"]\nsettle = "{VALUE}"', "source.0.settle"),
+    "a duration of nothing": (f'{SOURCE}tokens = ["x"]\nsettle = "0s"', "source.0.settle"),
+    "no tokens": (f'{SOURCE}app_secret = "{VALUE}"', "source.0.tokens"),
+    "an empty list of tokens": (f"{SOURCE}tokens = []", "source.0.tokens"),
+    "always to verify, without a secret": (f'{SOURCE}tokens = ["{VALUE}"]\nverify = "always"', "app_secret"),
+    "a name that is no word": (f'{SOURCE}tokens = ["x"]'.replace('"huawei"', f'"{VALUE} !"'), "source.0.name"),
+    "two sources of one name": (f'{SOURCE}tokens = ["{VALUE}"]\n' * 2, "[[source]]"),
+    "a platform that nobody knows": (SOURCE.replace("huawei_privatenumber", VALUE), "source.0.platform"),
+    "a sink that nobody knows": (f'[[sink]]\nname = "crm"\nkind = "{VALUE}"', "sink.0"),
+    "an event that nobody knows": (f'[[queue]]\nname = "billing"\nevents = ["{VALUE}"]', "queue.0.events"),
+    "a broker that is no text": ("broker = 7", "broker"),
+    "a table that is a text": (f'ingest = "{VALUE}"', "ingest"),
+    "no TOML": (f"broker = {VALUE}", "config.toml"),
+}
+
+
+@pytest.mark.parametrize(("text", "key"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("environ", [{}, {"CALLSTITCH_BROKER_PASSWORD": "p", "CALLSTITCH_INGEST_ADMIN": "a:1"}])
+def test_a_fault_is_named_by_its_key_and_no_value_is_told(
+    tmp_path: Path, text: str, key: str, environ: dict[str, str]
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+
+    with pytest.raises(Misconfigured, match=re.escape(key)) as refused:
+        load_config(path, environ)
+
+    assert VALUE not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=r"no-such\.toml"):
+        load_config(tmp_path / "no-such.toml", {})
+
+
+@pytest.mark.parametrize("broker", [f"amqp://u:{VALUE}@host:port/", f"amqp:{VALUE}", f"amqp://u:{VALUE}@[::1"])
+def test_a_broker_that_is_no_address_takes_no_password_and_is_not_shown(tmp_path: Path, broker: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'broker = "{broker}"')
+
+    with pytest.raises(Misconfigured, match="broker") as refused:
+        load_config(path, {"CALLSTITCH_BROKER_PASSWORD": VALUE})
+
+    assert VALUE not in str(refused.value)
+    if "@" in broker:
+        assert shown(load_config(path, {}))["broker"] == "***"
+
+
+def test_variables_win_over_scalars_and_the_password_comes_apart(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('broker = "embedded:b.db"\n[ingest]\nlisten = "127.0.0.1:1"\nadmin = "127.0.0.1:2"')
+    environ = {
+        "CALLSTITCH_BROKER": "amqps://user@broker.example/calls",
+        "CALLSTITCH_BROKER_PASSWORD": VALUE,
+        "CALLSTITCH_INGEST_LISTEN": "0.0.0.0:80",
+    }
+
+    config = load_config(path, environ)
+
+    assert config.broker == f"amqps://user:{VALUE}@broker.example/calls"
+    assert (config.ingest.listen, config.ingest.admin) == ("0.0.0.0:80", "127.0.0.1:2")
+    assert shown(config)["broker"] == "amqps://user:***@broker.example/calls"

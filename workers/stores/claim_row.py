@@ -1,0 +1,43 @@
+"""What every store keeps of a claim and of a receipt, and in which order claims are met."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+
+from workers.dedupe import Claim, Receipt
+
+ReceiptRow = tuple[str, str, str, int, int, int, int, int]
+
+
+def hashed(claim: Claim) -> tuple[bytes, bytes]:
+    """Key and fingerprint as kept: keys hold phone numbers, and a hash is short."""
+    key = hashlib.blake2b(f"{claim.source}|{claim.key}".encode(), digest_size=16).digest()
+    return key, bytes.fromhex(claim.fingerprint)[:16]
+
+
+def in_order(receipts: Sequence[Receipt]) -> list[Claim]:
+    """All claims of the receipts by key, the earliest of each key first."""
+    return sorted((c for receipt in receipts for c in receipt.claims), key=lambda c: (c.key, c.at, c.owner))
+
+
+def note_result(results: MutableMapping[str, str], claim: Claim, result: str) -> None:
+    """What became of a claim, by its owner; an envelope that stands twice in one batch keeps its first answer."""
+    if result != "mine" or claim.owner not in results:
+        results[claim.owner] = result
+
+
+def receipt_rows(receipts: Sequence[Receipt], results: Mapping[str, str]) -> Iterator[ReceiptRow]:
+    """Envelope id, source, hour, items, new, amended, duplicate, quarantined."""
+    for receipt in receipts:
+        outcomes = [results[claim.owner] for claim in receipt.claims]
+        yield (
+            receipt.envelope_id,
+            receipt.source,
+            f"{receipt.at:%Y-%m-%dT%H}",
+            len(outcomes) + receipt.quarantined,
+            outcomes.count("new") + outcomes.count("mine"),
+            outcomes.count("amended"),
+            outcomes.count("duplicate"),
+            receipt.quarantined,
+        )

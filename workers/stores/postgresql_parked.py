@@ -1,0 +1,41 @@
+"""Parked messages, on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from workers.park import Parked
+from workers.stores.postgresql_pool import Database
+from workers.stores.postgresql_schema import clean
+
+_PARK: Final = (
+    "INSERT INTO parked SELECT u.*, 'parked' FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],"
+    " $6::text[], $7::timestamptz[], $8::timestamptz[], $9::int[], $10::bytea[]) AS u (id) ORDER BY id"
+    " ON CONFLICT (id) DO UPDATE SET attempts = parked.attempts + excluded.attempts, last_at = excluded.last_at,"
+    " reason = excluded.reason, signature = excluded.signature"
+)
+
+
+class PostgresqlParked:
+    """ParkedStore on PostgreSQL; any number of processes may share it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def park(self, messages: Sequence[Parked]) -> None:
+        """See ParkedStore."""
+        if not messages:
+            return
+        same: dict[str, list[Parked]] = {}
+        for message in messages:
+            same.setdefault(clean(message.id), []).append(message)
+        columns = list(map(list, zip(*(_row(message_id, rows) for message_id, rows in same.items()), strict=True)))
+        await self._database.execute(_PARK, *columns)
+
+
+def _row(message_id: str, rows: Sequence[Parked]) -> tuple[object, ...]:
+    """One message, however often it stands in the batch."""
+    first, last = rows[0], rows[-1]
+    words = (last.box, last.stage, last.source, last.reason, last.signature)
+    return (message_id, *map(clean, words), first.at, last.at, len(rows), first.raw)

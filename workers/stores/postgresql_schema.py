@@ -1,0 +1,96 @@
+"""The tables of each stage in PostgreSQL and how an older state is brought forward: one script a version.
+
+Text columns hold only what we make or clean: NUL is legal in JSON and refused by text, so a call's id, which holds the
+platform's session id, is bytes, as are states and bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from schemas.errors import Misconfigured
+from workers.stores.postgresql_pool import SCHEMA, Connection, Database
+
+# The first fingerprint of a key has its own table, so that one unique index decides who is first; amendments are rare.
+_CLAIMS_1: Final = """
+CREATE TABLE claim (
+    key bytea PRIMARY KEY, fingerprint bytea NOT NULL, owner text NOT NULL, at timestamptz NOT NULL);
+CREATE INDEX claim_at ON claim (at);
+CREATE TABLE amendment (
+    key bytea, fingerprint bytea, owner text NOT NULL, at timestamptz NOT NULL, PRIMARY KEY (key, fingerprint));
+CREATE INDEX amendment_at ON amendment (at);
+CREATE TABLE receipt (
+    envelope_id text PRIMARY KEY, source text NOT NULL, hour text NOT NULL, items int NOT NULL, new int NOT NULL,
+    amended int NOT NULL, duplicate int NOT NULL, quarantined int NOT NULL);
+CREATE INDEX receipt_hour ON receipt (hour);
+CREATE TABLE tally (envelope_id text PRIMARY KEY, source text NOT NULL, hour text NOT NULL, answered int NOT NULL);
+CREATE INDEX tally_hour ON tally (hour);
+"""
+# Outbox rows go by dropping days. A row whose day has no partition lands in outbox_rest: nothing waits for a partition.
+_SESSIONS_1: Final = """
+CREATE TABLE session (
+    id bytea PRIMARY KEY, source text NOT NULL, state bytea NOT NULL, revision int NOT NULL, status text NOT NULL,
+    hour text NOT NULL, due_at timestamptz, updated_at timestamptz NOT NULL) WITH (fillfactor = 80);
+CREATE INDEX session_due ON session (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX session_quiet ON session (updated_at) WHERE due_at IS NULL;
+CREATE TABLE tombstone (id bytea PRIMARY KEY, revision int NOT NULL, status text NOT NULL, at timestamptz NOT NULL);
+CREATE INDEX tombstone_at ON tombstone (at);
+CREATE SEQUENCE outbox_n;
+CREATE TABLE outbox (
+    day date NOT NULL, n bigint NOT NULL DEFAULT nextval('outbox_n'), id text NOT NULL, call_id bytea NOT NULL,
+    route text NOT NULL, envelope bytea NOT NULL, leased_at timestamptz NOT NULL, sent_at timestamptz,
+    PRIMARY KEY (n, day), UNIQUE (id, day)) PARTITION BY RANGE (day);
+CREATE INDEX outbox_unsent ON outbox (leased_at) WHERE sent_at IS NULL;
+CREATE INDEX outbox_call ON outbox (call_id);
+CREATE INDEX outbox_sent ON outbox USING brin (sent_at);
+CREATE TABLE outbox_rest PARTITION OF outbox DEFAULT;
+"""
+_PARKED_1: Final = """
+CREATE TABLE parked (
+    id text PRIMARY KEY, box text NOT NULL, stage text NOT NULL, source text NOT NULL, reason text NOT NULL,
+    signature text NOT NULL, first_at timestamptz NOT NULL, last_at timestamptz NOT NULL, attempts int NOT NULL,
+    raw bytea NOT NULL, state text NOT NULL);
+CREATE INDEX parked_signature ON parked (box, signature);
+"""
+
+CLAIMS_MIGRATIONS: Final = (_CLAIMS_1,)
+SESSIONS_MIGRATIONS: Final = (_SESSIONS_1,)
+PARKED_MIGRATIONS: Final = (_PARKED_1,)
+_ONE_AT_A_TIME: Final = 0x63616C6C  # several processes start at once
+
+
+async def migrate(database: Database, part: str, migrations: Sequence[str]) -> datetime:
+    """Bring the tables of `part` forward to the last version; returns the server's clock.
+
+    Raises:
+        Misconfigured: a newer version of the program wrote them.
+        Unavailable: see Database.transact.
+    """
+
+    async def work(connection: Connection) -> datetime:
+        await connection.execute(f"SELECT pg_advisory_xact_lock({_ONE_AT_A_TIME})")
+        if await connection.fetchval("SELECT to_regnamespace($1) IS NULL", SCHEMA):
+            await connection.execute(f"CREATE SCHEMA {SCHEMA}")
+        if await connection.fetchval("SELECT to_regclass($1) IS NULL", f"{SCHEMA}.meta"):
+            await connection.execute("CREATE TABLE meta (part text PRIMARY KEY, version int NOT NULL)")
+        version: int = await connection.fetchval("SELECT version FROM meta WHERE part = $1", part) or 0
+        if version > len(migrations):
+            raise Misconfigured(f"the {part} of this store are of version {version}; we know {len(migrations)}")
+        for script in migrations[version:]:
+            await connection.execute(script)
+        await connection.execute(
+            "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (part) DO UPDATE SET version = excluded.version",
+            part,
+            len(migrations),
+        )
+        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        return now
+
+    return await database.transact(work)
+
+
+def clean(text: Any) -> str:
+    """Text without NUL, which PostgreSQL's text cannot hold."""
+    return str(text).replace("\0", "\ufffd")

@@ -1,0 +1,136 @@
+"""Sessions and the outbox of correlate, on PostgreSQL: at most 8 statements a batch, BEGIN and COMMIT among them.
+
+A fold first locks the rows of all its sessions in the order of their ids, making those that are not there, so two
+workers never wait in a ring and nothing is decided from what was read before the lock. Sweeps skip what is locked.
+
+Time is the caller's `now`, so that a test can move it; wiring hands correlate the clock of postgresql_clock, which is
+the server's, so that all workers of one database agree on deadlines and leases whatever their own clocks say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+from schemas.envelope import Envelope, encode_envelope
+from schemas.facts import Fact
+from schemas.session import decode_session
+from workers.correlate import StepFunction
+from workers.emission import Step
+from workers.stores.outbox import LEASE, stored_envelope
+from workers.stores.postgresql_expiry import expire_sessions
+from workers.stores.postgresql_pool import Connection, Database
+from workers.stores.session_row import SessionRow, session_before, session_row
+
+_LOCK: Final = (
+    "INSERT INTO session (id, source, state, revision, status, hour, updated_at)"
+    " SELECT id, '', '', 0, 'open', '', $2 FROM unnest($1::bytea[]) AS u (id) ORDER BY id"
+    " ON CONFLICT (id) DO UPDATE SET id = session.id WHERE false"
+)
+_READ: Final = (
+    "SELECT s.id, s.state, t.revision, t.status FROM session s LEFT JOIN tombstone t ON t.id = s.id AND s.state = ''"
+    " WHERE s.id = ANY ($1::bytea[])"
+)
+_KEEP: Final = (
+    "UPDATE session s SET source = u.source, state = u.state, revision = u.revision, status = u.status,"
+    " hour = CASE s.hour WHEN '' THEN u.hour ELSE s.hour END, due_at = u.due_at, updated_at = $8"
+    " FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::int[], $5::text[], $6::text[], $7::timestamptz[])"
+    " AS u (id, source, state, revision, status, hour, due_at) WHERE s.id = u.id"
+)
+_DUE: Final = "SELECT id, state FROM session WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED"
+_PUT_OUT: Final = (
+    "INSERT INTO outbox (day, id, call_id, route, envelope, leased_at) SELECT $5, u.id, u.call_id, u.route, u.row, $6"
+    " FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bytea[]) WITH ORDINALITY AS u (id, call_id, route, row, nth)"
+    " WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.id = u.id) ORDER BY u.nth ON CONFLICT DO NOTHING RETURNING id"
+)
+_LEASE: Final = (
+    "UPDATE outbox o SET leased_at = $1 FROM (SELECT n, day FROM outbox WHERE {whose} sent_at IS NULL"
+    " AND leased_at <= $2 {order} FOR UPDATE SKIP LOCKED) AS u WHERE o.n = u.n AND o.day = u.day"
+    " RETURNING o.n, o.envelope"
+)
+_LEFT_OVER: Final = _LEASE.format(whose="call_id = ANY ($3::bytea[]) AND", order="")
+_UNSENT: Final = _LEASE.format(whose="", order="ORDER BY n LIMIT $3")
+_SENT: Final = (
+    "UPDATE outbox o SET sent_at = $1 FROM (SELECT n, day FROM outbox WHERE id = ANY ($2::text[]) AND sent_at IS NULL"
+    " ORDER BY n FOR UPDATE) AS u WHERE o.n = u.n AND o.day = u.day"
+)
+
+
+class PostgresqlSessions:
+    """SessionStore on PostgreSQL; any number of processes may share it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fold(self, news: Mapping[str, Sequence[Fact]], step: StepFunction, now: datetime) -> Sequence[Envelope]:
+        """See SessionStore."""
+        if not news:
+            return []
+        return await self._database.transact(partial(_fold, news=news, step=step, now=now))
+
+    async def due(self, now: datetime, step: StepFunction, limit: int) -> Sequence[Envelope]:
+        """See SessionStore."""
+        return await self._database.transact(partial(_due, now=now, step=step, limit=limit))
+
+    async def unsent(self, now: datetime, limit: int) -> Sequence[Envelope]:
+        """See SessionStore."""
+        return _envelopes(await self._database.fetch(_UNSENT, now, now - LEASE, limit))
+
+    async def sent(self, ids: Sequence[str], now: datetime) -> None:
+        """See SessionStore."""
+        ours = [event_id for event_id in ids if "\0" not in event_id]
+        if ours:
+            await self._database.execute(_SENT, now, ours)
+
+    async def expire(self, now: datetime, limit: int) -> int:
+        """See SessionStore."""
+        return await expire_sessions(self._database, now, limit)
+
+
+async def _fold(
+    connection: Connection, *, news: Mapping[str, Sequence[Fact]], step: StepFunction, now: datetime
+) -> list[Envelope]:
+    ids = {call_id.encode(): call_id for call_id in news}
+    await connection.execute(_LOCK, list(ids), now)
+    rows = {ids[row["id"]]: row for row in await connection.fetch(_READ, list(ids))}
+    known = [call_id.encode() for call_id, row in rows.items() if row["state"]]
+    left_over = await connection.fetch(_LEFT_OVER, now, now - LEASE, known) if known else []
+    steps = {call_id: step(_session_before(rows[call_id]), facts) for call_id, facts in news.items()}
+    return [*_envelopes(left_over), *await _keep(connection, steps, now)]
+
+
+def _session_before(row: Any) -> Any:
+    tombstone = (row["revision"], row["status"]) if row["revision"] is not None else None
+    return session_before(row["state"], tombstone)
+
+
+async def _due(connection: Connection, *, now: datetime, step: StepFunction, limit: int) -> list[Envelope]:
+    rows = await connection.fetch(_DUE, now, limit)
+    return await _keep(connection, {row["id"].decode(): step(decode_session(row["state"]), []) for row in rows}, now)
+
+
+async def _keep(connection: Connection, steps: Mapping[str, Step], now: datetime) -> list[Envelope]:
+    if not steps:
+        return []
+    rows = [_columns(session_row(call_id, step)) for call_id, step in steps.items()]
+    await connection.execute(_KEEP, *map(list, zip(*rows, strict=True)), now)
+    leaving = {e.id: (call_id, e) for call_id, step in steps.items() for e in step.envelopes}
+    if not leaving:
+        return []
+    columns = zip(
+        *((e.id, call_id.encode(), e.route or e.kind, encode_envelope(e)) for call_id, e in leaving.values()),
+        strict=True,
+    )
+    day = now.astimezone(UTC).date()
+    put_out = {row["id"] for row in await connection.fetch(_PUT_OUT, *map(list, columns), day, now)}
+    return [envelope for event_id, (_, envelope) in leaving.items() if event_id in put_out]
+
+
+def _columns(row: SessionRow) -> tuple[bytes, str, bytes, int, str, str, datetime | None]:
+    return (row.id.encode(), row.source, row.state, row.revision, row.status, row.hour, row.due_at)
+
+
+def _envelopes(rows: Iterable[Any]) -> list[Envelope]:
+    return [stored_envelope(row["envelope"]) for row in sorted(rows, key=lambda row: row["n"])]

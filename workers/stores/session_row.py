@@ -1,0 +1,52 @@
+"""What every store keeps of a session, and how a session comes back from its row or from its tombstone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from schemas.session import Session, decode_session, encode_session
+from workers.emission import Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """A session's row; `hour` (`YYYY-MM-DDTHH`, UTC) is that of its first fact, under which the ledger counts it."""
+
+    id: str
+    source: str
+    state: bytes
+    revision: int
+    status: str
+    hour: str
+    due_at: datetime | None
+
+
+def session_row(call_id: str, step: Step) -> SessionRow:
+    """The row to keep after a step."""
+    session = step.session
+    first = min(session.facts.values(), key=lambda fact: fact.at)
+    return SessionRow(
+        id=call_id,
+        source=first.source,
+        state=encode_session(session),
+        revision=session.revision,
+        status="completed" if session.completed else "incomplete" if session.incomplete else "open",
+        hour=f"{first.at:%Y-%m-%dT%H}",
+        due_at=step.due_at,
+    )
+
+
+def session_before(state: bytes | None, tombstone: tuple[int, str] | None) -> Session | None:
+    """The session as a step wants it: from its state, or else from its tombstone, or None for a new call.
+
+    A forgotten call goes on above its last revision (a sink would ignore a lower one), and what was said once is
+    not said twice: after `call.completed` a late CDR is `call.amended`, after `call.incomplete` it is the one
+    `call.completed`, and without a CDR nothing is said. Its facts are gone: the record holds what came since.
+    """
+    if state:
+        return decode_session(state)
+    if tombstone is None:
+        return None
+    revision, status = tombstone
+    return Session(facts={}, revision=revision, completed=status == "completed", incomplete=status == "incomplete")
