@@ -14,7 +14,7 @@ from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured
 from schemas.session import encode_session
 from tests.building.facts import a_cdr, all_events
-from tests.contracts.stores import a_claim, asked, at, claimed, event, fold, ledger, stepping, SqliteRig
+from tests.contracts.stores import SqliteRig, a_claim, asked, at, claimed, event, fold, ledger, stepping
 from workers.stores.claim_row import hashed
 
 # Frozen: what version 1 wrote, which had no `meta` and no migrations. Never change it.
