@@ -107,7 +107,16 @@ def shown(config: Config) -> dict[str, Any]:
     row: dict[str, Any] = _redacted(config.model_dump())
     row["broker"] = redacted_url(config.broker)
     row["store"] = redacted_url(config.store)
+    for sink in row["sink"]:
+        if "url" in sink:
+            sink["url"] = _without_query(sink["url"])
     return row
+
+
+def _without_query(url: str) -> str:
+    """A webhook's query often is its secret."""
+    parsed = URL(redacted_url(url))
+    return str(parsed.with_query(None)) + ("?***" if parsed.query_string else "")
 
 
 def redacted_url(url: str) -> str:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
+import structlog
 import typer
 
 from console.config_file import load_config
 from console.roles import BoundRole, ingest_role, up_role, work_role
+from console.sabotage import VARIABLE as SABOTAGE_VARIABLE
 from console.sabotage import chosen_sabotage
+from runtime.crash import VARIABLE as CRASH_VARIABLE
 from runtime.lifecycle import run_process
 from runtime.logs import configure_logs
 from schemas.config import Config
 from schemas.errors import CallstitchError, Misconfigured, Unavailable
+
+log = structlog.get_logger()
 
 EXIT_DIFFERENCE: Final = 1
 EXIT_UNAVAILABLE: Final = 69  # EX_UNAVAILABLE of sysexits.h
@@ -71,6 +77,9 @@ def _fail(error: CallstitchError) -> None:
 
 def _run(path: Path | None, make: Callable[[Config], BoundRole]) -> None:
     configure_logs(json=not sys.stderr.isatty())
+    for variable in (CRASH_VARIABLE, SABOTAGE_VARIABLE):
+        if os.environ.get(variable):
+            log.warning("process.faults_on_purpose", variable=variable, value=os.environ[variable])
     with exit_codes():
         run_process(make(load_config(path)))
 

@@ -85,7 +85,7 @@ def trace(call: str, config: ConfigOption = None, *, show_numbers: NumbersOption
     """Print everything known about one call, in order; CALL is its id, or the platform's session id alone."""
     with exit_codes():
         reads = open_reads(load_config(config))
-        found = reads.calls(call)
+        found = [one for one in reads.calls(call) if one == call] or reads.calls(call)
         if len(found) != 1:
             typer.echo(f"callstitch: {len(found)} calls end in that id", err=True)
             raise typer.Exit(EXIT_DIFFERENCE)
