@@ -121,13 +121,16 @@ def _without_query(url: str) -> str:
 
 def redacted_url(url: str) -> str:
     """The URL without its password; one that cannot be read is not shown."""
-    if "@" not in url:
+    if "@" not in url and "password" not in url:
         return url
     try:
         parsed = URL(url)
     except ValueError:
         return "***"
-    return str(parsed.with_password("***")) if parsed.password else url
+    hidden = {name: "***" for name in parsed.query if "password" in name}  # PostgreSQL's clients take it there too
+    if parsed.password:
+        parsed = parsed.with_password("***")
+    return str(parsed.update_query(hidden)) if hidden or parsed.password else url
 
 
 def _redacted(value: Any) -> Any:

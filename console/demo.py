@@ -15,7 +15,7 @@ import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ from console.config_file import load_config
 from console.demo_check import Truth, faults, latest_records, read_events, read_truth
 from console.demo_report import show_calls, show_ledger, show_timeline
 from console.ledger import read_ledger, totals
-from console.reading import open_reads
+from console.reading import holds_state, open_reads
 from console.sabotage import VARIABLE
 from runtime.broker import open_broker
 from schemas.config import Config
@@ -97,17 +97,15 @@ def _prepare(given: Path | None) -> _Demo:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]
 
 
 def _config_text(given: Path | None, *, door: str, admin: str, recordings: str, token: str, secret: str) -> str:
     theirs: dict[str, Any] = tomllib.loads(given.read_text()) if given else {}
+    shared = str(theirs.get("store", "")).startswith("postgres")  # a directory of theirs is not the demo's to use
+    store = theirs["store"] if shared else f"sqlite:{DIRECTORY}/state"
     queues = theirs.get("queue") or [{"name": "billing", "events": ["call.completed", "call.amended"]}]
     rows = "\n".join(
         "[[queue]]\n" + "\n".join(f"{name} = {json.dumps(value)}" for name, value in queue.items() if name != "sources")
@@ -115,7 +113,7 @@ def _config_text(given: Path | None, *, door: str, admin: str, recordings: str, 
     )
     return f"""\
 broker = {json.dumps(theirs.get("broker", f"embedded:{DIRECTORY}/broker.db"))}
-store = "sqlite:{DIRECTORY}/state"
+store = {json.dumps(store)}
 objects = "file:{DIRECTORY}/recordings"
 
 [ingest]
@@ -144,7 +142,9 @@ path = "{DIRECTORY}/calls.jsonl"
 
 
 async def _refuse_leftovers(config: Config) -> None:
-    """A queue that still holds another run's messages would make this ledger a riddle."""
+    """What a queue or a database still holds of another run would make this ledger a riddle."""
+    if await asyncio.to_thread(holds_state, config):
+        raise Misconfigured("the demo wants an empty database")
     if config.broker.startswith("embedded:"):
         return
     async with open_broker(config.broker) as broker:
@@ -294,7 +294,5 @@ def _differences(
 
 def _stay(demo: _Demo) -> None:
     assert demo.up is not None
-    try:
+    with suppress(KeyboardInterrupt):
         demo.up.wait()
-    except KeyboardInterrupt:
-        return

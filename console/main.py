@@ -132,7 +132,7 @@ def work(
 
     if stage not in stage_names():
         raise typer.BadParameter(f"one of {', '.join(stage_names())}", param_hint="STAGE")
-    _run(config, lambda loaded: work_role(loaded, stage, sink=sink))
+    _run(config, lambda loaded: work_role(loaded, stage, sink=sink, sabotage=chosen_sabotage()))
 
 
 def main() -> None:

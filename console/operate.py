@@ -27,7 +27,7 @@ from console.main import (
     exit_codes,
     quarantine_app,
 )
-from console.reading import open_reads
+from console.reading import open_reads, reach_store
 from console.tracing import trace_rows
 from runtime.broker import open_broker
 from schemas.masking import masked
@@ -64,6 +64,8 @@ def check(config: ConfigOption = None) -> None:
         async with open_broker(loaded.broker) as broker:
             await broker.check(config_topology(loaded))
         out.print(f"broker: {redacted_url(loaded.broker)} answers, and the topology is declared")
+        await asyncio.to_thread(reach_store, loaded)
+        out.print(f"store: {redacted_url(loaded.store)}")
 
     with exit_codes():
         asyncio.run(run())
@@ -188,12 +190,16 @@ def emulate(
     recordings: Annotated[str, typer.Option(help="Where the recording API listens.")] = "127.0.0.1:0",
     app_key: Annotated[str, typer.Option(help="Signs the pushes and checks the recording requests.")] = "EMULATORKEY",
     app_secret: Annotated[str, typer.Option(envvar="CALLSTITCH_EMULATOR_SECRET")] = "emulator-secret",  # noqa: S107
+    repush_factor: Annotated[
+        float,
+        typer.Option(help="How many times faster than the platform it pushes again; 600: 1 minute is 0.1 s."),
+    ] = 600,
     linger: Annotated[float, typer.Option(help="Seconds to go on serving recordings; negative: until stopped.")] = 0,
 ) -> None:
     """Play Huawei PrivateNumber over real HTTP: all five modes, re-pushes, merged and amended CDRs, recordings."""
     settings = EmulatorSettings(
         to=to, seed=seed, calls=calls, rate=rate, truth=truth, recordings_listen=recordings, app_key=app_key,
-        app_secret=app_secret, linger_seconds=None if linger < 0 else linger,
+        app_secret=app_secret, repush_factor=repush_factor, linger_seconds=None if linger < 0 else linger,
         start=datetime(2026, 1, 5, 8, tzinfo=UTC), signed_at=datetime.now(UTC),
     )  # fmt: skip
     with Progress(transient=False) as progress:

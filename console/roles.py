@@ -61,12 +61,12 @@ def ingest_role(config: Config) -> BoundRole:
     return role
 
 
-def work_role(config: Config, stage: str, *, sink: str | None) -> BoundRole:
+def work_role(config: Config, stage: str, *, sink: str | None, sabotage: Sabotage | None = None) -> BoundRole:
     """One stage."""
 
     async def role(stopping: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
-            process = await stack.enter_async_context(open_process(config, declare=False))
+            process = await stack.enter_async_context(open_process(config, declare=False, sabotage=sabotage))
             loops = await stack.enter_async_context(open_stage(process, stage, sink=sink))
             await stack.enter_async_context(_admin(process, config.ingest.admin, loops))
             log.info("work.ready", stage=stage)

@@ -1,6 +1,6 @@
 """Faults on purpose, so that the demo can prove that its check can fail: SABOTAGE=drop|double|ack_first make demo.
 
-Inert unless CALLSTITCH_SABOTAGE is set; nothing outside `up` ever asks.
+Inert unless CALLSTITCH_SABOTAGE is set; only `up` and `work` ask. `make chaos` proves its checker with it too.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ class StageLoop:
         if outcome is None:
             return found.handle
         self._crash("after_handle", work)
-        await self._settler.settle(consumer, found.handle, [*unreadable, *outcome])
+        await self._settler.settle(consumer, found.handle, [*unreadable, *outcome], work=work)
         return ()
 
     def _unpacked(self, deliveries: Sequence[Delivery]) -> tuple[list[Envelope], list[Envelope]]:
@@ -219,7 +219,9 @@ class StageLoop:
         assert self._stage.tick is not None
         try:
             envelopes = await self._stage.tick(self._clock())
-            await self._settler.send(envelopes)
+            if envelopes:
+                self._crash("after_handle", envelopes)
+                await self._settler.send(envelopes, work=envelopes)
         except Unavailable as error:
             log.warning("stage.tick_held", stage=self.spec.name, reason=reason_of(error))
         except Exception as error:  # noqa: BLE001 - a tick that fails must not end the stage; the next one comes

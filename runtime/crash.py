@@ -1,12 +1,14 @@
 """Crash points: named places at which a test lets the process die as a power cut would (exit 137, nothing flushed).
 
-`CALLSTITCH_CRASH_AT=STAGE.POINT` dies the first time, `STAGE.POINT:N` the Nth time, and `STAGE.POINT=TEXT` each
-time a batch holds an envelope with that text in it (poison). Without the variable nothing here does anything.
+`CALLSTITCH_CRASH_AT=STAGE.POINT` dies the first time, `STAGE.POINT:N` the Nth time (from 1), and `STAGE.POINT=TEXT`
+each time a batch holds an envelope with that text in it (poison). What a tick brings is a batch too, from
+`after_handle` to `after_mark`. Without the variable nothing here does anything.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -22,6 +24,8 @@ POINTS: Final = (
     "after_mark",  # marked, not acked
     "after_ack",  # the ack is written, perhaps not received
 )
+
+_COUNT: Final = re.compile("([1-9][0-9]*)?")
 
 CrashPoint = Callable[[str, Sequence[Envelope]], None]
 
@@ -42,7 +46,7 @@ def crash_points(stage: str, environ: Mapping[str, str] = os.environ) -> CrashPo
     where, _, text = wanted.partition("=")
     where, _, count = where.partition(":")
     name, _, point = where.rpartition(".")
-    if point not in POINTS or not (count or "1").isdigit():
+    if point not in POINTS or not _COUNT.fullmatch(count) or (count and text):
         raise Misconfigured(f"{VARIABLE} is STAGE.POINT, STAGE.POINT:N or STAGE.POINT=TEXT; {', '.join(POINTS)}")
     if name != stage:
         return never

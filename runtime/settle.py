@@ -63,14 +63,19 @@ class Settler:
         self._crash = crash
 
     async def settle(
-        self, consumer: Consumer, deliveries: Sequence[Delivery], outcome: Sequence[Envelope | Failed]
+        self,
+        consumer: Consumer,
+        deliveries: Sequence[Delivery],
+        outcome: Sequence[Envelope | Failed],
+        *,
+        work: Sequence[Envelope] = (),
     ) -> None:
-        """Publish all that follows from these deliveries, then ack them."""
-        await self.send(outcome)
+        """Publish all that follows from these deliveries, then ack them; `work` is what they held."""
+        await self.send(outcome, work=work)
         await consumer.ack(deliveries)
-        self._crash("after_ack", ())
+        self._crash("after_ack", work)
 
-    async def send(self, outcome: Sequence[Envelope | Failed]) -> None:
+    async def send(self, outcome: Sequence[Envelope | Failed], *, work: Sequence[Envelope]) -> None:
         """Publish until everything is confirmed, then tell the stage."""
         outputs = [item for item in outcome if isinstance(item, Envelope)]
         messages: list[Message] = []
@@ -79,12 +84,12 @@ class Settler:
                 messages += self._after_failure(item)
         messages += pack(outputs, self._message_ids)
         await self.publish(messages)
-        self._crash("after_publish", ())
+        self._crash("after_publish", work)
         for envelope in outputs:
             self._metrics.outputs(envelope.kind)
         if self._stage.published is not None and outputs:
             await self._mark(tuple(envelope.id for envelope in outputs))
-        self._crash("after_mark", ())
+        self._crash("after_mark", work)
 
     async def _mark(self, ids: Sequence[str]) -> None:
         assert self._stage.published is not None

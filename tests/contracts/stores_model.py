@@ -48,7 +48,7 @@ class SessionsModel:
     sessions: dict[str, tuple[Session, datetime | None]] = field(default_factory=dict)
     tombstones: dict[str, tuple[int, str]] = field(default_factory=dict)
     outbox: list[Row] = field(default_factory=list)
-    heard: dict[str, Envelope] = field(default_factory=dict)
+    heard: dict[str, object] = field(default_factory=dict)
 
     def fold(self, news: Mapping[str, Sequence[Fact]], step: StepFunction, now: datetime) -> list[Envelope]:
         left = [row for row in self._rested(now) if row.call_id in news]
@@ -66,7 +66,8 @@ class SessionsModel:
         return [call_id for call_id, (_, due_at) in self.sessions.items() if due_at is not None and due_at <= now]
 
     def unsent(self, now: datetime, limit: int) -> list[Envelope]:
-        return self._leased(self._rested(now)[:limit], now)
+        longest = sorted(self._rested(now), key=lambda row: row.leased_at)[:limit]
+        return self._leased([row for row in self.outbox if row in longest], now)
 
     def sent(self, ids: Sequence[str]) -> None:
         for row in self.outbox:
@@ -85,7 +86,7 @@ class SessionsModel:
     def hear(self, told: Sequence[Envelope]) -> None:
         """What was published: an id never has two bodies, in one life or the next."""
         for envelope in told:
-            assert self.heard.setdefault(envelope.id, envelope) == envelope, "one id with two bodies"
+            assert self.heard.setdefault(envelope.id, envelope.body) == envelope.body, "one id with two bodies"
 
     def _before(self, call_id: str) -> Session | None:
         if call_id in self.sessions:

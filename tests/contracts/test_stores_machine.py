@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 import asyncpg
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
@@ -54,12 +54,13 @@ class Stores(RuleBasedStateMachine):
         self.sessions: SessionStore = self.runner.run(self.stack.enter_async_context(self.rig.open_sessions()))
 
     def teardown(self) -> None:
-        self.crashes()
-        self.passes(6)
-        unsent = self.sessions_model.unsent_ids()
-        assert {envelope.id for envelope in self._finds_unsent(100)} == unsent
-        self.runner.run(self.stack.aclose())
-        self.runner.close()
+        try:
+            self.passes(6)
+            unsent = self.sessions_model.unsent_ids()
+            assert {envelope.id for envelope in self._finds_unsent(100)} == unsent
+        finally:
+            self.runner.run(self.stack.aclose())
+            self.runner.close()
 
     @rule(items=ITEMS)
     def claims_a_notification(self, items: list[tuple[str, str]]) -> None:
@@ -149,11 +150,20 @@ class Stores(RuleBasedStateMachine):
 
 
 def examine(rigs: Iterator[StoreRig], *, examples: int) -> None:
+    class OverRigs(Stores):
+        def __init__(self) -> None:
+            super().__init__(next(rigs))
+
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
     run_state_machine_as_test(
-        lambda: Stores(next(rigs)),
+        OverRigs,
         settings=settings(
-            max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=checks, database=None
+            max_examples=examples,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=checks,
+            database=None,
+            phases=[Phase.generate, Phase.shrink],
         ),
     )
 

@@ -142,9 +142,9 @@ async def test_folds_of_one_call_at_once_lose_nothing(store_rig: StoreRig, sessi
 
 async def test_two_sweeps_at_once_say_everything_once(sessions: SessionStore) -> None:
     await fold(sessions, *(a_cdr(session=f"s{n}", told=70) for n in range(60)), told=70)
-    swept = await asyncio.gather(*(sessions.due(at(80), stepping(80), 25) for _ in range(3)))
-    said = [envelope.id for envelopes in swept for envelope in envelopes]
-    said += [envelope.id for envelope in await sessions.due(at(80), stepping(80), 100)]
+    swept = await asyncio.gather(*(sessions.due(at(now), stepping(now), 25) for now in (80, 81, 82)))
+    said = [event(envelope)["subject"] for envelopes in swept for envelope in envelopes]
+    said += [event(envelope)["subject"] for envelope in await sessions.due(at(83), stepping(83), 100)]
     assert (len(said), len(set(said))) == (60, 60)
 
 

@@ -9,9 +9,9 @@ import pytest
 from tests.e2e.balance import parked, wait_until_balanced
 from tests.e2e.running import playing, running_up
 
-CALLS = 120
-RATE = 300.0  # notifications a second
-ANSWERED_BEFORE = 150
+CALLS = 80
+RATE = 200.0  # notifications a second
+ANSWERED_BEFORE = 100
 BALANCED_SECONDS = 60.0
 
 

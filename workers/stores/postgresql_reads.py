@@ -50,6 +50,13 @@ class PostgresqlReads:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
 
+    def holds_state(self) -> bool:
+        """Whether any stage has left rows here; a database without our tables holds none."""
+        (there,) = self._ask("SELECT to_regclass('receipt') claims, to_regclass('session') sessions")
+        return (there["claims"] is not None and bool(self._ask("SELECT 1 FROM receipt LIMIT 1"))) or (
+            there["sessions"] is not None and bool(self._ask("SELECT 1 FROM session LIMIT 1"))
+        )
+
     def ledger(self) -> Iterator[JsonObject]:
         """Counts by source and hour: answered, receipts, items and what became of them, sessions by status."""
         rows: dict[tuple[str, str], JsonObject] = {}

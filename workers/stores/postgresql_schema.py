@@ -42,7 +42,7 @@ CREATE TABLE outbox (
     day date NOT NULL, n bigint NOT NULL DEFAULT nextval('outbox_n'), id text NOT NULL, call_id bytea NOT NULL,
     route text NOT NULL, envelope bytea NOT NULL, leased_at timestamptz NOT NULL, sent_at timestamptz,
     PRIMARY KEY (n, day), UNIQUE (id, day)) PARTITION BY RANGE (day);
-CREATE INDEX outbox_unsent ON outbox (leased_at) WHERE sent_at IS NULL;
+CREATE INDEX outbox_unsent ON outbox (leased_at, n) WHERE sent_at IS NULL;
 CREATE INDEX outbox_call ON outbox (call_id);
 CREATE INDEX outbox_sent ON outbox USING brin (sent_at);
 CREATE TABLE outbox_rest PARTITION OF outbox DEFAULT;

@@ -51,7 +51,7 @@ _LEASE: Final = (
     " RETURNING o.n, o.envelope"
 )
 _LEFT_OVER: Final = _LEASE.format(whose="call_id = ANY ($3::bytea[]) AND", order="")
-_UNSENT: Final = _LEASE.format(whose="", order="ORDER BY n LIMIT $3")
+_UNSENT: Final = _LEASE.format(whose="", order="ORDER BY leased_at, n LIMIT $3")
 _SENT: Final = (
     "UPDATE outbox o SET sent_at = $1 FROM (SELECT n, day FROM outbox WHERE id = ANY ($2::text[]) AND sent_at IS NULL"
     " ORDER BY n FOR UPDATE) AS u WHERE o.n = u.n AND o.day = u.day"

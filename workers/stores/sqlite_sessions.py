@@ -130,7 +130,7 @@ _LEASE_AGAIN: Final = "UPDATE outbox SET leased_at = ? WHERE sent_at IS NULL AND
 
 
 def _unsent(db: sqlite3.Connection, now: datetime, limit: int) -> list[Envelope]:
-    oldest = "n IN (SELECT n FROM outbox WHERE sent_at IS NULL AND leased_at <= ? ORDER BY n LIMIT ?)"
+    oldest = "n IN (SELECT n FROM outbox WHERE sent_at IS NULL AND leased_at <= ? ORDER BY leased_at, n LIMIT ?)"
     old = micros(now - LEASE)
     return _envelopes(db.execute(f"{_LEASE_AGAIN}{oldest} RETURNING n, envelope", (micros(now), old, old, limit)))
 

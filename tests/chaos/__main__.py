@@ -1,0 +1,75 @@
+"""`python -m tests.chaos`: exit code 0 when nothing is wrong, 1 when something is, 2 when it cannot be played."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.chaos.kit import run
+from tests.chaos.report import show
+from tests.chaos.settings import FAULTS, Settings
+
+EXIT_DIFFERENCE = 1
+EXIT_TROUBLE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Play one run and tell what came of it."""
+    out = Console(soft_wrap=True)
+    try:
+        settings = _settings(arguments)
+        out.print(_conditions(settings), markup=False, highlight=False)
+        result = run(settings)
+    except (AssertionError, RuntimeError, ValueError) as trouble:
+        out.print(f"chaos: could not be played: {trouble}", style="bold red", markup=False)
+        return EXIT_TROUBLE
+    show(out, result)
+    return 0 if result.passed else EXIT_DIFFERENCE
+
+
+def _conditions(settings: Settings) -> str:
+    faults = ", ".join(fault for fault in FAULTS if settings.wants(fault)) or "none"
+    return (
+        f"chaos: seed {settings.seed}, {settings.seconds:g} s, {settings.rate:g} notifications/s,"
+        f" {settings.stack} and {settings.store}, faults: {faults}"
+        + (f", sabotage: {settings.sabotage}" if settings.sabotage else "")
+        + f"; logs in {settings.directory}"
+    )
+
+
+def _settings(arguments: Sequence[str] | None) -> Settings:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="The fault kit of Callstitch.")
+    parser.add_argument("--seconds", type=float, default=60, help="how long faults come (60)")
+    parser.add_argument("--seed", type=int, default=1, help="same seed, same traffic and same schedule (1)")
+    parser.add_argument("--rate", type=float, default=300, help="notifications a second (300)")
+    parser.add_argument("--faults", default=",".join(FAULTS), help=f"some of {','.join(FAULTS)} (all)")
+    parser.add_argument("--stack", choices=["rabbitmq", "embedded"], default="rabbitmq")
+    parser.add_argument("--store", choices=["postgresql", "sqlite"], help="(postgresql with rabbitmq, else sqlite)")
+    parser.add_argument("--sabotage", choices=["drop", "double", "ack_first"], help="a bug on purpose: must be caught")
+    parser.add_argument("--drain", type=float, default=240, help="seconds to drain at most (240)")
+    parser.add_argument("--directory", type=Path, default=Path("var/chaos"), help="wiped at start (var/chaos)")
+    given = parser.parse_args(arguments)
+    directory = given.directory.resolve()
+    settings = Settings(
+        seconds=given.seconds,
+        seed=given.seed,
+        rate=given.rate,
+        faults=frozenset(given.faults.split(",")) if given.faults else frozenset(),
+        stack=given.stack,
+        store=given.store or ("postgresql" if given.stack == "rabbitmq" else "sqlite"),
+        sabotage=given.sabotage,
+        drain_seconds=given.drain,
+        directory=directory,
+    )
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True, mode=0o700)
+    return settings
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""The checker: what the platform was answered 200, against what a consumer could read and what the store counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from console.demo_check import Truth, faults
+from console.ledger import read_ledger, totals
+from runtime.broker import open_broker
+from schemas.envelope import JsonObject
+from tests.chaos.receiver import Receiver
+from tests.chaos.tail import Events, Sent
+from workers.stores import store_reads
+
+BOXES = ("quarantine", "dead", "unrouted")
+_NO_EVENT = "no event about this call"
+
+
+@dataclass(kw_only=True)
+class Findings:
+    """Everything that is wrong, one sentence each; all of these must be empty."""
+
+    lost: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    two_bodies: list[str] = field(default_factory=list)
+    completed_twice: list[str] = field(default_factory=list)
+    parked: list[str] = field(default_factory=list)
+    webhook: list[str] = field(default_factory=list)
+    not_drained: list[str] = field(default_factory=list)
+
+    def all(self) -> list[str]:
+        """Every sentence."""
+        return [sentence for group in vars(self).values() for sentence in group]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Where the checker looks; `broker` is a RabbitMQ to ask for the depth of its queues, or None."""
+
+    sent: Sent
+    events: Events
+    receiver: Receiver
+    store: str
+    broker: str | None
+    queues: Sequence[str]
+
+
+def is_quiet(evidence: Evidence) -> bool:
+    """Whether all that the store made is delivered and nothing waits: cheap, so that it can be asked often."""
+    return not any(_not_drained(evidence)) and not any(_undelivered(evidence))
+
+
+def check(evidence: Evidence) -> Findings:
+    """Compare everything; takes seconds after a long run."""
+    events, receiver = evidence.events, evidence.receiver
+    found = Findings(
+        lost=[*_unaccounted(evidence), *_undelivered(evidence)],
+        two_bodies=[f"event {one}: one id with two bodies" for one in sorted(_two_bodies(events, receiver))],
+        completed_twice=[f"{call}: more than one call.completed" for call in events.completed_twice()],
+        parked=list(_parked(evidence.store)),
+        webhook=list(_webhook(events, receiver)),
+        not_drained=list(_not_drained(evidence)),
+    )
+    for fault in _record_faults(evidence.sent, events):
+        (found.lost if fault.endswith(_NO_EVENT) else found.wrong).append(fault)
+    return found
+
+
+def _record_faults(sent: Sent, events: Events) -> list[str]:
+    latest = events.latest()
+    known = {event["data"]["call"]["session_id"] for event in latest}
+    calls = {session: row for session, row in sent.calls.items() if session in known or not _may_be_silent(row)}
+    return faults(Truth(calls=calls, end=sent.end), latest)
+
+
+def _may_be_silent(row: JsonObject) -> bool:
+    """The platform gave up on the call's CDR: no record is due before a deadline that no run waits for."""
+    return bool(row["given_up"]) and not row["expect"]["cdr_accepted"]
+
+
+def _unaccounted(evidence: Evidence) -> Iterator[str]:
+    end = evidence.sent.end
+    if end is None:
+        yield "the platform was not through in time"
+        return
+    counts = totals(read_ledger(store_reads(evidence.store), since=None, until=None, source=None))
+    if counts["receipts"] < end["posts_200"]:
+        yield f"{end['posts_200'] - counts['receipts']} posts that were answered 200 have no receipt"
+    distinct = counts["unique"] + counts["amended"]
+    if distinct < end["distinct_items_accepted"]:
+        yield f"{end['distinct_items_accepted'] - distinct} distinct notifications were accepted and are not known"
+    if (parts := distinct + counts["duplicate"] + counts["quarantined"]) != counts["items"]:
+        yield f"{counts['items']} notifications were read, {parts} are accounted for one by one"
+
+
+def _undelivered(evidence: Evidence) -> Iterator[str]:
+    missing = store_reads(evidence.store).event_ids() - evidence.events.digests.keys()
+    if missing:
+        yield f"{len(missing)} events were made and did not reach the file"
+
+
+def _two_bodies(events: Events, receiver: Receiver) -> set[str]:
+    between = {one for one, digest in events.digests.items() if receiver.bodies.get(one, digest) != digest}
+    return events.two_bodies | receiver.two_bodies | between
+
+
+def _parked(store: str) -> Iterator[str]:
+    reads = store_reads(store)
+    for box in BOXES:
+        for group in reads.parked_groups(box):
+            yield f"{group['count']} in {box} from {group['stage']}: {group['reason']}"
+
+
+def _webhook(events: Events, receiver: Receiver) -> Iterator[str]:
+    if missing := events.digests.keys() - receiver.accepted.keys():
+        yield f"{len(missing)} events did not reach the webhook"
+    if receiver.badly_signed:
+        yield f"{receiver.badly_signed} webhook requests were not signed right"
+
+
+def _not_drained(evidence: Evidence) -> Iterator[str]:
+    silent = sum(_may_be_silent(row) for row in evidence.sent.calls.values())
+    if (due := store_reads(evidence.store).due()) > silent:
+        yield f"{due} sessions still wait for a deadline"
+    if missing := evidence.events.digests.keys() - evidence.receiver.accepted.keys():
+        yield f"{len(missing)} events are still on their way to the webhook"
+    for queue, depth in _depths(evidence).items():
+        if depth:
+            yield f"{depth} message(s) in {queue}"
+
+
+def _depths(evidence: Evidence) -> dict[str, int]:
+    async def ask(url: str) -> dict[str, int]:
+        async with open_broker(url) as broker:
+            return dict(await broker.depths(evidence.queues))
+
+    return asyncio.run(ask(evidence.broker)) if evidence.broker else {}

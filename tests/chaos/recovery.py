@@ -1,0 +1,60 @@
+"""How long it took until work flowed again after each fault."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    """One target that is back: `since` is its start, or when its port opened; `flows` tells whether work flows."""
+
+    label: str
+    since: float
+    flows: Callable[[], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One way of hitting one target: how often, and the seconds until work flowed again, in order."""
+
+    label: str
+    hits: int
+    seconds: tuple[float, ...]
+
+
+class Recoveries:
+    """All faults of a run; one that the next fault on the same target or the end overtakes stays without a time."""
+
+    def __init__(self) -> None:
+        self._seconds: defaultdict[str, list[float]] = defaultdict(list)
+        self._hits: Counter[str] = Counter()
+        self._pending: dict[str, Recovery] = {}  # by target
+
+    @property
+    def faults(self) -> int:
+        """How many struck."""
+        return self._hits.total()
+
+    def hit(self, target: str, label: str) -> None:
+        """A fault struck."""
+        self._hits[label] += 1
+        self._pending.pop(target, None)
+
+    def begin(self, target: str, recovery: Recovery) -> None:
+        """What was hit is back."""
+        self._pending[target] = recovery
+
+    def tick(self, now: float, *, not_before: float) -> None:
+        """Note which of them flow now; a wait for another service before `not_before` is not their own."""
+        for target, recovery in tuple(self._pending.items()):
+            if recovery.flows():
+                self._seconds[recovery.label].append(now - max(recovery.since, not_before))
+                del self._pending[target]
+
+    def rows(self) -> Iterator[Row]:
+        """One for each label."""
+        for label, hits in sorted(self._hits.items()):
+            yield Row(label=label, hits=hits, seconds=tuple(sorted(self._seconds[label])))

@@ -1,0 +1,81 @@
+"""Which fault hits what and when: drawn from the seed before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from tests.chaos.settings import Settings
+
+# Seconds between two faults of a kind: a service needs time to start again before it is hit once more.
+GAPS: Final[Mapping[str, tuple[float, float]]] = {
+    "kill": (1.5, 4.0),
+    "term": (5.0, 9.0),
+    "broker": (10.0, 14.0),
+    "store": (5.0, 8.0),
+    "proxy": (5.0, 10.0),
+}
+ALONE_FACTOR: Final = 2.5  # the only one of its kind gets a while to work between two faults
+AWAY: Final[Mapping[str, tuple[float, float]]] = {
+    "kill": (0.0, 1.0),
+    "term": (0.0, 1.0),
+    "broker": (0.0, 5.0),
+    "store": (0.0, 6.0),
+    "proxy": (0.5, 4.0),
+}
+HOW: Final[Mapping[str, tuple[str, ...]]] = {
+    "kill": ("kill",),
+    "term": ("term",),
+    "broker": ("kill", "stop"),
+    "store": ("kill", "stop"),
+    "proxy": ("cut", "refuse", "stall"),
+}
+FIRST_AFTER: Final[Mapping[str, float]] = {"kill": 3.0, "term": 5.0, "broker": 6.0, "store": 4.0, "proxy": 4.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One fault: `at` counts from the first push that was answered 200, `away` is how long what it hit stays away."""
+
+    at: float
+    kind: str
+    how: str
+    target: str
+    away: float
+
+    @property
+    def label(self) -> str:
+        """What the report counts it under: `kill -9 correlate`, `broker stop`."""
+        words = {"kill": "kill -9", "term": "SIGTERM"}
+        return f"{words[self.kind]} {self.target}" if self.kind in words else f"{self.target} {self.how}"
+
+
+def schedule(settings: Settings, targets: Mapping[str, Sequence[str]]) -> list[Fault]:
+    """All faults of the run in their order; `targets` names what each kind may hit.
+
+    Targets are dealt like cards, so that each is hit before any is hit twice, and so are the ways to hit them.
+    """
+    found = [
+        fault
+        for kind, names in targets.items()
+        if settings.wants(kind) and names
+        for fault in _of_kind(kind, names, settings)
+    ]
+    return sorted(found, key=lambda fault: fault.at)
+
+
+def _of_kind(kind: str, names: Sequence[str], settings: Settings) -> Iterator[Fault]:
+    rng = Random(f"{settings.seed}:{kind}")  # noqa: S311 - a schedule that can be repeated
+    targets, ways = _dealt(rng, names), _dealt(rng, HOW[kind])
+    at = FIRST_AFTER[kind] * rng.uniform(1.0, 1.5)
+    while at < settings.seconds:
+        away = rng.uniform(*AWAY[kind])
+        yield Fault(at=at, kind=kind, how=next(ways), target=next(targets), away=away)
+        at += away + rng.uniform(*GAPS[kind]) * (ALONE_FACTOR if len(names) == 1 else 1)
+
+
+def _dealt(rng: Random, cards: Sequence[str]) -> Iterator[str]:
+    while True:
+        yield from rng.sample(cards, len(cards))

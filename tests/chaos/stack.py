@@ -1,0 +1,196 @@
+"""The processes of a run: `callstitch up` alone, or a role each on RabbitMQ, with the services that they stand on."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from schemas.topology import Subscription, sink_queue, topology
+from tests.chaos.backstage import Backstage, Cuttable, open_backstage
+from tests.chaos.kept import Exits, Kept
+from tests.chaos.receiver import Receiver
+from tests.chaos.service import Service
+from tests.chaos.settings import Settings
+from tests.e2e.programs import Program, Role, end
+from tests.e2e.running import APP_KEY, Emulator, Up, prepared_up
+from tests.services import ports
+from tests.services.postgresql import PostgreSQL
+from tests.services.rabbitmq import RabbitMQ
+
+HOOK_SECRET: Final = "CHAOS_HOOK_SECRET"
+# A CDR that is pushed again after an outage comes after call.incomplete: that way is walked too.
+CDR_WAIT: Final = "20s"
+DECLARE_SECONDS: Final = 60.0
+READY_SECONDS: Final = 60.0
+# The platform pushes again after 1, 4, 9, 106, 203, 300 minutes. With RabbitMQ outages last up to half a minute here,
+# so that these come as 0.2 to 60 s; a process alone is back in two.
+REPUSH_FACTOR: Final[Mapping[str, int]] = {"rabbitmq": 300, "embedded": 600}
+STAGES: Final = ("dedupe", "correlate", "fetch_recording", "park")
+SINKS: Final = ("file", "hook")
+
+
+@dataclass(kw_only=True)
+class Stack:
+    """Everything that runs; the store and broker URLs are the checker's, past every proxy."""
+
+    door: Up
+    emulator: Emulator
+    receiver: Receiver
+    roles: Mapping[str, Kept]
+    exits: Exits
+    services: Mapping[str, Service]
+    wires: Mapping[str, Cuttable]
+    store: str
+    broker: str | None
+    queues: Sequence[str] = field(default=())
+
+    @property
+    def targets(self) -> dict[str, Sequence[str]]:
+        """What each kind of fault may hit."""
+        roles = list(self.roles)
+        return {"kill": roles, "term": roles, "proxy": list(self.wires), **{name: [name] for name in self.services}}
+
+
+@contextmanager
+def open_stack(settings: Settings, calls: int) -> Iterator[Stack]:
+    """All processes ready and the platform not started yet; everything is killed at the end."""
+    with ExitStack() as cleaning:
+        backstage = cleaning.enter_context(open_backstage())
+        secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+        receiver = Receiver(secret=secret, failing=settings.wants("webhook"))
+        urls = _Urls(settings, backstage, cleaning)
+        door = prepared_up(
+            settings.directory,
+            extra=_hook(backstage.serve(receiver)),
+            environ={HOOK_SECRET: secret},
+            command=("up",) if settings.stack == "embedded" else ("ingest",),
+            broker=urls.broker,
+            store=urls.store,
+            cdr_wait=CDR_WAIT,
+        )
+        exits = Exits()
+        if settings.stack == "rabbitmq":
+            _declare(door)
+        roles = _roles(settings, door, exits)
+        emulator = _emulator(settings, door, calls)
+        cleaning.callback(lambda: end(emulator, *(kept.role for kept in roles.values())))
+        for kept in roles.values():
+            kept.start()
+        for kept in roles.values():
+            kept.role.wait_until_ready(READY_SECONDS)
+        yield Stack(
+            door=door,
+            emulator=emulator,
+            receiver=receiver,
+            roles=roles,
+            exits=exits,
+            services=urls.services,
+            wires=urls.wires,
+            store=urls.own_store,
+            broker=urls.own_broker,
+            queues=_queues(),
+        )
+
+
+class _Urls:
+    """The services of this stack and where the roles reach them: through a proxy when its faults are wanted."""
+
+    def __init__(self, settings: Settings, backstage: Backstage, cleaning: ExitStack) -> None:
+        self.services: dict[str, Service] = {}
+        self.wires: dict[str, Cuttable] = {}
+        self.broker, self.own_broker = "embedded:broker.db", None
+        self.store = "sqlite:state"
+        self.own_store = f"sqlite:{settings.directory}/state"
+        if settings.stack == "rabbitmq":
+            node = RabbitMQ()
+            self._keep("broker", Service("broker", node), cleaning)
+            self.own_broker = node.make_vhost()
+            self.broker = self._wired("broker", self.own_broker, settings, backstage)
+        if settings.store == "postgresql":
+            cluster = PostgreSQL()
+            self._keep("store", Service("store", cluster), cleaning)
+            self.own_store = cluster.make_database()
+            self.store = self._wired("store", self.own_store, settings, backstage)
+
+    def _keep(self, name: str, service: Service, cleaning: ExitStack) -> None:
+        cleaning.callback(service.close)
+        self.services[name] = service
+
+    def _wired(self, name: str, url: str, settings: Settings, backstage: Backstage) -> str:
+        if not settings.wants("proxy"):
+            return url
+        wired, self.wires[f"{name} wire"] = backstage.wire(url)
+        return wired
+
+
+def _hook(url: str) -> str:
+    return (
+        f'[[sink]]\nname = "hook"\nkind = "webhook"\nurl = "{url}"\nsecret = "env:{HOOK_SECRET}"\n'
+        "allow_private = true\n"
+    )
+
+
+def _declare(door: Up) -> None:
+    program = Program(
+        arguments=("declare", "--config", "config.toml"), directory=door.directory, environ=door.environ, name="declare"
+    )
+    program.start()
+    assert program.wait(DECLARE_SECONDS) == 0, program.tail()
+
+
+def _roles(settings: Settings, door: Up, exits: Exits) -> dict[str, Kept]:
+    if settings.stack == "embedded":
+        return {"up": Kept(door, proof="", exits=exits, sabotage=settings.sabotage)}
+    answered = 'callstitch_requests_total{source="huawei",status="200"}'
+    roles = {"ingest": Kept(door, proof=answered, exits=exits)}
+    for stage in STAGES:
+        proof = _handled(stage) if stage != "park" else ""  # nothing ever comes to park when all is well
+        sabotage = settings.sabotage if stage == "correlate" else None
+        roles[stage] = Kept(_worker(door, stage, stage), proof=proof, exits=exits, sabotage=sabotage)
+    for sink in SINKS:
+        name = f"fan_out.{sink}"
+        worker = _worker(door, name, "fan_out", "--sink", sink)
+        roles[name] = Kept(worker, proof=_handled(name), exits=exits)
+    return roles
+
+
+def _handled(stage: str) -> str:
+    return f'callstitch_handled_total{{stage="{stage}"}}'
+
+
+def _worker(door: Up, name: str, stage: str, *options: str) -> Role:
+    admin = f"127.0.0.1:{ports.free_port()}"
+    return Role(
+        arguments=("work", stage, *options, "--config", "config.toml"),
+        directory=door.directory,
+        environ={**door.environ, "CALLSTITCH_INGEST_ADMIN": admin},
+        name=name,
+        admin=admin,
+    )
+
+
+def _emulator(settings: Settings, door: Up, calls: int) -> Emulator:
+    numbers = {
+        "--calls": calls,
+        "--seed": settings.seed,
+        "--rate": settings.rate,
+        "--repush-factor": REPUSH_FACTOR[settings.stack],
+        "--linger": -1,  # it serves recordings to the end
+    }
+    places = {"--to": door.door, "--truth": "sent.jsonl", "--recordings": door.recordings, "--app-key": APP_KEY}
+    options = [str(word) for pair in {**places, **numbers}.items() for word in pair]
+    return Emulator(
+        arguments=["emulate", *options],
+        directory=door.directory,
+        name="emulate",
+        environ={"CALLSTITCH_EMULATOR_SECRET": door.secret},
+    )
+
+
+def _queues() -> list[str]:
+    sinks = [Subscription(queue=sink_queue(name)) for name in SINKS]
+    return [queue.name for queue in topology(sinks).queues]

@@ -1,0 +1,63 @@
+"""What the scenarios run on: each broker with each store that goes with it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from console.emulator.recordings import Recordings, serve_recordings
+from tests.e2e.running import APP_KEY, Up
+from tests.scenarios.stacks import Stack
+from tests.scenarios.traffic import SEED
+
+OPEN_SECONDS = 10.0
+
+
+@pytest.fixture(
+    params=[
+        ("embedded", "sqlite"),
+        pytest.param(("rabbitmq", "postgresql"), marks=pytest.mark.rabbitmq),
+    ],
+    ids="+".join,
+)
+def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Stack:
+    """Empty, and gone with the test."""
+    broker, store = request.param
+    return Stack(
+        broker=request.getfixturevalue("fresh_amqp_url") if broker == "rabbitmq" else "embedded:broker.db",
+        store=request.getfixturevalue("postgres_dsn") if store == "postgresql" else "sqlite:state",
+        reads=request.getfixturevalue("postgres_dsn") if store == "postgresql" else f"sqlite:{tmp_path / 'state'}",
+    )
+
+
+@pytest.fixture
+def recordings_served() -> Callable[[Up], AbstractContextManager[None]]:
+    """Serves the platform's recordings for an `Up` from a thread of this process, which outlives the crashes."""
+    return _served
+
+
+@contextmanager
+def _served(up: Up) -> Iterator[None]:
+    opened, over = threading.Event(), threading.Event()
+    platform = Recordings(seed=SEED, app_key=APP_KEY, app_secret=up.secret)
+
+    async def serve() -> None:
+        async with serve_recordings(platform, listen=up.recordings):
+            opened.set()
+            await asyncio.to_thread(over.wait)
+
+    with ThreadPoolExecutor(1) as thread:
+        serving = thread.submit(asyncio.run, serve())
+        try:
+            assert opened.wait(OPEN_SECONDS), "the recording hosts did not open"
+            yield
+        finally:
+            over.set()
+            serving.result(OPEN_SECONDS)
+    assert platform.faults == []

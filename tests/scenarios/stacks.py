@@ -1,0 +1,14 @@
+"""A broker and a store that go together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A broker and a store, as a config names them; `reads` is the store as this process finds it."""
+
+    broker: str
+    store: str
+    reads: str
