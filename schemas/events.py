@@ -22,7 +22,7 @@ class Event:
     type: str
     source: str
     subject: str
-    time: datetime
+    time: datetime | None
     data: JsonObject
     revision: int | None = None
 
@@ -39,7 +39,7 @@ def event_envelope(event: Event, *, at: datetime, trace: str, discriminator: str
         "source": f"/callstitch/{event.source}",
         "subject": event.subject,
         "callid": event.subject,
-        "time": event.time,
+        **({"time": event.time} if event.time is not None else {}),
         "datacontenttype": "application/json",
         **({"revision": event.revision} if event.revision is not None else {}),
         "data": event.data,
@@ -61,18 +61,21 @@ def event_envelope(event: Event, *, at: datetime, trace: str, discriminator: str
 
 
 def told_at_once(fact: Fact, *, trace: str) -> Envelope:
-    """`call.progress` of a call event, or `platform.notified`: a pure function of its fact, so it needs no outbox."""
+    """`call.progress` of a call event, or `platform.notified`: a pure function of what was told, so it needs no outbox.
+
+    Its time is the platform's own, if any, and never ours: the same telling pushed again must make the same bytes.
+    """
     discriminator = f"{fact.key}|{fact.fingerprint}"
     if isinstance(fact.body, CallEvent):
-        event = _event(fact, "call.progress", {"event": timeline_entry(fact.body)})
+        event = _event(fact, "call.progress", {"event": timeline_entry(fact.body)}, time=fact.body.at)
     else:
         assert isinstance(fact.body, Other)
-        event = _event(fact, "platform.notified", {"raw": fact.body.raw})
+        event = _event(fact, "platform.notified", {"raw": fact.body.raw}, time=None)
     return event_envelope(event, at=fact.at, trace=trace, discriminator=discriminator)
 
 
-def _event(fact: Fact, kind: str, data: JsonObject) -> Event:
-    return Event(type=kind, source=fact.source, subject=fact.call_id, time=fact.at, data=data)
+def _event(fact: Fact, kind: str, data: JsonObject, *, time: datetime | None) -> Event:
+    return Event(type=kind, source=fact.source, subject=fact.call_id, time=time, data=data)
 
 
 def changes(old: Any, new: Any, pointer: str = "") -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -19,10 +19,10 @@ STATE_VERSION: Final = 1
 class Session:
     """The state of one call.
 
-    `facts` holds the winning fact per key. `published` is the record of the latest revision, as JSON.
-    `completed`, `incomplete`: that event went out. `ordered`: recordings whose fetch was ordered. `told`:
-    recordings whose end went out. `changed_at`, `changed_by`: the clock and reason of the first change
-    that is not published yet.
+    `facts` holds every version of every fact that was told, each as of its earliest telling. `published` is the
+    record of the latest revision, as JSON. `completed`, `incomplete`: that event went out. `ordered`: recordings
+    whose fetch was ordered. `told`: recordings whose end went out. `changed_at`, `changed_by`: the clock and reason
+    of the first change that is not published yet.
     """
 
     facts: dict[str, Fact]
@@ -37,13 +37,32 @@ class Session:
 
 
 def fold(facts: dict[str, Fact], news: Iterable[Fact]) -> dict[str, Fact]:
-    """Per key the greatest fact wins; commutative, associative and idempotent."""
+    """All versions, each as of its earliest telling; commutative, associative and idempotent.
+
+    The earliest, because an old version that is pushed again must not beat the amendment that came in between,
+    in whatever order the two are processed.
+    """
     folded = dict(facts)
     for fact in news:
-        known = folded.get(fact.key)
-        if known is None or rank(fact) > rank(known):
-            folded[fact.key] = fact
+        known = folded.get(version_key(fact))
+        if known is None or fact.at < known.at:
+            folded[version_key(fact)] = fact
     return folded
+
+
+def version_key(fact: Fact) -> str:
+    """One version of one fact."""
+    return f"{fact.key}|{fact.fingerprint}"
+
+
+def winners(facts: Mapping[str, Fact]) -> dict[str, Fact]:
+    """Per key the version that counts: the one that was told last for the first time."""
+    winning: dict[str, Fact] = {}
+    for fact in facts.values():
+        known = winning.get(fact.key)
+        if known is None or rank(fact) > rank(known):
+            winning[fact.key] = fact
+    return winning
 
 
 def rank(fact: Fact) -> tuple[bool, datetime, str]:
@@ -74,7 +93,7 @@ def decode_session(blob: bytes) -> Session:
     row = orjson.loads(blob)
     facts = [decode_fact(fact) for fact in row["facts"]]
     return Session(
-        facts={fact.key: fact for fact in facts},
+        facts={version_key(fact): fact for fact in facts},
         revision=row["revision"],
         published=row["published"],
         completed=row["completed"],

@@ -64,7 +64,10 @@ class ClaimStore(Protocol):
     """Where claims, receipts and tallies live."""
 
     async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
-        """Claim everything in one transaction; per owner `new`, `mine`, `amended` or `duplicate`.
+        """Claim everything in one transaction; per owner `new`, `mine`, `amended`, `duplicate` or `earlier`.
+
+        `earlier`: another one owns the same telling but came later; it is owned by this one from now on. It counts as
+        a duplicate, and passes on all the same: which version of a fact wins depends on when each was told first.
 
         A receipt is written once: a redelivery does not change it.
 
@@ -143,7 +146,7 @@ def _open(envelope: Envelope, sources: Mapping[str, Source], platforms: Mapping[
 def _outcome(one: _Opened, results: Mapping[str, str], count: Count) -> Outcome:
     passed = [fact for fact in one.facts if results[fact.id] != "duplicate"]
     for fact in one.facts:
-        count(fact.source, results[fact.id])
+        count(fact.source, "duplicate" if results[fact.id] == "earlier" else results[fact.id])
     for _ in one.quarantined:
         count(one.envelope.source, "quarantined")
     return [*one.failed, *one.quarantined, *(_passed_on(fact, one.envelope) for fact in passed)]

@@ -13,12 +13,14 @@ from typing import Final
 import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind, derived_id
+from schemas.errors import Permanent
 from schemas.events import Event, changes, event_envelope
 from schemas.facts import CallEvent, Cdr, Fact, FactKind
 from schemas.record import CallRecord, build_record
 from schemas.recording import RecordingWanted, recording_key
-from schemas.session import Session, fold, published_as
+from schemas.session import Session, fold, published_as, winners
 
+FACTS_MOST: Final = 300  # of one session; a call has some ten, and each step costs time in proportion
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PRIORITY: Final = ("event", "decision", "cdr_added", "cdr_amended")
 _ENDS: Final = ("stored", "failed")
@@ -44,12 +46,19 @@ class Step:
 
 
 def step(session: Session | None, news: Sequence[Fact], *, now: datetime, patience: Patience, trace: str = "") -> Step:
-    """Fold the news in and say what is due at `now`."""
+    """Fold the news in and say what is due at `now`.
+
+    Raises:
+        Permanent: the session has grown beyond any call, for example because a platform sends one id for all.
+    """
     old = session or Session(facts={})
     facts = fold(old.facts, news)
-    record = build_record(facts, call_events=patience.call_events)
+    if len(facts) > FACTS_MOST:
+        raise Permanent("its session holds too many facts")
+    winning = winners(facts)
+    record = build_record(winning, call_events=patience.call_events)
     record["late"] = old.incomplete and bool(record["cdrs"])
-    current = _with_change_noted(replace(old, facts=facts), old, record, news)
+    current = _with_change_noted(replace(old, facts=facts), old, record, [f for f in news if winning[f.key] is f])
     due = _next(current, record, patience)
     if due is None or due[1] > now:
         return Step(session=current, due_at=due[1] if due else None)
@@ -88,7 +97,7 @@ def _told(row: JsonObject) -> str:
     return f"{row['key']}|{row['state']}"
 
 
-def _with_change_noted(current: Session, old: Session, record: JsonObject, news: Sequence[Fact]) -> Session:
+def _with_change_noted(current: Session, old: Session, record: JsonObject, winners: Sequence[Fact]) -> Session:
     """Remember when and by what the record began to differ from what was published; recordings tell themselves.
 
     A completed call whose published record is gone came back from its tombstone: a CDR changes all of it.
@@ -97,7 +106,6 @@ def _with_change_noted(current: Session, old: Session, record: JsonObject, news:
         return current
     if current.published and _comparable(current.published) == _comparable(_as_json(record)):
         return replace(current, changed_at=None, changed_by=None)
-    winners = [fact for fact in news if current.facts[fact.key] is fact]
     causes = [cause for fact in winners if (cause := _cause(fact, old)) is not None]
     if current.changed_by is not None:
         causes.append(current.changed_by)
@@ -111,7 +119,7 @@ def _with_change_noted(current: Session, old: Session, record: JsonObject, news:
 
 def _cause(fact: Fact, old: Session) -> str | None:
     if fact.kind == FactKind.CDR:
-        return "cdr_amended" if fact.key in old.facts else "cdr_added"
+        return "cdr_amended" if any(known.key == fact.key for known in old.facts.values()) else "cdr_added"
     return "event" if fact.kind == FactKind.CALL_EVENT else None
 
 

@@ -35,7 +35,8 @@ def gone_is_lost() -> Iterator[None]:
     """Turn each of the ways in which aiormq says "gone" into Lost.
 
     aiormq rejects waiting calls with whatever closed the connection: an AMQPError, a bare Exception, or
-    CancelledError though nobody cancelled us (7.2.4, `FutureStore.reject_all`).
+    CancelledError though nobody cancelled us (7.2.4, `FutureStore.reject_all`). A peer that hangs up in the
+    handshake is StopAsyncIteration (`FrameReceiver.get_frame`).
     """
     try:
         yield
@@ -44,7 +45,7 @@ def gone_is_lost() -> Iterator[None]:
         if task is None or task.cancelling():
             raise
         raise Lost("connection closed") from None
-    except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
+    except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError, StopAsyncIteration) as error:
         raise Lost(reason_of(error)) from None
     except Exception as error:
         if type(error) is not Exception:

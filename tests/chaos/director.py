@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from tests.chaos.recovery import Recoveries, Recovery
@@ -30,7 +31,8 @@ class Director:
     """`tick` often, `strike` while faults shall come."""
 
     def __init__(self, stack: Stack, events: Events, faults: Iterable[Fault]) -> None:
-        self.recoveries = Recoveries()
+        self.recoveries = Recoveries(self._tell)
+        self._log = stack.door.directory / "faults.log"
         self._stack = stack
         self._events = events
         self._faults = deque(faults)
@@ -71,3 +73,8 @@ class Director:
         if kept is None or fault.target == ALONE:
             return lambda: self._events.last_at > since
         return kept.works
+
+    def _tell(self, sentence: str) -> None:
+        """A line with the wall clock, to be read beside the logs of the roles."""
+        with self._log.open("a") as log:
+            log.write(f"{datetime.now(UTC):%H:%M:%S.%f} {sentence}\n")

@@ -28,7 +28,8 @@ class Row:
 class Recoveries:
     """All faults of a run; one that the next fault on the same target or the end overtakes stays without a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
         self._seconds: defaultdict[str, list[float]] = defaultdict(list)
         self._hits: Counter[str] = Counter()
         self._pending: dict[str, Recovery] = {}  # by target
@@ -40,18 +41,22 @@ class Recoveries:
 
     def hit(self, target: str, label: str) -> None:
         """A fault struck."""
+        self._tell(f"{label}: hit")
         self._hits[label] += 1
         self._pending.pop(target, None)
 
     def begin(self, target: str, recovery: Recovery) -> None:
         """What was hit is back."""
+        self._tell(f"{recovery.label}: back")
         self._pending[target] = recovery
 
     def tick(self, now: float, *, not_before: float) -> None:
         """Note which of them flow now; a wait for another service before `not_before` is not their own."""
         for target, recovery in tuple(self._pending.items()):
             if recovery.flows():
-                self._seconds[recovery.label].append(now - max(recovery.since, not_before))
+                seconds = now - max(recovery.since, not_before)
+                self._tell(f"{recovery.label}: work flows again after {seconds:.1f} s")
+                self._seconds[recovery.label].append(seconds)
                 del self._pending[target]
 
     def rows(self) -> Iterator[Row]:

@@ -17,18 +17,21 @@ from workers.emission import Step
 
 @dataclass
 class ClaimsModel:
-    known: dict[str, dict[str, str]] = field(default_factory=dict)
+    known: dict[str, dict[str, tuple[str, datetime]]] = field(default_factory=dict)
 
     def claim(self, claims: Sequence[Claim]) -> dict[str, str]:
         results = {}
         for claim in sorted(claims, key=lambda c: (c.key, c.at, c.owner)):
             told = self.known.setdefault(claim.key, {})
-            owner = told.get(claim.fingerprint)
+            owner, at = told.get(claim.fingerprint, (None, claim.at))
             if owner is None:
                 results[claim.owner] = "amended" if told else "new"
-                told[claim.fingerprint] = claim.owner
+            elif owner == claim.owner:
+                results[claim.owner] = "mine"
             else:
-                results[claim.owner] = "mine" if owner == claim.owner else "duplicate"
+                results[claim.owner] = "earlier" if claim.at < at else "duplicate"
+            if results[claim.owner] != "duplicate":
+                told[claim.fingerprint] = (claim.owner, claim.at)
         return results
 
     def forget(self) -> None:

@@ -31,6 +31,17 @@ async def test_a_known_key_with_another_fingerprint_is_amended_once(claims: Clai
     assert await claimed(claims, a_claim("k", "f5", version="c"), envelope="n5") == ["amended"]
 
 
+async def test_an_earlier_telling_takes_over_and_is_passed_on(claims: ClaimStore) -> None:
+    """Which version of a fact wins depends on when each was told first, not on when it was processed."""
+    assert await claimed(claims, a_claim("k", "late", told=20), envelope="n3") == ["new"]
+    assert await claimed(claims, a_claim("k", "between", version="b", told=10), envelope="n2") == ["amended"]
+    assert await claimed(claims, a_claim("k", "early", told=5), envelope="n1") == ["earlier"]
+    assert await claimed(claims, a_claim("k", "early", told=5), envelope="n1") == ["mine"]
+    assert await claimed(claims, a_claim("k", "late", told=20), envelope="n3") == ["duplicate"]
+    assert await claimed(claims, a_claim("k", "first", version="b", told=1), envelope="n0") == ["earlier"]
+    assert await claimed(claims, a_claim("k", "between", version="b", told=10), envelope="n2") == ["duplicate"]
+
+
 async def test_the_same_key_twice_in_one_envelope_has_one_owner_for_ever(claims: ClaimStore) -> None:
     twice = [a_claim("k", "f1"), a_claim("k", "f2")]
     first = await claimed(claims, *twice)

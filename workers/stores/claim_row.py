@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from workers.dedupe import Claim, Receipt
 
@@ -19,6 +21,22 @@ def hashed(claim: Claim) -> tuple[bytes, bytes]:
 def in_order(receipts: Sequence[Receipt]) -> list[Claim]:
     """All claims of the receipts by key, the earliest of each key first."""
     return sorted((c for receipt in receipts for c in receipt.claims), key=lambda c: (c.key, c.at, c.owner))
+
+
+class Owner(NamedTuple):
+    """Who owns a claim, and when its envelope came."""
+
+    id: str
+    at: datetime
+
+
+def answer(claim: Claim, owner: Owner | None, *, is_known: bool) -> str:
+    """What becomes of a claim whose pair has this owner; `is_known`: its key has been told in some version."""
+    if owner is None:
+        return "amended" if is_known else "new"
+    if owner.id == claim.owner:
+        return "mine"
+    return "earlier" if claim.at < owner.at else "duplicate"
 
 
 def note_result(results: MutableMapping[str, str], claim: Claim, result: str) -> None:
@@ -38,6 +56,6 @@ def receipt_rows(receipts: Sequence[Receipt], results: Mapping[str, str]) -> Ite
             len(outcomes) + receipt.quarantined,
             outcomes.count("new") + outcomes.count("mine"),
             outcomes.count("amended"),
-            outcomes.count("duplicate"),
+            outcomes.count("duplicate") + outcomes.count("earlier"),
             receipt.quarantined,
         )

@@ -1,5 +1,6 @@
 """Claims, receipts and tallies of dedupe, on PostgreSQL: at most 8 statements a batch, BEGIN and COMMIT among them.
 
+Two more in the rare batch that holds an earlier telling of what is known already.
 Rows are met in one order (claims by key, then amendments, receipts, tallies), so two workers never wait in a ring; the
 loser of a key waits for the winner's commit and then reads who it was.
 """
@@ -13,7 +14,7 @@ from typing import Final
 
 from workers.dedupe import Claim, Receipt, Tally
 from workers.retention import CLAIMS_KEPT
-from workers.stores.claim_row import hashed, in_order, note_result, receipt_rows
+from workers.stores.claim_row import Owner, answer, hashed, in_order, note_result, receipt_rows
 from workers.stores.postgresql_pool import Connection, Database, Vanished
 
 Pair = tuple[bytes, bytes]  # key and fingerprint, hashed
@@ -26,8 +27,13 @@ _INSERT: Final = (
 _FIRST: Final = _INSERT.format(table="claim")
 _AMENDED: Final = _INSERT.format(table="amendment")
 _KNOWN: Final = (
-    "SELECT key, fingerprint, owner FROM claim WHERE key = ANY ($1::bytea[])"
-    " UNION ALL SELECT key, fingerprint, owner FROM amendment WHERE key = ANY ($1::bytea[])"
+    "SELECT key, fingerprint, owner, at FROM claim WHERE key = ANY ($1::bytea[])"
+    " UNION ALL SELECT key, fingerprint, owner, at FROM amendment WHERE key = ANY ($1::bytea[])"
+)
+_EARLIER: Final = (
+    "UPDATE {table} AS known SET owner = u.owner, at = u.at"
+    " FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::timestamptz[]) AS u (key, fingerprint, owner, at)"
+    " WHERE known.key = u.key AND known.fingerprint = u.fingerprint AND known.at > u.at"
 )
 _RECEIPTS: Final = (
     "INSERT INTO receipt SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::int[], $6::int[],"
@@ -99,22 +105,31 @@ async def _results(connection: Connection, claims: Sequence[tuple[Pair, Claim]])
     if overtaken:
         now_known = await _owners(connection, {key for key, _ in overtaken})
         owners |= {pair: owner for pair, owner in now_known.items() if pair in overtaken}
-    return _answers(claims, owners)
+    results, earlier = _answers(claims, owners)
+    for query in (_EARLIER.format(table="claim"), _EARLIER.format(table="amendment")) if earlier else ():
+        await connection.execute(query, *_columns((*pair, claim.owner, claim.at) for pair, claim in earlier.items()))
+    return results
 
 
-def _answers(claims: Sequence[tuple[Pair, Claim]], owners: Mapping[Pair, str]) -> Mapping[str, str]:
-    """`owners`: as they were before this batch; the first of an unknown pair is its owner from here on."""
+def _answers(
+    claims: Sequence[tuple[Pair, Claim]], owners: Mapping[Pair, Owner]
+) -> tuple[Mapping[str, str], Mapping[Pair, Claim]]:
+    """The results, and who takes over a pair because it came earlier.
+
+    `owners`: as they were before this batch; the first of an unknown pair is its owner from here on.
+    """
     told, keys = dict(owners), {key for key, _ in owners}
     results: dict[str, str] = {}
+    earlier: dict[Pair, Claim] = {}
     for pair, claim in claims:
-        if pair in told:
-            result = "mine" if told[pair] == claim.owner else "duplicate"
-        else:
-            result = "amended" if pair[0] in keys else "new"
+        result = answer(claim, told.get(pair), is_known=pair[0] in keys)
         note_result(results, claim, result)
-        told.setdefault(pair, claim.owner)
+        if result == "earlier":
+            earlier[pair] = claim
+        if result != "duplicate":
+            told[pair] = Owner(claim.owner, claim.at)
         keys.add(pair[0])
-    return results
+    return results, earlier
 
 
 async def _insert(connection: Connection, query: str, rows: Collection[tuple[Pair, Claim]]) -> set[Pair]:
@@ -125,7 +140,7 @@ async def _insert(connection: Connection, query: str, rows: Collection[tuple[Pai
     return {(row["key"], row["fingerprint"]) for row in await connection.fetch(query, *columns)}
 
 
-async def _owners(connection: Connection, keys: Collection[bytes]) -> dict[Pair, str]:
+async def _owners(connection: Connection, keys: Collection[bytes]) -> dict[Pair, Owner]:
     """Who owns what of these keys, each of which somebody has committed.
 
     Raises:
@@ -133,7 +148,8 @@ async def _owners(connection: Connection, keys: Collection[bytes]) -> dict[Pair,
     """
     if not keys:
         return {}
-    owners = {(row["key"], row["fingerprint"]): row["owner"] for row in await connection.fetch(_KNOWN, list(keys))}
+    rows = await connection.fetch(_KNOWN, list(keys))
+    owners = {(row["key"], row["fingerprint"]): Owner(row["owner"], row["at"]) for row in rows}
     if {key for key, _ in owners} != set(keys):
         raise Vanished
     return owners

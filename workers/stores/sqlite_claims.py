@@ -9,8 +9,8 @@ from typing import Final
 
 from workers.dedupe import Claim, Receipt, Tally
 from workers.retention import CLAIMS_KEPT
-from workers.stores.claim_row import hashed, in_order, note_result, receipt_rows
-from workers.stores.sqlite_file import SqliteFile, micros
+from workers.stores.claim_row import Owner, answer, hashed, in_order, note_result, receipt_rows
+from workers.stores.sqlite_file import SqliteFile, micros, moment
 
 _VERSION_1: Final = """
 CREATE TABLE IF NOT EXISTS claim (
@@ -61,11 +61,15 @@ def _claim_all(db: sqlite3.Connection, receipts: Sequence[Receipt], tallies: Seq
 
 def _claim_one(db: sqlite3.Connection, claim: Claim) -> str:
     key, fingerprint = hashed(claim)
-    known = {row[0]: row[1] for row in db.execute("SELECT fingerprint, owner FROM claim WHERE key = ?", (key,))}
-    if fingerprint in known:
-        return "mine" if known[fingerprint] == claim.owner else "duplicate"
-    db.execute("INSERT INTO claim VALUES (?,?,?,?)", (key, fingerprint, claim.owner, micros(claim.at)))
-    return "amended" if known else "new"
+    found = db.execute("SELECT fingerprint, owner, at FROM claim WHERE key = ?", (key,))
+    known = {row[0]: Owner(row[1], moment(row[2])) for row in found}
+    result = answer(claim, known.get(fingerprint), is_known=bool(known))
+    if result in ("new", "amended"):
+        db.execute("INSERT INTO claim VALUES (?,?,?,?)", (key, fingerprint, claim.owner, micros(claim.at)))
+    if result == "earlier":
+        query = "UPDATE claim SET owner = ?, at = ? WHERE key = ? AND fingerprint = ?"
+        db.execute(query, (claim.owner, micros(claim.at), key, fingerprint))
+    return result
 
 
 def _expire(db: sqlite3.Connection, before: datetime, limit: int) -> int:
