@@ -28,6 +28,7 @@ from console.main import (
     quarantine_app,
 )
 from console.reading import open_reads, reach_store
+from console.replay import Choice, bring_back, chosen
 from console.tracing import trace_rows
 from runtime.broker import open_broker
 from schemas.masking import masked
@@ -35,6 +36,12 @@ from workers.objects import open_objects
 from workers.wiring import config_topology
 
 out = Console(soft_wrap=True)
+
+WantedArgument = Annotated[str | None, typer.Argument(metavar="ID|SIGNATURE", help="an id, or a group's signature")]
+AllOption = Annotated[bool, typer.Option("--all", help="Everything that is parked there.")]
+SinceOption = Annotated[datetime | None, typer.Option(help="Last parked from then on, UTC.")]
+UntilOption = Annotated[datetime | None, typer.Option(help="Last parked before then, UTC.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say how many.")]
 
 
 @app.command()
@@ -148,6 +155,53 @@ def _show_box(box: str, wanted: str, config: Path | None, *, show_numbers: bool)
     for row in rows:
         text = orjson.dumps(row, option=orjson.OPT_INDENT_2).decode()
         typer.echo(text if show_numbers else masked(text))
+
+
+@quarantine_app.command("release")
+def quarantine_release(
+    wanted: WantedArgument = None,
+    config: ConfigOption = None,
+    *,
+    everything: AllOption = False,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Run today's code on the raw bytes of quarantined input again, for example after a fix of the dialect."""
+    choice = Choice(box="quarantine", wanted=wanted, everything=everything, since=_utc(since), until=_utc(until))
+    _bring_back(config, choice, dry_run=dry_run)
+
+
+@dead_app.command("replay")
+def dead_replay(
+    wanted: WantedArgument = None,
+    config: ConfigOption = None,
+    *,
+    everything: AllOption = False,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Give dead letters to their stage again, as on the first attempt."""
+    choice = Choice(box="dead", wanted=wanted, everything=everything, since=_utc(since), until=_utc(until))
+    _bring_back(config, choice, dry_run=dry_run)
+
+
+def _bring_back(config: Path | None, choice: Choice, *, dry_run: bool) -> None:
+    with exit_codes():
+        loaded = load_config(config)
+        ids = chosen(loaded, choice)
+        if dry_run:
+            typer.echo(f"{len(ids)} message(s) would go back; nothing was changed")
+        elif not ids:
+            typer.echo("callstitch: nothing of that choice is parked", err=True)
+            raise typer.Exit(EXIT_DIFFERENCE)
+        else:
+            typer.echo(f"{bring_back(loaded, ids)} message(s) go back; they stay listed until they are published")
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 @app.command()

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import structlog
 
+from console.replay import admin_token
 from console.sabotage import Sabotage
 from ingest.door import Door
 from ingest.server import serve_door
@@ -127,4 +128,5 @@ def _admin(process: Process, address: str, loops: Sequence[StageLoop]) -> Abstra
         return lambda: loop.ready
 
     checks = {"broker": lambda: process.broker.healthy, **{loop.spec.name: ready(loop) for loop in loops}}
-    return serve_admin(address, process.telemetry, checks)
+    token = admin_token(process.config) if process.commands else None
+    return serve_admin(address, process.telemetry, checks, commands=process.commands, token=token)

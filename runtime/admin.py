@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import orjson
 from aiohttp import web
 
 from runtime.telemetry import Telemetry
-from schemas.errors import Misconfigured
+from schemas.envelope import JsonObject
+from schemas.errors import Misconfigured, Unavailable
 
 Checks = Mapping[str, Callable[[], bool]]
+Commands = Mapping[str, Callable[[JsonObject], Awaitable[JsonObject]]]
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -34,8 +37,14 @@ async def start_listening(runner: web.BaseRunner, address: str) -> None:
 
 
 @asynccontextmanager
-async def serve_admin(address: str, telemetry: Telemetry, checks: Checks) -> AsyncIterator[None]:
-    """Serve until the context ends; /readyz is 503 and names what is not ready unless every check passes."""
+async def serve_admin(
+    address: str, telemetry: Telemetry, checks: Checks, *, commands: Commands, token: str | None
+) -> AsyncIterator[None]:
+    """Serve until the context ends; /readyz is 503 and names what is not ready unless every check passes.
+
+    `commands` are the changes that only the owner of a state file can make: POST /commands/NAME with JSON, and the
+    token that stands in a file only its owner's user can read. Without a token there are none.
+    """
 
     async def livez(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -48,7 +57,21 @@ async def serve_admin(address: str, telemetry: Telemetry, checks: Checks) -> Asy
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=telemetry.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
+    async def command(request: web.Request) -> web.Response:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        run = commands.get(request.match_info["name"])
+        if token is None or run is None or not hmac.compare_digest(given.encode(), token.encode()):
+            return web.Response(status=404)
+        try:
+            done = await run(orjson.loads(await request.read()))
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return web.Response(status=400)
+        except Unavailable as error:
+            return web.Response(status=503, text=str(error))
+        return web.Response(body=orjson.dumps(done), content_type="application/json")
+
     app = web.Application()
+    app.add_routes([web.post("/commands/{name}", command)])
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

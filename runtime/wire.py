@@ -23,6 +23,7 @@ from schemas.envelope import (
 from schemas.errors import Malformed
 from schemas.topology import CALLS, DEAD, ROUTES, retry_exchange
 
+OUR_QUEUES: Final = "callstitch."
 ISOLATED: Final = "callstitch-isolated"  # header: this bundle of one was split off a bundle that may hold poison
 _MARKED: Final[Mapping[str, int]] = {ISOLATED: 1}
 
@@ -35,7 +36,7 @@ def pack(envelopes: Sequence[Envelope], message_ids: Iterator[str]) -> list[Mess
     unknown = {envelope.kind for envelope in envelopes} - ROUTES.keys() - {Kind.EVENT}
     if unknown:
         raise ValueError(f"no route for {sorted(unknown)}")
-    messages = [_event(envelope, next(message_ids)) for envelope in envelopes if envelope.kind == Kind.EVENT]
+    messages = [_event(envelope, message_ids) for envelope in envelopes if envelope.kind == Kind.EVENT]
     for kind, (exchange, queue) in ROUTES.items():
         chosen = [envelope for envelope in envelopes if envelope.kind == kind]
         groups: Iterable[Sequence[Envelope]] = [[one] for one in chosen] if kind == Kind.RECORDING_WANTED else [chosen]
@@ -58,8 +59,12 @@ def bundles(envelopes: Iterable[Envelope], exchange: str, routing_key: str, ids:
     ]
 
 
-def _event(envelope: Envelope, message_id: str) -> Message:
+def _event(envelope: Envelope, message_ids: Iterator[str]) -> Message:
+    """For everybody who wants its type; a replayed one names the queue of its sink instead."""
     assert isinstance(envelope.body, bytes)
+    message_id = next(message_ids)
+    if envelope.route.startswith(OUR_QUEUES):
+        return _alone(envelope, exchange="", queue=envelope.route, message_id=message_id, headers={})
     return Message(
         exchange=CALLS,
         routing_key=envelope.route,
@@ -139,7 +144,7 @@ def unpack(delivery: Delivery, now: datetime, *, queue: str) -> list[Envelope]:
 def _given_up(envelope: Envelope, delivery: Delivery) -> Envelope:
     """The stage is the queue in the routing key; an event's key names no queue, but its first death does."""
     died_in = delivery.headers.get("x-first-death-queue", "")
-    stage = delivery.routing_key if delivery.routing_key.startswith("callstitch.") else str(died_in)
+    stage = delivery.routing_key if delivery.routing_key.startswith(OUR_QUEUES) else str(died_in)
     return dead_envelope(envelope, reason="delivered too often", stage=stage)
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from schemas.envelope import Envelope, Kind, encode_envelope
+import orjson
+
+from schemas.envelope import Envelope, Kind, decode_envelope, encode_envelope
 from schemas.stage import Stage
 
+REPLAY_ROWS: Final = 500
 _VARIES: Final = re.compile(r"\d+")
 
 
@@ -39,19 +42,61 @@ class ParkedStore(Protocol):
         """Keep them; one that comes again adds an attempt and moves `last_at`.
 
         Raises:
-            Unavailable: the store is away.
+            Unavailable: the store is away; as for all of these.
         """
+        ...
+
+    async def want(self, ids: Sequence[str]) -> int:
+        """An operator wants these back in the flow; how many were parked and now are wanted."""
+        ...
+
+    async def wanted(self, box: str, limit: int) -> Sequence[tuple[str, bytes]]:
+        """Id and `raw` of what is wanted and not yet replayed."""
+        ...
+
+    async def replayed(self, ids: Sequence[str]) -> None:
+        """These were published and confirmed; they are kept, with that mark."""
         ...
 
 
 def park(store: ParkedStore, *, box: str, clock: Callable[[], datetime]) -> Stage:
     """The stage for one of the three queues."""
+    under_way: dict[str, str] = {}
 
     async def handle(batch: Sequence[Envelope]) -> Sequence[Envelope]:
         await store.park([_parked(envelope, box, clock()) for envelope in batch])
         return []
 
-    return Stage(handle)
+    async def tick(_: datetime) -> Sequence[Envelope]:
+        """Copy, then mark: what is wanted is published, and `published` marks it once that is confirmed."""
+        under_way.clear()
+        rows = await store.wanted(box, REPLAY_ROWS)
+        await store.replayed([parked_id for parked_id, raw in rows if revived(raw) is None])
+        envelopes = [(parked_id, envelope) for parked_id, raw in rows if (envelope := revived(raw)) is not None]
+        under_way.update((envelope.id, parked_id) for parked_id, envelope in envelopes)
+        return [envelope for _, envelope in envelopes]
+
+    async def published(ids: Sequence[str]) -> None:
+        await store.replayed([under_way[envelope_id] for envelope_id in ids if envelope_id in under_way])
+
+    return Stage(handle, tick, published)
+
+
+def revived(raw: bytes) -> Envelope | None:
+    """The envelope to publish again, as on its first attempt, by its own id; None when there is none inside.
+
+    A dead event goes back to the one sink that failed it, everything else takes the way of its kind.
+    """
+    parked = decode_envelope(orjson.loads(raw))
+    if parked.kind == Kind.EVENT:  # unrouted: somebody may have bound its type since
+        return parked
+    body: Any = parked.body
+    if "envelope" not in body:
+        return None
+    envelope = replace(decode_envelope(body["envelope"]), attempt=1)
+    if envelope.kind == Kind.EVENT:
+        return replace(envelope, route=body["stage"])
+    return envelope
 
 
 def _parked(envelope: Envelope, box: str, at: datetime) -> Parked:

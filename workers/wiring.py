@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from runtime.broker.base import Broker
@@ -15,6 +15,7 @@ from runtime.crash import crash_points
 from runtime.telemetry import Telemetry
 from runtime.verdict import POLICIES
 from schemas.config import Config, JsonlSink, Sink, Source
+from schemas.envelope import JsonObject
 from schemas.errors import Misconfigured
 from schemas.platforms import PLATFORMS
 from schemas.stage import Stage
@@ -45,6 +46,7 @@ from workers.stores import open_claims, open_parked, open_sessions
 FETCH_LANES: Final = 4  # a download takes its own time: each lane holds one
 BOXES: Final[Mapping[str, str]] = {"quarantine": QUARANTINE, "dead": DEAD, "unrouted": UNROUTED}
 
+Command = Callable[[JsonObject], Awaitable[JsonObject]]
 Wrap = Callable[[str, Stage], Stage]
 
 
@@ -63,6 +65,7 @@ class Process:
     clock: Clock
     message_ids: Iterator[str]
     wrap: Wrap
+    commands: dict[str, Command] = field(default_factory=dict)  # what the admin port can ask of this process
 
 
 def config_topology(config: Config) -> Topology:
@@ -176,6 +179,11 @@ async def _one_sink(process: Process, stack: AsyncExitStack, sink: Sink) -> Stag
 
 async def _park(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
     store = await stack.enter_async_context(open_parked(process.config.store))
+
+    async def want(asked: JsonObject) -> JsonObject:
+        return {"wanted": await store.want(asked["ids"])}
+
+    process.commands["want"] = want
     return [
         _loop(
             process,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
 from rich.console import Console
 
 from tests.chaos.kit import run
@@ -21,6 +23,7 @@ EXIT_TROUBLE = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play one run and tell what came of it."""
     out = Console(soft_wrap=True)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # the roles log, we report
     try:
         settings = _settings(arguments)
         out.print(_conditions(settings), markup=False, highlight=False)

@@ -44,17 +44,20 @@ class Director:
         """Whether everything that was hit is back."""
         return not self._away
 
-    def strike(self, elapsed: float) -> None:
-        """Play the faults that are due; what is down already is hit when it is up again."""
+    def strike(self, elapsed: float, now: float) -> None:
+        """Play the faults that are due; what is down already, or hardly back, is hit when it works again."""
         later: list[Fault] = []
         while self._faults and self._faults[0].at <= elapsed:
             fault = self._faults.popleft()
-            if fault.target not in self._away and self._targets[fault.target].hit(fault):
-                self.recoveries.hit(fault.target, fault.label)
-                self._away[fault.target] = fault
-            else:
+            if not self._may_hit(fault.target, now) or not self._targets[fault.target].hit(fault):
                 later.append(fault)
+                continue
+            self.recoveries.hit(fault.target, fault.label)
+            self._away[fault.target] = fault
         self._faults.extendleft(reversed(later))
+
+    def _may_hit(self, target: str, now: float) -> bool:
+        return target not in self._away and not self.recoveries.is_recovering(target, now)
 
     def tick(self, now: float) -> None:
         """Look after the roles, and time what is back."""

@@ -119,7 +119,8 @@ class _Run:
         deadline = began + 3 * self._settings.seconds + 120
         while self._sent.end is None and time.monotonic() < deadline:
             self._look()
-            self._director.strike(time.monotonic() - began)
+            if (elapsed := time.monotonic() - began) < self._settings.seconds:
+                self._director.strike(elapsed, now=time.monotonic())
         return time.monotonic() - began
 
     def _drain(self) -> float:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
+
+PATIENCE_SECONDS: Final = 6.0  # what does not work by then may be hit again before it does
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,11 @@ class Recoveries:
         self._tell(f"{label}: hit")
         self._hits[label] += 1
         self._pending.pop(target, None)
+
+    def is_recovering(self, target: str, now: float) -> bool:
+        """Whether it came back a short while ago and does not work yet."""
+        recovery = self._pending.get(target)
+        return recovery is not None and now - recovery.since < PATIENCE_SECONDS
 
     def begin(self, target: str, recovery: Recovery) -> None:
         """What was hit is back."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -206,3 +209,13 @@ def playing(up: Up, *, calls: int, rate: float | None = None, seed: int = 1) -> 
         yield emulator
     finally:
         end(emulator)
+
+
+def callstitch(up: Up, *arguments: str) -> str:
+    """What an operator's command prints about a running `up`; it has to succeed."""
+    command = [sys.executable, "-m", "console", *arguments, "--config", "config.toml"]
+    environ = {**os.environ, **up.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "400"}
+    told = subprocess.run(
+        command, cwd=up.directory, env=environ, capture_output=True, check=True, text=True, timeout=30
+    )
+    return told.stdout

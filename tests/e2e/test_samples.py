@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from console.demo_check import latest_records
 from tests.e2e.programs import request
-from tests.e2e.running import Up, running_up, sample
+from tests.e2e.running import Up, callstitch, running_up, sample
 
 EVENTS: Final = [f"axyb-event-{kind}.json" for kind in ("callin", "callout", "alerting", "answer", "disconnect")]
 FEE: Final = "axyb-fee.json"
@@ -140,19 +137,11 @@ def test_an_operator_can_trace_the_call_with_numbers_masked(up: Up) -> None:
     for name in [*EVENTS, FEE]:
         curl(up, in_session(name, session))
     up.wait_for(lambda: types(about(up, session)) == ["call.completed"], 6)
-    told = _callstitch(up.directory, up, "trace", session)
+    told = callstitch(up, "trace", session)
     assert [what for what in ("told: incoming", "told: cdr", "said: callstitch.call.completed.v1") if what in told] == [
         "told: incoming",
         "told: cdr",
         "said: callstitch.call.completed.v1",
     ]
     assert "13800000021" not in told
-    assert "+8613800000021" in _callstitch(up.directory, up, "trace", session, "--show-numbers")
-
-
-def _callstitch(directory: Path, up: Up, *arguments: str) -> str:
-    command = [sys.executable, "-m", "console", *arguments, "--config", "config.toml"]
-    environ = {**os.environ, **up.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "400"}
-    return subprocess.run(
-        command, cwd=directory, env=environ, capture_output=True, check=True, text=True, timeout=20
-    ).stdout
+    assert "+8613800000021" in callstitch(up, "trace", session, "--show-numbers")

@@ -19,7 +19,7 @@ from workers.stores import store_reads
 
 @dataclass(frozen=True, kw_only=True)
 class Aftermath:
-    """Everything about one `up` that must hold once it has recovered; `store` is the URL by which we read it."""
+    """Everything about one `up` that must hold once it has recovered; `store` is its store's URL."""
 
     up: Up
     store: str

@@ -30,9 +30,8 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Stack:
     """Empty, and gone with the test."""
     broker, store = request.param
     return Stack(
-        broker=request.getfixturevalue("fresh_amqp_url") if broker == "rabbitmq" else "embedded:broker.db",
-        store=request.getfixturevalue("postgres_dsn") if store == "postgresql" else "sqlite:state",
-        reads=request.getfixturevalue("postgres_dsn") if store == "postgresql" else f"sqlite:{tmp_path / 'state'}",
+        broker=request.getfixturevalue("fresh_amqp_url") if broker == "rabbitmq" else f"embedded:{tmp_path}/broker.db",
+        store=request.getfixturevalue("postgres_dsn") if store == "postgresql" else f"sqlite:{tmp_path}/state",
     )
 
 

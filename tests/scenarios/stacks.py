@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """A broker and a store, as a config names them; `reads` is the store as this process finds it."""
+    """A broker and a store, as a config names them, for our processes and for the test itself."""
 
     broker: str
     store: str
-    reads: str

@@ -53,7 +53,7 @@ def test_a_process_that_dies_in_any_window_loses_nothing_and_lies_about_nothing(
                 unanswered = killed_in(window, up, platform, traffic, unanswered)
             started(up, crash_at="")
             assert platform.push(unanswered) == []
-            aftermath = Aftermath(up=up, store=stack.reads, rounds=[*windows.values()], platform=platform)
+            aftermath = Aftermath(up=up, store=stack.store, rounds=[*windows.values()], platform=platform)
             aftermath.wait_until_balanced(BALANCED_SECONDS)
     finally:
         end(up)

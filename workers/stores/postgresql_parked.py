@@ -13,8 +13,11 @@ _PARK: Final = (
     "INSERT INTO parked SELECT u.*, 'parked' FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],"
     " $6::text[], $7::timestamptz[], $8::timestamptz[], $9::int[], $10::bytea[]) AS u (id) ORDER BY id"
     " ON CONFLICT (id) DO UPDATE SET attempts = parked.attempts + excluded.attempts, last_at = excluded.last_at,"
-    " reason = excluded.reason, signature = excluded.signature"
+    " reason = excluded.reason, signature = excluded.signature, state = excluded.state"
 )
+
+_MARK: Final = "UPDATE parked SET state = $3 WHERE id = ANY ($1::text[]) AND state = $2"
+_WANTED: Final = "SELECT id, raw FROM parked WHERE state = 'wanted' AND box = $1 ORDER BY first_at LIMIT $2"
 
 
 class PostgresqlParked:
@@ -32,6 +35,19 @@ class PostgresqlParked:
             same.setdefault(clean(message.id), []).append(message)
         columns = list(map(list, zip(*(_row(message_id, rows) for message_id, rows in same.items()), strict=True)))
         await self._database.execute(_PARK, *columns)
+
+    async def want(self, ids: Sequence[str]) -> int:
+        """See ParkedStore."""
+        return await self._database.execute(_MARK, list(map(clean, ids)), "parked", "wanted")
+
+    async def wanted(self, box: str, limit: int) -> Sequence[tuple[str, bytes]]:
+        """See ParkedStore."""
+        return [(row["id"], row["raw"]) for row in await self._database.fetch(_WANTED, box, limit)]
+
+    async def replayed(self, ids: Sequence[str]) -> None:
+        """See ParkedStore."""
+        if ids:
+            await self._database.execute(_MARK, list(ids), "wanted", "replayed")
 
 
 def _row(message_id: str, rows: Sequence[Parked]) -> tuple[object, ...]:

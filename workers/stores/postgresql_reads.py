@@ -38,6 +38,12 @@ _GROUPS: Final = (
 )
 _PARKED: Final = "SELECT * FROM parked WHERE box = $1 AND (id = $2 OR signature = $2) ORDER BY first_at LIMIT $3"
 
+_PARKED_IDS: Final = (
+    "SELECT id FROM parked WHERE box = $1 AND state = 'parked' AND ($2::text IS NULL OR $2 IN (id, signature))"
+    " AND last_at >= coalesce($3::timestamptz, '-infinity') AND last_at < coalesce($4::timestamptz, 'infinity')"
+    " ORDER BY first_at"
+)
+
 
 class PostgresqlReads:
     """The same questions as SqliteReads answers. It runs its own event loop: not for use inside one.
@@ -100,6 +106,10 @@ class PostgresqlReads:
         """Parked messages grouped by signature, most first, so that 40,000 equal failures are one line."""
         rows = self._ask(_GROUPS, box)
         return [{**row, "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])} for row in rows]
+
+    def parked_ids(self, box: str, *, wanted: str | None, since: datetime | None, until: datetime | None) -> list[str]:
+        """Ids of what waits there, oldest first: by id, by signature or all, last parked in that time."""
+        return [row["id"] for row in self._ask(_PARKED_IDS, box, wanted and clean(wanted), since, until)]
 
     def parked(self, box: str, *, wanted: str, limit: int) -> list[JsonObject]:
         """Parked messages by id or signature, whole; times are microseconds since 1970."""

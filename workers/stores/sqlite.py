@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import orjson
 
 from schemas.envelope import JsonObject
 from workers.stores.sqlite_claims import CLAIMS_MIGRATIONS, SqliteClaims
-from workers.stores.sqlite_file import moment, open_sqlite_file, read_only
+from workers.stores.sqlite_file import micros, moment, open_sqlite_file, read_only
 from workers.stores.sqlite_parked import PARKED_MIGRATIONS, SqliteParked
 from workers.stores.sqlite_sessions import SESSIONS_MIGRATIONS, SqliteSessions
 
@@ -118,6 +119,17 @@ class SqliteReads:
                 (box,),
             )
             return [{**dict(row), "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])} for row in rows]
+
+    def parked_ids(self, box: str, *, wanted: str | None, since: datetime | None, until: datetime | None) -> list[str]:
+        """Ids of what waits there, oldest first: by id, by signature or all, last parked in that time."""
+        first, last = (micros(since) if since else 0), (micros(until) if until else 1 << 62)
+        with read_only(self._directory / "park.db") as db:
+            rows = db.execute(
+                "SELECT id FROM parked WHERE box = ? AND state = 'parked' AND (? IS NULL OR ? IN (id, signature))"
+                " AND last_at >= ? AND last_at < ? ORDER BY first_at",
+                (box, wanted, wanted, first, last),
+            )
+            return [row["id"] for row in rows]
 
     def parked(self, box: str, *, wanted: str, limit: int) -> list[JsonObject]:
         """Parked messages by id or signature, whole."""

@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS parked (
     raw BLOB NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS parked_signature ON parked (box, signature);
 """
-PARKED_MIGRATIONS: Final = (_VERSION_1,)
+_VERSION_2: Final = "CREATE INDEX parked_wanted ON parked (box) WHERE state = 'wanted';"
+PARKED_MIGRATIONS: Final = (_VERSION_1, _VERSION_2)
 
 
 class SqliteParked:
@@ -29,11 +30,34 @@ class SqliteParked:
         """See ParkedStore."""
         await self._file.write(_park, messages)
 
+    async def want(self, ids: Sequence[str]) -> int:
+        """See ParkedStore."""
+        return await self._file.write(_mark, ids, "parked", "wanted")
+
+    async def wanted(self, box: str, limit: int) -> Sequence[tuple[str, bytes]]:
+        """See ParkedStore."""
+        return await self._file.write(_wanted, box, limit)
+
+    async def replayed(self, ids: Sequence[str]) -> None:
+        """See ParkedStore."""
+        if ids:
+            await self._file.write(_mark, ids, "wanted", "replayed")
+
 
 def _park(db: sqlite3.Connection, messages: Sequence[Parked]) -> None:
     db.executemany(
         "INSERT INTO parked VALUES (?,?,?,?,?,?,?,?,1,?,'parked') ON CONFLICT (id) DO UPDATE SET"
         " attempts = attempts + 1, last_at = excluded.last_at, reason = excluded.reason,"
-        " signature = excluded.signature",
+        " signature = excluded.signature, state = excluded.state",
         [(m.id, m.box, m.stage, m.source, m.reason, m.signature, micros(m.at), micros(m.at), m.raw) for m in messages],
     )
+
+
+def _mark(db: sqlite3.Connection, ids: Sequence[str], before: str, after: str) -> int:
+    query = "UPDATE parked SET state = ? WHERE id = ? AND state = ?"
+    return db.executemany(query, [(after, parked_id, before) for parked_id in ids]).rowcount
+
+
+def _wanted(db: sqlite3.Connection, box: str, limit: int) -> list[tuple[str, bytes]]:
+    query = "SELECT id, raw FROM parked WHERE state = 'wanted' AND box = ? ORDER BY first_at LIMIT ?"
+    return db.execute(query, (box, limit)).fetchall()

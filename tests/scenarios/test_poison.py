@@ -1,0 +1,94 @@
+"""Poison that kills the process: one envelope of a bundle, at which every process that handles it dies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from console.demo_check import Truth, faults
+from runtime.broker import open_broker
+from runtime.crash import EXIT_CODE, VARIABLE
+from runtime.poison import REASON
+from runtime.wire import bundles
+from schemas.envelope import Envelope, Kind, encode_bundles, monotonic_message_ids, new_id
+from schemas.errors import Misconfigured
+from schemas.notification import Notification, to_json
+from schemas.topology import RECEIVED, topology
+from tests.e2e.programs import end, wait_for
+from tests.e2e.running import Up, prepared_up
+from tests.scenarios.stacks import Stack
+from tests.scenarios.traffic import Post, rounds
+from workers.stores import store_reads
+
+MOST_DEATHS: Final = 8  # whatever the size of the bundle
+SECONDS: Final = 60.0
+
+
+def test_poison_alone_is_dead_lettered_and_the_rest_of_its_bundle_is_done(stack: Stack, tmp_path: Path) -> None:
+    (traffic,) = rounds(1)
+    posts = [*traffic.first(), *traffic.second()]
+    bundle = [notified(post, second=n) for n, post in enumerate(posts)]
+    (poison,) = (envelope for envelope in bundle if traffic.marker in str(envelope.body))
+    asyncio.run(published(stack.broker, bundle))
+
+    up = prepared_up(tmp_path, broker=stack.broker, store=stack.store, settle="300ms")
+    up.environ = {**up.environ, VARIABLE: f"dedupe.before_handle={traffic.marker}"}
+    healthy = {call.session_id for call in (traffic.plain, traffic.corrected)}
+    truth = Truth(calls={session: line for session, line in traffic.truth() if session in healthy}, end=None)
+    try:
+        deaths = deaths_until_dead_lettered(up, stack)
+        wait_for(lambda: not faults(truth, up.events()), SECONDS, why=up.tail)
+    finally:
+        end(up)
+    assert deaths <= MOST_DEATHS
+    (letter,) = dead_letters(stack)
+    assert (letter["reason"], letter["count"], letter["example"]) == (REASON, 1, letter["example"])
+    (kept,) = store_reads(stack.store).parked("dead", wanted=letter["example"], limit=2)
+    assert kept["raw"]["body"]["envelope"]["id"] == poison.id
+    (counts,) = store_reads(stack.store).ledger()
+    assert (counts["receipts"], counts["duplicate"]) == (len(bundle) - 1, 2)
+
+
+def notified(post: Post, *, second: int) -> Envelope:
+    """A push as the door keeps it, one a second, so that the correction is later than what it corrects."""
+    path, body = post
+    at = datetime.now(UTC) - timedelta(minutes=5) + timedelta(seconds=second)
+    raw = Notification(path=path, remote="127.0.0.1", content_type="application/json", body=body)
+    return Envelope(id=new_id(at), kind=Kind.NOTIFICATION, source="huawei", at=at, body=to_json(raw), trace="t")
+
+
+async def published(url: str, envelopes: Sequence[Envelope]) -> None:
+    """Put all of them on the queue as one bundle."""
+    assert len([*encode_bundles(envelopes)]) == 1
+    async with open_broker(url) as broker:
+        await broker.declare(topology([]))
+        await broker.publish(bundles(envelopes, "", RECEIVED, monotonic_message_ids("test")))
+
+
+def deaths_until_dead_lettered(up: Up, stack: Stack) -> int:
+    """Start it again whenever it dies, as a supervisor does, until something is a dead letter."""
+    deaths = 0
+    up.start(ready=False)
+
+    def is_over() -> bool:
+        nonlocal deaths
+        if (code := up.process.poll()) is not None:
+            assert code == EXIT_CODE, up.tail()
+            deaths += 1
+            assert deaths <= 40, up.tail()
+            up.start(ready=False)
+        return bool(dead_letters(stack))
+
+    wait_for(is_over, SECONDS, why=up.tail)
+    return deaths
+
+
+def dead_letters(stack: Stack) -> list[dict[str, Any]]:
+    """What is parked as dead, grouped; nothing before the stores were first opened."""
+    try:
+        return store_reads(stack.store).parked_groups("dead")
+    except Misconfigured:
+        return []
