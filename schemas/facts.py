@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -167,19 +167,8 @@ class Fact:
 
 
 def encode_fact(fact: Fact) -> bytes:
-    """A fact as JSON; what is None or empty is left out."""
-    return orjson.dumps(_pruned(fact), option=orjson.OPT_UTC_Z)
-
-
-def _pruned(value: Any) -> Any:
-    if isinstance(value, (str, int, float, datetime)) or value is None:
-        return value
-    if isinstance(value, (tuple, list)):
-        return [_pruned(item) for item in value]
-    if isinstance(value, dict):
-        return value
-    rows = ((name, getattr(value, name)) for name in value.__slots__)
-    return {name: _pruned(item) for name, item in rows if item is not None and item != ()}
+    """A fact as JSON."""
+    return orjson.dumps(fact, option=orjson.OPT_UTC_Z)
 
 
 def decode_fact(row: JsonObject) -> Fact:
@@ -193,7 +182,7 @@ def decode_fact(row: JsonObject) -> Fact:
 
 
 def _times(row: JsonObject, names: frozenset[str]) -> JsonObject:
-    return {name: datetime.fromisoformat(value) if name in names else value for name, value in row.items()}
+    return {name: datetime.fromisoformat(value) if value and name in names else value for name, value in row.items()}
 
 
 _CALL_TIMES: Final = frozenset(f.name for f in fields(CallFields) if f.name.endswith("_at"))

@@ -55,6 +55,8 @@ def step(session: Session | None, news: Sequence[Fact], *, now: datetime, patien
     facts = fold(old.facts, news)
     if len(facts) > FACTS_MOST:
         raise Permanent("its session holds too many facts")
+    if waiting := _only_waits(replace(old, facts=facts), now, patience):
+        return waiting
     winning = winners(facts)
     record = build_record(winning, call_events=patience.call_events)
     record["late"] = old.incomplete and bool(record["cdrs"])
@@ -65,6 +67,16 @@ def step(session: Session | None, news: Sequence[Fact], *, now: datetime, patien
     after, envelopes = _say(due[0], current, record, now=now, trace=trace)
     following = _next(after, record, patience)
     return Step(session=after, envelopes=envelopes, due_at=following[1] if following else None)
+
+
+def _only_waits(session: Session, now: datetime, patience: Patience) -> Step | None:
+    """The step of a call of which nothing can be said yet: most steps, so they need not build the record."""
+    if session.published is not None or session.completed or session.incomplete:
+        return None
+    if any(fact.kind == FactKind.CDR for fact in session.facts.values()):
+        return None
+    due_at = _overdue_at(session, patience)
+    return Step(session=session, due_at=due_at) if due_at > now else None
 
 
 def _next(session: Session, record: JsonObject, patience: Patience) -> tuple[str, datetime] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,6 @@ from tests.chaos.tail import Events, Sent
 from workers.stores import store_reads
 
 BOXES = ("quarantine", "dead", "unrouted")
-_NO_EVENT = "no event about this call"
 
 
 @dataclass(kw_only=True)
@@ -63,16 +63,31 @@ def check(evidence: Evidence) -> Findings:
         webhook=list(_webhook(events, receiver)),
         not_drained=list(_not_drained(evidence)),
     )
-    for fault in _record_faults(evidence.sent, events):
-        (found.lost if fault.endswith(_NO_EVENT) else found.wrong).append(fault)
+    for session, fault in _record_faults(evidence.sent, events):
+        (found.lost if _is_short(evidence.sent, events, session) else found.wrong).append(fault)
     return found
 
 
-def _record_faults(sent: Sent, events: Events) -> list[str]:
-    latest = events.latest()
-    known = {event["data"]["call"]["session_id"] for event in latest}
-    calls = {session: row for session, row in sent.calls.items() if session in known or not _may_be_silent(row)}
-    return faults(Truth(calls=calls, end=sent.end), latest)
+def _record_faults(sent: Sent, events: Events) -> Iterator[tuple[str, str]]:
+    """For each call that is not as it should be, its session id and one sentence with all that is wrong."""
+    calls = {session: row for session, row in sent.calls.items() if session in events or not _may_be_silent(row)}
+    by_session: defaultdict[str, list[str]] = defaultdict(list)
+    for fault in faults(Truth(calls=calls, end=sent.end), events.latest()):
+        session, _, what = fault.partition(": ")
+        by_session[session].append(what)
+    for session, whats in by_session.items():
+        yield session, f"{session}: {'; '.join(whats)}"
+
+
+def _is_short(sent: Sent, events: Events, session: str) -> bool:
+    """Whether something that was accepted is not in the record, rather than something in it being wrong."""
+    if session not in events:
+        return True
+    record, row = events.record(session), sent.calls.get(session)
+    if row is None:
+        return False
+    expect = row["expect"]
+    return len(record["cdrs"]) < len(expect["cdrs"]) or len(record["timeline"]) < len(expect["timeline"])
 
 
 def _may_be_silent(row: JsonObject) -> bool:

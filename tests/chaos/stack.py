@@ -26,8 +26,9 @@ HOOK_SECRET: Final = "CHAOS_HOOK_SECRET"
 CDR_WAIT: Final = "20s"
 DECLARE_SECONDS: Final = 60.0
 READY_SECONDS: Final = 60.0
-# The platform pushes again after 1, 4, 9, 106, 203, 300 minutes: here 0.1 to 30 s, longer than an outage lasts.
-REPUSH_FACTOR: Final = 600
+# The platform pushes again after 1, 4, 9, 106, 203, 300 minutes: here 0.1 to 30 s, or 0.04 to 12 s where no service has
+# to start; longer than an outage lasts.
+REPUSH_FACTOR: Final[Mapping[str, int]] = {"rabbitmq": 600, "embedded": 1500}
 STAGES: Final = ("dedupe", "correlate", "fetch_recording", "park")
 SINKS: Final = ("file", "hook")
 
@@ -177,7 +178,7 @@ def _emulator(settings: Settings, door: Up, calls: int) -> Emulator:
         "--calls": calls,
         "--seed": settings.seed,
         "--rate": settings.rate,
-        "--repush-factor": REPUSH_FACTOR,
+        "--repush-factor": REPUSH_FACTOR[settings.stack],
         "--linger": -1,  # it serves recordings to the end
     }
     places = {"--to": door.door, "--truth": "sent.jsonl", "--recordings": door.recordings, "--app-key": APP_KEY}

@@ -41,7 +41,7 @@ class Events:
         self.digests: dict[str, bytes] = {}  # of the body, by event id
         self.two_bodies: set[str] = set()
         self._completed: defaultdict[str, set[str]] = defaultdict(set)
-        self._latest: dict[str, tuple[int, bytes]] = {}
+        self._latest: dict[str, tuple[int, bytes]] = {}  # revision and event, by session id
 
     def read(self, now: float) -> None:
         """Take in what is new."""
@@ -55,6 +55,15 @@ class Events:
         """Calls with more than one call.completed."""
         return [subject for subject, ids in self._completed.items() if len(ids) > 1]
 
+    def __contains__(self, session: str) -> bool:
+        """Whether any event holds a record of that session."""
+        return session in self._latest
+
+    def record(self, session: str) -> JsonObject:
+        """The record of that session in its highest revision."""
+        record: JsonObject = orjson.loads(self._latest[session][1])["data"]["call"]
+        return record
+
     def latest(self) -> list[JsonObject]:
         """For each call the event with the highest revision."""
         return [orjson.loads(line) for _, line in self._latest.values()]
@@ -67,9 +76,10 @@ class Events:
             self.two_bodies.add(event["id"])
         if event["type"] == "callstitch.call.completed.v1":
             self._completed[event["subject"]].add(event["id"])
-        revision = event.get("revision", 0)
-        if revision > self._latest.get(event["subject"], (0, b""))[0]:
-            self._latest[event["subject"]] = (revision, line)
+        if (record := event["data"].get("call")) is not None:
+            session, revision = record["session_id"], record["revision"]
+            if revision > self._latest.get(session, (0, b""))[0]:
+                self._latest[session] = (revision, line)
 
 
 class Sent:
