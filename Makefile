@@ -1,6 +1,7 @@
 # The commands of this project. A fresh machine needs Python 3.11 or newer, make and git; nothing else.
 PYTHON ?= python3
 LOCK_FLAGS ?=
+CHAOS ?=
 
 BIN := .venv/bin
 CODE := schemas runtime ingest workers console tests
@@ -14,7 +15,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench chaos lock clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 12
@@ -35,6 +36,10 @@ bench: $(DEV)  ## The benchmarks, each peer in the same run
 	@ls tests/bench/bench_*.py >/dev/null 2>&1 || { echo 'there is no benchmark yet (tests/bench/bench_*.py)'; exit 1; }
 	@set -e; for file in tests/bench/bench_*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file"; done
 
+# CHAOS says more: make chaos CHAOS='--seconds 600 --seed 7 --stack embedded'; --help tells it all.
+chaos: $(DEV)  ## Kill, stop and cut everything under load for a minute; then nothing may be lost, wrong or said twice
+	@$(BIN)/python -m tests.chaos $(CHAOS)
+
 # LOCK_FLAGS=--upgrade takes the newest releases that pyproject.toml allows; without it the pins stay where they can.
 lock: $(DEV)  ## Make the lock files again from pyproject.toml
 	@printf 'pip\nsetuptools>=80\n' | $(COMPILE) - --output-file requirements/build.lock
@@ -43,8 +48,8 @@ lock: $(DEV)  ## Make the lock files again from pyproject.toml
 		--output-file requirements/dev.lock
 	@! grep -nE '^ *-[^-]|^--|://' requirements/*.lock
 
-clean:  ## Remove the environment, the caches and the demo; what `callstitch up` keeps in var/ stays
-	@rm -rf .venv var/demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+clean:  ## Remove the environment, the caches, the demo and the fault kit's logs; what `callstitch up` keeps in var/ stays
+	@rm -rf .venv var/demo var/chaos build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

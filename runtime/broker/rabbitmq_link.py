@@ -45,8 +45,10 @@ def gone_is_lost() -> Iterator[None]:
         if task is None or task.cancelling():
             raise
         raise Lost("connection closed") from None
-    except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError, StopAsyncIteration) as error:
+    except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
         raise Lost(reason_of(error)) from None
+    except StopAsyncIteration:
+        raise Lost("the peer hung up in the handshake") from None
     except Exception as error:
         if type(error) is not Exception:
             raise

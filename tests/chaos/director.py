@@ -45,7 +45,12 @@ class Director:
         return not self._away
 
     def strike(self, elapsed: float, now: float) -> None:
-        """Play the faults that are due; what is down already, or hardly back, is hit when it works again."""
+        """Play the faults that are due; what is down already, or hardly back, is hit when it works again.
+
+        A service that is hardly back is left alone by all of them, so that its recovery is its own.
+        """
+        if any(self.recoveries.is_recovering(name, now) for name in self._stack.services):
+            return
         later: list[Fault] = []
         while self._faults and self._faults[0].at <= elapsed:
             fault = self._faults.popleft()
