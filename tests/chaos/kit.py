@@ -37,6 +37,7 @@ class Result:
     receiver: Receiver
     sent: Sent
     events: Events
+    under_fire: int  # notifications that were answered 200 while faults came
     play_seconds: float
     drain_seconds: float
     refused_starts: int
@@ -76,6 +77,7 @@ class _Run:
         self._sent = Sent(stack.emulator.truth_file)
         self._events = Events(settings.directory / "calls.jsonl")
         self._director = Director(stack, self._events, schedule(settings, stack.targets))
+        self._under_fire = 0
         self._evidence = Evidence(
             sent=self._sent,
             events=self._events,
@@ -98,6 +100,7 @@ class _Run:
             receiver=self._stack.receiver,
             sent=self._sent,
             events=self._events,
+            under_fire=self._under_fire,
             play_seconds=play_seconds,
             drain_seconds=drain_seconds,
             refused_starts=self._stack.exits.refused_starts,
@@ -121,6 +124,7 @@ class _Run:
             self._look()
             if (elapsed := time.monotonic() - began) < self._settings.seconds:
                 self._director.strike(elapsed, now=time.monotonic())
+                self._under_fire = self._sent.notifications
         return time.monotonic() - began
 
     def _drain(self) -> float:

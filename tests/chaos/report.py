@@ -35,10 +35,11 @@ def summary(result: Result) -> str:
         f" completed twice {len(found.completed_twice)}, parked {len(found.parked)},"
         f" webhook {len(found.webhook)}, not drained {len(found.not_drained)}, exits {len(result.exits)}"
     )
+    seconds = result.settings.seconds
     played = (
-        f"{end.get('calls', '?')} calls, {result.sent.notifications} notifications, {result.recoveries.faults} faults,"
-        f" {result.play_seconds:.0f} s of pushing at {result.sent.notifications / result.play_seconds:.0f}/s,"
-        f" drained in {result.drain_seconds:.0f} s, seed {result.settings.seed}"
+        f"{end.get('calls', '?')} calls, {result.sent.notifications} notifications, {result.recoveries.faults} faults"
+        f" in {seconds:g} s; answered 200 meanwhile {result.under_fire / seconds:.0f}/s, all after"
+        f" {result.play_seconds:.0f} s, drained {result.drain_seconds:.0f} s later; seed {result.settings.seed}"
     )
     return f"chaos: {counts} ({played})"
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from tests.chaos.settings import Settings
+from tests.chaos.settings import PROCESS_FAULTS, Settings
 
 # Seconds between two faults of a kind: a service needs time to start again before it is hit once more.
 GAPS: Final[Mapping[str, tuple[float, float]]] = {
     "kill": (1.5, 4.0),
     "term": (5.0, 9.0),
-    "broker": (10.0, 14.0),
-    "store": (5.0, 8.0),
+    "broker": (22.0, 35.0),
+    "store": (12.0, 20.0),
     "proxy": (5.0, 10.0),
 }
-ALONE_FACTOR: Final = 2.5  # the only one of its kind gets a while to work between two faults
+ALONE_FACTOR: Final = 4.0  # the only process there is gets a while to work between two faults
 AWAY: Final[Mapping[str, tuple[float, float]]] = {
     "kill": (0.0, 1.0),
     "term": (0.0, 1.0),
@@ -69,11 +69,12 @@ def schedule(settings: Settings, targets: Mapping[str, Sequence[str]]) -> list[F
 def _of_kind(kind: str, names: Sequence[str], settings: Settings) -> Iterator[Fault]:
     rng = Random(f"{settings.seed}:{kind}")  # noqa: S311 - a schedule that can be repeated
     targets, ways = _dealt(rng, names), _dealt(rng, HOW[kind])
+    alone = kind in PROCESS_FAULTS and len(names) == 1
     at = FIRST_AFTER[kind] * rng.uniform(1.0, 1.5)
     while at < settings.seconds:
         away = rng.uniform(*AWAY[kind])
         yield Fault(at=at, kind=kind, how=next(ways), target=next(targets), away=away)
-        at += away + rng.uniform(*GAPS[kind]) * (ALONE_FACTOR if len(names) == 1 else 1)
+        at += away + rng.uniform(*GAPS[kind]) * (ALONE_FACTOR if alone else 1)
 
 
 def _dealt(rng: Random, cards: Sequence[str]) -> Iterator[str]:
