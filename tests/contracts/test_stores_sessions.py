@@ -55,6 +55,22 @@ async def test_everything_that_a_step_says_is_in_the_outbox(store_rig: StoreRig,
     assert [row["sent_at"] for row in kept["outbox"]] == [None, None]
 
 
+async def test_one_bad_session_does_not_stop_the_deadlines_of_all_others(sessions: SessionStore) -> None:
+    await fold(sessions, a_cdr(session="bad"), a_cdr(session="good"), told=70)
+
+    def fails_for_the_bad_one(session: Session | None, news: Sequence[Fact]) -> Step:
+        assert session is not None
+        if any(fact.session_id == "bad" for fact in session.facts.values()):
+            raise ValueError("bug")
+        return stepping(72)(session, news)
+
+    (said,) = await sessions.due(at(72), fails_for_the_bad_one, 10)
+    assert event(said)["subject"].endswith(":good")
+    assert await sessions.due(at(73), stepping(73), 10) == [], "it is looked at again later"
+    (later,) = await sessions.due(at(72 + 600), stepping(672), 10)
+    assert event(later)["subject"].endswith(":bad")
+
+
 async def test_the_same_facts_again_say_nothing_new(sessions: SessionStore) -> None:
     facts = [*all_events(), a_cdr()]
     await fold(sessions, *facts, told=70)

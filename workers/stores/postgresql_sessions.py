@@ -16,13 +16,12 @@ from typing import Any, Final
 
 from schemas.envelope import Envelope, encode_envelope
 from schemas.facts import Fact
-from schemas.session import decode_session
 from workers.correlate import StepFunction
 from workers.emission import Step
 from workers.stores.outbox import LEASE, stored_envelope
 from workers.stores.postgresql_expiry import expire_sessions
 from workers.stores.postgresql_pool import Connection, Database
-from workers.stores.session_row import SessionRow, session_before, session_row
+from workers.stores.session_row import POSTPONED, SessionRow, session_before, session_row, swept
 
 _LOCK: Final = (
     "INSERT INTO session (id, source, state, revision, status, hour, updated_at)"
@@ -39,6 +38,7 @@ _KEEP: Final = (
     " FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::int[], $5::text[], $6::text[], $7::timestamptz[])"
     " AS u (id, source, state, revision, status, hour, due_at) WHERE s.id = u.id"
 )
+_POSTPONE: Final = "UPDATE session SET due_at = $2 WHERE id = ANY ($1::bytea[])"
 _DUE: Final = "SELECT id, state FROM session WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED"
 _PUT_OUT: Final = (
     "INSERT INTO outbox (day, id, call_id, route, envelope, leased_at) SELECT $5, u.id, u.call_id, u.route, u.row, $6"
@@ -108,7 +108,10 @@ def _session_before(row: Any) -> Any:
 
 async def _due(connection: Connection, *, now: datetime, step: StepFunction, limit: int) -> list[Envelope]:
     rows = await connection.fetch(_DUE, now, limit)
-    return await _keep(connection, {row["id"].decode(): step(decode_session(row["state"]), []) for row in rows}, now)
+    steps, bad = swept([(row["id"].decode(), row["state"]) for row in rows], step)
+    if bad:
+        await connection.execute(_POSTPONE, [call_id.encode() for call_id in bad], now + POSTPONED)
+    return await _keep(connection, steps, now)
 
 
 async def _keep(connection: Connection, steps: Mapping[str, Step], now: datetime) -> list[Envelope]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
 
 from schemas.session import Session, decode_session, encode_session
+from workers.correlate import StepFunction
 from workers.emission import Step
+
+POSTPONED: Final = timedelta(minutes=10)
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +44,22 @@ def session_row(call_id: str, step: Step) -> SessionRow:
         hour=f"{first.at:%Y-%m-%dT%H}",
         due_at=step.due_at,
     )
+
+
+def swept(rows: Iterable[tuple[str, bytes]], step: StepFunction) -> tuple[dict[str, Step], list[str]]:
+    """What is due of each session, and the calls whose session cannot be read or stepped.
+
+    One bad session must not stop the deadlines of all others: it is looked at again after POSTPONED.
+    """
+    steps: dict[str, Step] = {}
+    bad: list[str] = []
+    for call_id, state in rows:
+        try:
+            steps[call_id] = step(decode_session(state), [])
+        except Exception as error:  # noqa: BLE001 - whatever a newer or damaged state makes it raise
+            log.error("session.unreadable", call=call_id, error=type(error).__name__)
+            bad.append(call_id)
+    return steps, bad
 
 
 def session_before(state: bytes | None, tombstone: tuple[int, str] | None) -> Session | None:

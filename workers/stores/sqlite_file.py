@@ -65,10 +65,16 @@ class SqliteFile:
         except BaseException as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            if isinstance(error, (sqlite3.OperationalError, sqlite3.InterfaceError)):
+            if _is_the_files_fault(error):
                 raise Unavailable(f"the state file cannot be written: {error}") from None
             raise
         return result
+
+
+def _is_the_files_fault(error: BaseException) -> bool:
+    """Disk full, locked, an I/O error or damage: nothing that a message could be blamed for."""
+    ours = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
+    return isinstance(error, (sqlite3.DatabaseError, sqlite3.InterfaceError)) and not isinstance(error, ours)
 
 
 @asynccontextmanager

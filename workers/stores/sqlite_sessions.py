@@ -9,12 +9,11 @@ from typing import Final
 
 from schemas.envelope import Envelope, encode_envelope
 from schemas.facts import Fact
-from schemas.session import decode_session
 from workers.correlate import StepFunction
 from workers.emission import Step
 from workers.retention import OUTBOX_KEPT, SESSIONS_KEPT, TOMBSTONES_KEPT
 from workers.stores.outbox import LEASE, stored_envelope
-from workers.stores.session_row import SessionRow, session_before, session_row
+from workers.stores.session_row import POSTPONED, SessionRow, session_before, session_row, swept
 from workers.stores.sqlite_file import SqliteFile, micros
 
 _VERSION_1: Final = """
@@ -100,7 +99,10 @@ def _tombstones(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, tuple[i
 
 def _due(db: sqlite3.Connection, now: datetime, step: StepFunction, limit: int) -> list[Envelope]:
     rows = db.execute("SELECT id, state FROM session WHERE due_at <= ? ORDER BY due_at LIMIT ?", (micros(now), limit))
-    return _keep(db, {call_id: step(decode_session(blob), []) for call_id, blob in rows.fetchall()}, now)
+    steps, bad = swept(rows.fetchall(), step)
+    later = micros(now + POSTPONED)
+    db.executemany("UPDATE session SET due_at = ? WHERE id = ?", [(later, call_id) for call_id in bad])
+    return _keep(db, steps, now)
 
 
 def _keep(db: sqlite3.Connection, steps: Mapping[str, Step], now: datetime) -> list[Envelope]:
