@@ -244,6 +244,7 @@ def emulate(
     recordings: Annotated[str, typer.Option(help="Where the recording API listens.")] = "127.0.0.1:0",
     app_key: Annotated[str, typer.Option(help="Signs the pushes and checks the recording requests.")] = "EMULATORKEY",
     app_secret: Annotated[str, typer.Option(envvar="CALLSTITCH_EMULATOR_SECRET")] = "emulator-secret",  # noqa: S107
+    concurrency: Annotated[int, typer.Option(help="Requests under way at once, at most.")] = 16,
     repush_factor: Annotated[
         float,
         typer.Option(help="How many times faster than the platform it pushes again; 600: 1 minute is 0.1 s."),
@@ -253,7 +254,8 @@ def emulate(
     """Play Huawei PrivateNumber over real HTTP: all five modes, re-pushes, merged and amended CDRs, recordings."""
     settings = EmulatorSettings(
         to=to, seed=seed, calls=calls, rate=rate, truth=truth, recordings_listen=recordings, app_key=app_key,
-        app_secret=app_secret, repush_factor=repush_factor, linger_seconds=None if linger < 0 else linger,
+        app_secret=app_secret, repush_factor=repush_factor, concurrency=concurrency,
+        linger_seconds=None if linger < 0 else linger,
         start=datetime(2026, 1, 5, 8, tzinfo=UTC), signed_at=datetime.now(UTC),
     )  # fmt: skip
     with Progress(transient=False) as progress:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import logging
+import os
 import shutil
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -24,10 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Play one run and tell what came of it."""
     out = Console(soft_wrap=True)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # the roles log, we report
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TROUBLE))  # so that everything that runs is ended too
     try:
         settings = _settings(arguments)
-        out.print(_conditions(settings), markup=False, highlight=False)
-        result = run(settings)
+        with _own(settings.directory):
+            out.print(_conditions(settings), markup=False, highlight=False)
+            result = run(settings)
     except (AssertionError, RuntimeError, ValueError) as trouble:
         out.print(f"chaos: could not be played: {trouble}", style="bold red", markup=False)
         return EXIT_TROUBLE
@@ -58,7 +64,7 @@ def _settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--directory", type=Path, default=Path("var/chaos"), help="wiped at start (var/chaos)")
     given = parser.parse_args(arguments)
     directory = given.directory.resolve()
-    settings = Settings(
+    return Settings(
         seconds=given.seconds,
         seed=given.seed,
         rate=given.rate,
@@ -69,9 +75,27 @@ def _settings(arguments: Sequence[str] | None) -> Settings:
         drain_seconds=given.drain,
         directory=directory,
     )
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True, mode=0o700)
-    return settings
+
+
+@contextmanager
+def _own(directory: Path) -> Iterator[None]:
+    """The directory emptied, and ours until the end: two runs in one would wipe each other."""
+    directory.mkdir(parents=True, mode=0o700, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        _lock(descriptor, directory)
+        for path in directory.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RuntimeError(f"another run uses {directory}") from None
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Recoveries:
         """Note which of them flow now; a wait for another service before `not_before` is not their own."""
         for target, recovery in tuple(self._pending.items()):
             if recovery.flows():
-                seconds = now - max(recovery.since, not_before)
+                seconds = max(0.0, now - max(recovery.since, not_before))
                 self._tell(f"{recovery.label}: work flows again after {seconds:.1f} s")
                 self._seconds[recovery.label].append(seconds)
                 del self._pending[target]

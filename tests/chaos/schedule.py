@@ -11,11 +11,11 @@ from tests.chaos.settings import PROCESS_FAULTS, Settings
 
 # Seconds between two faults of a kind: a service needs time to start again before it is hit once more.
 GAPS: Final[Mapping[str, tuple[float, float]]] = {
-    "kill": (1.5, 4.0),
-    "term": (5.0, 9.0),
-    "broker": (22.0, 35.0),
-    "store": (12.0, 20.0),
-    "proxy": (5.0, 10.0),
+    "kill": (2.0, 5.0),
+    "term": (8.0, 14.0),
+    "broker": (40.0, 60.0),
+    "store": (18.0, 30.0),
+    "proxy": (8.0, 14.0),
 }
 ALONE_FACTOR: Final = 4.0  # the only process there is gets a while to work between two faults
 AWAY: Final[Mapping[str, tuple[float, float]]] = {

@@ -29,6 +29,7 @@ READY_SECONDS: Final = 60.0
 # The platform pushes again after 1, 4, 9, 106, 203, 300 minutes: here 0.1 to 30 s, or 0.04 to 12 s where no service has
 # to start; longer than an outage lasts.
 REPUSH_FACTOR: Final[Mapping[str, int]] = {"rabbitmq": 600, "embedded": 1500}
+CONCURRENCY: Final = 256  # a platform goes on pushing while the door waits three seconds for a broker that is away
 STAGES: Final = ("dedupe", "correlate", "fetch_recording", "park")
 SINKS: Final = ("file", "hook")
 
@@ -178,6 +179,7 @@ def _emulator(settings: Settings, door: Up, calls: int) -> Emulator:
         "--calls": calls,
         "--seed": settings.seed,
         "--rate": settings.rate,
+        "--concurrency": CONCURRENCY,
         "--repush-factor": REPUSH_FACTOR[settings.stack],
         "--linger": -1,  # it serves recordings to the end
     }
