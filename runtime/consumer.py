@@ -18,7 +18,7 @@ from runtime.broker.base import Broker, Consumer, Delivery
 from runtime.clock import Clock
 from runtime.crash import CrashPoint, never
 from runtime.isolate import run_isolated
-from runtime.poison import Suspects
+from runtime.poison import Sorted, Suspects, Trials
 from runtime.settle import Settler, backoffs
 from runtime.telemetry import StageMetrics
 from runtime.verdict import Policy, reason_of
@@ -61,6 +61,7 @@ class StageLoop:
         clock: Clock,
         message_ids: Iterator[str],
         metrics: StageMetrics,
+        trials: Trials | None = None,
         crash: CrashPoint = never,
     ) -> None:
         self.spec = spec
@@ -72,8 +73,10 @@ class StageLoop:
         self._crash = crash
         self._consumers: dict[int, Consumer] = {}
         self._paused = False
+        self._resting = False
         self._ticking = True
         self._suspects = Suspects()
+        self._trials = trials or Trials()
         self._settler = Settler(
             name=spec.name,
             queue=spec.queue,
@@ -87,9 +90,9 @@ class StageLoop:
 
     @property
     def ready(self) -> bool:
-        """Whether the last tick worked and every lane is subscribed now, or rests because its sink asked for it."""
+        """Whether the last tick worked and every lane is subscribed now, or rests for a reason of its own."""
         subscribed = len(self._consumers) == self.spec.lanes and all(c.consuming for c in self._consumers.values())
-        return self._ticking and (self._paused or subscribed)
+        return self._ticking and (self._paused or self._resting or subscribed)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until `stopping`, then drain; returns when everything is settled or released."""
@@ -110,6 +113,9 @@ class StageLoop:
             if self._paused:
                 await _stopped_within(stopping, PAUSE_SECONDS)
                 self._paused = False
+            if self._resting:
+                await self._trials.rest()
+                self._resting = False
 
     async def _consume(self, consumer: Consumer, stopping: asyncio.Event) -> None:
         while (deliveries := await self._next(consumer, stopping)) is not None:
@@ -140,6 +146,17 @@ class StageLoop:
             log.warning("stage.suspects", stage=self.spec.name, put_back=len(found.messages), dead=len(found.dead))
             await self._settler.publish(found.messages)
             await self._settler.settle(consumer, found.settle, found.dead)
+        if not found.alone:
+            return await self._handle(consumer, found, stopping)
+        if not await self._trials.begin(found.alone):
+            self._resting = True
+            return found.handle
+        try:
+            return await self._handle(consumer, found, stopping)
+        finally:
+            self._trials.end()
+
+    async def _handle(self, consumer: Consumer, found: Sorted, stopping: asyncio.Event) -> Sequence[Delivery]:
         work, unreadable = self._unpacked(found.handle)
         self._crash("before_handle", work)
         outcome = await self._hold(work, stopping)

@@ -24,8 +24,9 @@ from schemas.errors import Malformed
 from schemas.topology import CALLS, DEAD, ROUTES, retry_exchange
 
 OUR_QUEUES: Final = "callstitch."
-ISOLATED: Final = "callstitch-isolated"  # header: this bundle of one was split off a bundle that may hold poison
-_MARKED: Final[Mapping[str, int]] = {ISOLATED: 1}
+ISOLATED: Final = "callstitch-isolated"  # header: this is a bundle of one, and nobody else is to blame
+SUSPECTED: Final = 2  # its value where the bundle was split off one that may hold poison; 1 on a retry
+_RETRIED: Final[Mapping[str, int]] = {ISOLATED: 1}
 
 
 def pack(envelopes: Sequence[Envelope], message_ids: Iterator[str]) -> list[Message]:
@@ -77,17 +78,16 @@ def _event(envelope: Envelope, message_ids: Iterator[str]) -> Message:
 
 def retry(envelope: Envelope, *, queue: str, delay: str, message_id: str) -> Message:
     """A bundle of one in a delay tier, which hands it back to `queue`."""
-    return _alone(envelope.retried(), exchange=retry_exchange(delay), queue=queue, message_id=message_id)
+    exchange = retry_exchange(delay)
+    return _alone(envelope.retried(), exchange=exchange, queue=queue, message_id=message_id, headers=_RETRIED)
 
 
 def isolated(envelope: Envelope, *, queue: str, message_id: str) -> Message:
     """A bundle of one for the same queue, marked, with a delivery count that starts again."""
-    return _alone(envelope, exchange="", queue=queue, message_id=message_id)
+    return _alone(envelope, exchange="", queue=queue, message_id=message_id, headers={ISOLATED: SUSPECTED})
 
 
-def _alone(
-    envelope: Envelope, *, exchange: str, queue: str, message_id: str, headers: Mapping[str, int] = _MARKED
-) -> Message:
+def _alone(envelope: Envelope, *, exchange: str, queue: str, message_id: str, headers: Mapping[str, int]) -> Message:
     return Message(
         exchange=exchange,
         routing_key=queue,

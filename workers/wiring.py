@@ -12,6 +12,7 @@ from runtime.broker.base import Broker
 from runtime.clock import Clock
 from runtime.consumer import StageLoop, StageSpec
 from runtime.crash import crash_points
+from runtime.poison import Trials
 from runtime.telemetry import Telemetry
 from runtime.verdict import POLICIES
 from schemas.config import Config, JsonlSink, Sink, Source
@@ -66,6 +67,7 @@ class Process:
     message_ids: Iterator[str]
     wrap: Wrap
     commands: dict[str, Command] = field(default_factory=dict)  # what the admin port can ask of this process
+    trials: Trials = field(default_factory=Trials)  # stages of one process share its death
 
 
 def config_topology(config: Config) -> Topology:
@@ -109,6 +111,7 @@ def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
         clock=process.clock,
         message_ids=process.message_ids,
         metrics=process.telemetry.stage(spec.name),
+        trials=process.trials,
         crash=crash_points(spec.name),
     )
 

@@ -6,20 +6,20 @@ from dataclasses import replace
 
 from runtime.broker.base import Delivery
 from runtime.poison import Sorted, Suspects
-from runtime.wire import ISOLATED
+from runtime.wire import ISOLATED, SUSPECTED
 from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind, decode_bundle, encode_bundles, monotonic_message_ids
 from tests.building.facts import T0
 
 QUEUE = "q"
 
 
-def a_delivery(*ids: str, deliveries: int = 1, isolated: bool = False) -> Delivery:
+def a_delivery(*ids: str, deliveries: int = 1, isolated: bool = False, mark: int = 1) -> Delivery:
     """A bundle; its tag is drawn from its first id."""
     envelopes = [Envelope(id=i, kind=Kind.FACT, source="s", at=T0, body={}) for i in ids]
     ((body, _),) = encode_bundles(envelopes)
     return Delivery(
         tag=ord(ids[0]), generation=1, body=body, content_type=BUNDLE_CONTENT_TYPE, message_id=ids[0],
-        routing_key=QUEUE, headers={ISOLATED: 1} if isolated else {}, deliveries=deliveries,
+        routing_key=QUEUE, headers={ISOLATED: mark} if isolated else {}, deliveries=deliveries,
     )  # fmt: skip
 
 
@@ -37,7 +37,23 @@ def test_a_bundle_delivered_three_times_is_split_into_marked_bundles_of_one() ->
     found = sorted_out(bad, good)
     assert (found.handle, found.settle, found.dead) == ([], [bad, good], [])
     ids = [[e.id for e in decode_bundle(m.body)] for m in found.messages]
-    assert (ids, [ISOLATED in m.headers for m in found.messages]) == ([["a"], ["b"], ["c"]], [True, True, False])
+    assert (ids, [m.headers.get(ISOLATED) for m in found.messages]) == (
+        [["a"], ["b"], ["c"]],
+        [SUSPECTED, SUSPECTED, None],
+    )
+
+
+def test_what_was_split_off_is_tried_alone_at_once_so_that_a_bundle_of_any_size_costs_the_same_deaths() -> None:
+    first, second = (a_delivery(name, isolated=True, mark=SUSPECTED) for name in "ab")
+    found = sorted_out(first, second)
+    assert (found.handle, found.settle, found.alone) == ([first], [second], 1)
+    assert [m.headers for m in found.messages] == [{ISOLATED: SUSPECTED}]
+
+
+def test_the_one_that_was_there_at_most_deaths_is_tried_first() -> None:
+    other = a_delivery("a", deliveries=2, isolated=True, mark=SUSPECTED)
+    poison = a_delivery("b", deliveries=3, isolated=True, mark=SUSPECTED)
+    assert sorted_out(other, poison).handle == [poison]
 
 
 def test_an_isolated_one_that_comes_again_is_tried_alone_and_the_others_are_put_back() -> None:
