@@ -23,8 +23,12 @@ help:  ## Say what there is
 demo: $(RUNTIME)  ## 200 calls through the whole pipeline, and a ledger that balances (or says why not)
 	@$(BIN)/callstitch up --demo
 
+# Most tests wait most of the time, so some files run at once, each worker with services of its own. Servers from
+# outside are one for all: then one file after the other.
+WORKERS ?= $(if $(CALLSTITCH_TEST_AMQP)$(CALLSTITCH_TEST_POSTGRES),0,3)
+
 test: lint  ## Lint, types, import contracts, then every test; says which were skipped and why
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: $(DEV)  ## Lint, format, types and import contracts, without the tests
 	@$(BIN)/ruff check .
