@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.question import Decision
 from schemas.topology import DEFAULT_EVENTS, EVENT_TYPES
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -88,15 +89,27 @@ class Ingest(_Model):
 
 
 class Source(_Model):
-    """One configured account at a platform."""
+    """One configured account at a platform.
+
+    `control`: it asks questions, which `default` answers when nobody does in time. `push_url` is the URL as the
+    platform's console knows it, which some platforms sign. `answer_shape`: Huawei's connectInfo and closeInfo as
+    the table or as the demo has them. `key_variant`, `model_shape`, `clock_skew`: Aliyun's X mode (see docs).
+    """
 
     name: Name
-    platform: Literal["huawei_privatenumber"]
+    platform: Literal["huawei_privatenumber", "huawei_voicecall", "aliyun_pnp", "jiuyun_axb"]
     tokens: Annotated[tuple[Token, ...], Field(min_length=1)]
     app_key: str | None = None
     app_secret: Secret | None = None
     verify: Literal["never", "when_present", "always"] = "when_present"
+    push_url: str | None = None
     mode: Literal["AX", "AXB", "AXE", "AXYB", "X"] | None = None
+    control: bool = False
+    default: Decision | None = None
+    answer_shape: Literal["object", "array"] = "object"
+    key_variant: Literal["A", "B", "C"] = "A"
+    model_shape: Literal["object", "string"] = "object"
+    clock_skew: Duration = timedelta(minutes=15)
     call_events: bool = True
     progress: bool = True
     settle: Duration = timedelta(seconds=2)
@@ -111,6 +124,21 @@ class Source(_Model):
     def _can_verify(self) -> Self:
         if self.verify == "always" and self.app_secret is None:
             raise ValueError('verify = "always" needs app_secret')
+        return self
+
+
+class Rule(Decision):
+    """An answer that `decide` gives: the first rule whose every given field is that of the question."""
+
+    source: Name
+    number: str | None = None
+    caller: str | None = None
+    extension: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_callee(self) -> Self:
+        if self.action in ("connect", "route") and self.callee is None:
+            raise ValueError(f"{self.action} needs a callee")
         return self
 
 
@@ -158,6 +186,7 @@ class Config(_Model):
     source: tuple[Source, ...] = ()
     sink: tuple[Sink, ...] = ()
     queue: tuple[DownstreamQueue, ...] = ()
+    rule: tuple[Rule, ...] = ()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -176,4 +205,7 @@ class Config(_Model):
         for row in (*self.sink, *self.queue):
             if unknown := set(row.sources) - known:
                 raise ValueError(f"{row.name} names sources that do not exist: {', '.join(sorted(unknown))}")
+        asking = {source.name for source in self.source if source.control}
+        if silent := {rule.source for rule in self.rule} - asking:
+            raise ValueError(f"a rule needs a source with control = true: {', '.join(sorted(silent))}")
         return self

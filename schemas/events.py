@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind, derived_id
-from schemas.facts import CallEvent, Fact, Other
-from schemas.record import timeline_entry
+from schemas.facts import CallEvent, Decided, Fact, NumberState, Other
+from schemas.merge import latest_decision, timeline_entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +61,19 @@ def event_envelope(event: Event, *, at: datetime, trace: str, discriminator: str
 
 
 def told_at_once(fact: Fact, *, trace: str) -> Envelope:
-    """`call.progress` of a call event, or `platform.notified`: a pure function of what was told, so it needs no outbox.
+    """What needs no outbox, because it is a pure function of what was told.
 
-    Its time is the platform's own, if any, and never ours: the same telling pushed again must make the same bytes.
+    `call.progress` of a call event, `number.changed`, `platform.notified`: their time is the platform's own, if any,
+    and never ours, since the same telling pushed again must make the same bytes. `call.decided` carries the door's
+    clock, which its fact holds.
     """
     discriminator = f"{fact.key}|{fact.fingerprint}"
     if isinstance(fact.body, CallEvent):
         event = _event(fact, "call.progress", {"event": timeline_entry(fact.body)}, time=fact.body.at)
+    elif isinstance(fact.body, Decided):
+        event = _event(fact, "call.decided", {"decision": latest_decision([fact])}, time=fact.at)
+    elif isinstance(fact.body, NumberState):
+        event = _event(fact, "number.changed", {"raw": fact.body.raw}, time=None)
     else:
         assert isinstance(fact.body, Other)
         event = _event(fact, "platform.notified", {"raw": fact.body.raw}, time=None)

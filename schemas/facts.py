@@ -24,7 +24,11 @@ class FactKind:
 
     CALL_EVENT: Final = "call_event"
     CDR: Final = "cdr"
+    ANNOUNCEMENT: Final = "announcement"
     RECORDING: Final = "recording"
+    SMS: Final = "sms"
+    NUMBER_STATE: Final = "number_state"
+    DECISION: Final = "decision"
     OTHER: Final = "other"
 
 
@@ -40,7 +44,11 @@ class Code:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFields:
-    """What one notification tells about the call as a whole: the REAL parties, numbers in E.164, None if not told."""
+    """What one notification tells about the call as a whole: the REAL parties, numbers in E.164, None if not told.
+
+    `talk_seconds` is the platform's own figure, where its times cannot be trusted: it beats their difference, and
+    more than 0 means answered.
+    """
 
     product: str | None = None
     mode: str | None = None
@@ -57,6 +65,7 @@ class CallFields:
     ringing_at: datetime | None = None
     answered_at: datetime | None = None
     ended_at: datetime | None = None
+    talk_seconds: int | None = None
     codes: tuple[Code, ...] = ()
 
 
@@ -88,16 +97,31 @@ class Leg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announced:
-    """A recording that a platform announced. Without name and URL it can never be fetched: `no_file_named`."""
+    """A recording that a platform announced. Without name and URL it can never be fetched: `no_file_named`.
+
+    `called_at` is the moment of the call by which the platform's API finds it, where it asks for one.
+    """
 
     name: str | None = None
     domain: str | None = None
     url: str | None = None
+    called_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """A recording announced on its own, outside any CDR."""
+
+    recording: Announced
+    raw: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cdr:
-    """A call detail record; `implies` are the timeline types that its own times say must exist."""
+    """A call detail record; `implies` are the events that its own times say must exist.
+
+    Each is a timeline type, or a type and a leg (`ringing.b`) where both legs have one.
+    """
 
     record_id: str
     call: CallFields
@@ -122,13 +146,55 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sms:
+    """A short message: its sender and receiver are the REAL parties; the session id is the SMS identifier.
+
+    `mode` is `block` where the platform asked what to do with it, else `notify`. `status` is `delivered`, `failed`,
+    `intercepted` or None where the platform does not tell; `code` the platform's own result as sent.
+    """
+
+    identifier: str
+    mode: str
+    direction: str | None = None
+    sender: str | None = None
+    receiver: str | None = None
+    private_number: str | None = None
+    binding_id: str | None = None
+    user_data: str | None = None
+    text: str | None = None
+    parts: int | None = None
+    sent_at: datetime | None = None
+    status: str | None = None
+    code: Code | None = None
+    raw: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberState:
+    """The state of a private number changed; bodies differ and are in part not documented: kept raw."""
+
+    raw: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A question of the platform was answered; `by` is rule, service or default, `milliseconds` how long it took."""
+
+    asked: str
+    action: str
+    by: str
+    milliseconds: int
+    callee: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Other:
     """Anything else a platform tells, kept raw."""
 
     raw: JsonObject
 
 
-FactBody = CallEvent | Cdr | Recording | Other
+FactBody = CallEvent | Cdr | Announcement | Recording | Sms | NumberState | Decided | Other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,12 +263,25 @@ def _call_event(row: JsonObject) -> CallEvent:
     return CallEvent(**{"at": None, **_times(row, frozenset({"at"})), "call": _call(row["call"])})
 
 
+def _announced(row: JsonObject) -> Announced:
+    return Announced(**_times(row, frozenset({"called_at"})))
+
+
+def _announcement(row: JsonObject) -> Announcement:
+    return Announcement(recording=_announced(row["recording"]), raw=row["raw"])
+
+
+def _sms(row: JsonObject) -> Sms:
+    code = row.get("code")
+    return Sms(**{**_times(row, frozenset({"sent_at"})), "code": Code(**code) if code else None})
+
+
 def _cdr(row: JsonObject) -> Cdr:
     return Cdr(
         record_id=row["record_id"],
         call=_call(row["call"]),
         legs=tuple(Leg(**_times(leg, _CALL_TIMES)) for leg in row.get("legs", ())),
-        recordings=tuple(Announced(**announced) for announced in row.get("recordings", ())),
+        recordings=tuple(_announced(announced) for announced in row.get("recordings", ())),
         implies=tuple(row.get("implies", ())),
         raw=row["raw"],
     )
@@ -211,6 +290,10 @@ def _cdr(row: JsonObject) -> Cdr:
 _BODIES: Final[Mapping[str, Callable[[JsonObject], FactBody]]] = {
     FactKind.CALL_EVENT: _call_event,
     FactKind.CDR: _cdr,
+    FactKind.ANNOUNCEMENT: _announcement,
     FactKind.RECORDING: lambda row: Recording(**row),
+    FactKind.SMS: _sms,
+    FactKind.NUMBER_STATE: lambda row: NumberState(**row),
+    FactKind.DECISION: lambda row: Decided(**row),
     FactKind.OTHER: lambda row: Other(**row),
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from schemas.envelope import derived_id
+from schemas.envelope import JsonObject, derived_id
 from schemas.facts import Announced
 
 
@@ -19,6 +20,17 @@ class RecordingWanted:
     name: str | None = None
     domain: str | None = None
     url: str | None = None
+    called_at: datetime | None = None
+
+
+def wanted_from_json(row: JsonObject) -> RecordingWanted:
+    """The work order of an envelope's body.
+
+    Raises:
+        KeyError, TypeError, ValueError: the row is no work order.
+    """
+    called_at = row.get("called_at")
+    return RecordingWanted(**{**row, "called_at": datetime.fromisoformat(called_at) if called_at else None})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,16 @@ from typing import Any, Final, Protocol
 
 from schemas.envelope import Envelope
 from schemas.events import told_at_once
-from schemas.facts import Fact, FactKind, decode_fact
+from schemas.facts import Decided, Fact, FactKind, decode_fact
 from schemas.session import Session
 from schemas.stage import Stage
 from workers.emission import Patience, Step, step
 from workers.retention import now_and_then
+from workers.sms import is_sms, sms_step
 
 SWEEP_ROWS: Final = 500
+
+_OF_NO_SESSION: Final = frozenset({FactKind.OTHER, FactKind.NUMBER_STATE})
 
 StepFunction = Callable[[Session | None, Sequence[Fact]], Step]
 
@@ -76,9 +79,9 @@ def correlate(
         at_once: list[Envelope] = []
         for envelope in batch:
             fact = _fact(envelope)
-            if fact.kind == FactKind.OTHER or (fact.kind == FactKind.CALL_EVENT and fact.source in progress):
+            if _is_told_at_once(fact) or (fact.kind == FactKind.CALL_EVENT and fact.source in progress):
                 at_once.append(told_at_once(fact, trace=envelope.trace))
-            if fact.kind != FactKind.OTHER:
+            if fact.kind not in _OF_NO_SESSION:
                 calls.setdefault(fact.call_id, []).append(fact)
                 traces[fact.call_id] = envelope.trace
         return [*at_once, *await store.fold(calls, stepping(now, traces), now)]
@@ -101,6 +104,10 @@ def _fact(envelope: Envelope) -> Fact:
     return decode_fact(body)
 
 
+def _is_told_at_once(fact: Fact) -> bool:
+    return fact.kind in _OF_NO_SESSION or (isinstance(fact.body, Decided) and fact.body.asked == "call")
+
+
 def _step(
     session: Session | None,
     news: Sequence[Fact],
@@ -111,6 +118,7 @@ def _step(
 ) -> Step:
     some = news[0] if news else next(iter(session.facts.values())) if session else None
     assert some is not None
-    return step(
+    stepping = sms_step if is_sms(some) else step
+    return stepping(
         session, news, now=now, patience=patience.get(some.source, Patience()), trace=traces.get(some.call_id, "")
     )

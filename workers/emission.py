@@ -15,14 +15,18 @@ import orjson
 from schemas.envelope import Envelope, JsonObject, Kind, derived_id
 from schemas.errors import Permanent
 from schemas.events import Event, changes, event_envelope
-from schemas.facts import CallEvent, Cdr, Fact, FactKind
-from schemas.record import CallRecord, build_record
+from schemas.facts import CallEvent, Fact, FactKind
+from schemas.merge import all_announced, build_record
+from schemas.record import CallRecord
 from schemas.recording import RecordingWanted, recording_key
 from schemas.session import Session, fold, published_as, winners
 
 FACTS_MOST: Final = 300  # of one session; a call has some ten, and each step costs time in proportion
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PRIORITY: Final = ("event", "decision", "cdr_added", "cdr_amended")
+_CAUSES: Final = {
+    FactKind.CALL_EVENT: "event", FactKind.ANNOUNCEMENT: "event", FactKind.DECISION: "decision",
+}  # fmt: skip
 _ENDS: Final = ("stored", "failed")
 
 
@@ -132,7 +136,7 @@ def _with_change_noted(current: Session, old: Session, record: JsonObject, winne
 def _cause(fact: Fact, old: Session) -> str | None:
     if fact.kind == FactKind.CDR:
         return "cdr_amended" if any(known.key == fact.key for known in old.facts.values()) else "cdr_added"
-    return "event" if fact.kind == FactKind.CALL_EVENT else None
+    return _CAUSES.get(fact.kind)
 
 
 def _comparable(record: JsonObject) -> JsonObject:
@@ -178,10 +182,7 @@ def _say(
 def _orders(session: Session, record: JsonObject, *, now: datetime, trace: str) -> list[tuple[str, Envelope]]:
     """Work for fetch_recording, once per recording: it leaves with the first revision that announces it."""
     announced = {
-        recording_key(record["id"], recording): recording
-        for fact in session.facts.values()
-        if isinstance(fact.body, Cdr)
-        for recording in fact.body.recordings
+        recording_key(record["id"], recording): recording for recording in all_announced(session.facts.values())
     }
     wanted = [row["key"] for row in record["recordings"] if row["state"] == "wanted"]
     return [
@@ -200,6 +201,7 @@ def _orders(session: Session, record: JsonObject, *, now: datetime, trace: str) 
                         name=announced[key].name,
                         domain=announced[key].domain,
                         url=announced[key].url,
+                        called_at=announced[key].called_at,
                     )
                 ),
                 trace=trace,

@@ -27,7 +27,7 @@ from schemas.envelope import Envelope, Kind, derived_id
 from schemas.errors import Malformed, Permanent, Transient, Unavailable
 from schemas.facts import Fact, FactKind, Recording, encode_fact
 from schemas.platforms.base import Platform
-from schemas.recording import HttpRequest, RecordingWanted
+from schemas.recording import HttpRequest, RecordingWanted, wanted_from_json
 from schemas.stage import Failed, Handler, Outcome
 from workers.answers import our_errors, read_at_most, retry_after
 from workers.download import RECORDING_BYTES, Audio, Downloader, follow, parse_address
@@ -224,7 +224,7 @@ def _scratch_directory(parent: Path | None) -> tempfile.TemporaryDirectory[str]:
 def _wanted(envelope: Envelope) -> RecordingWanted:
     body = envelope.body
     try:
-        return RecordingWanted(**(orjson.loads(body) if isinstance(body, bytes) else body))
+        return wanted_from_json(orjson.loads(body) if isinstance(body, bytes) else body)
     except (TypeError, ValueError):
         raise Malformed("not_a_work_order") from None
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from schemas.platforms import huawei_privatenumber
+from schemas.platforms import aliyun_pnp, huawei_privatenumber, huawei_voicecall, jiuyun_axb
 from schemas.platforms.base import Platform
 
 PLATFORMS: Final[Mapping[str, Platform]] = {
     "huawei_privatenumber": huawei_privatenumber,
+    "huawei_voicecall": huawei_voicecall,
+    "aliyun_pnp": aliyun_pnp,
+    "jiuyun_axb": jiuyun_axb,
 }

@@ -10,6 +10,7 @@ from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Parsed
 from schemas.notification import Notification, Reply
+from schemas.question import Asked, Decision
 from schemas.recording import HttpRequest, RecordingWanted
 
 
@@ -18,6 +19,10 @@ class Platform(Protocol):
 
     def verify(self, notification: Notification, source: Source, now: datetime) -> bool | None:
         """Whether the signature is right; None when the push carries none."""
+        ...
+
+    def nonce(self, notification: Notification) -> str | None:
+        """What a right signature is good for once; None where the platform repeats a push as it was."""
         ...
 
     def parse(self, notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:
@@ -30,6 +35,14 @@ class Platform(Protocol):
 
     def reply(self, notification: Notification) -> Reply:
         """What the platform wants to hear once the notification is stored."""
+        ...
+
+    def question(self, notification: Notification, source: Source) -> Asked | None:
+        """What this push asks; None where it only tells. Never raises: what cannot be read asks nothing."""
+        ...
+
+    def answer(self, notification: Notification, decision: Decision, source: Source) -> Reply:
+        """The decision in the platform's own shape. `notification` is the push that asked."""
         ...
 
     def recording_request(
@@ -51,3 +64,8 @@ class Platform(Protocol):
             Permanent: it will never be there.
         """
         ...
+
+
+def no_nonce(notification: Notification) -> str | None:  # noqa: ARG001 - the same for every push
+    """The `nonce` of a platform whose pushes may come again as they were."""
+    return None

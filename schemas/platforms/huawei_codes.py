@@ -1,4 +1,4 @@
-"""PrivateNumber's result codes: texts of huawei-reason-codes.md tables A and B, outcomes of contract section 1.
+"""PrivateNumber's result codes: texts of huawei-reason-codes.md tables A, B and F, outcomes of contract section 1.
 
 The lists grow and their tails were not seen: a code that stands in neither is passed on with no text and no outcome,
 so that the next code may decide; where none does, the call's outcome is `unknown`.
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from schemas.facts import Code
 from schemas.platforms.codes import code
+from schemas.platforms.fields import as_integer
 
 SKIPPED: Final = frozenset({0, 518})  # 0 is no failure; 518 says: see Q.850
 
@@ -105,6 +106,25 @@ FAIL_TEXTS: Final[Mapping[int, str]] = {
     8059: "blocked by the carrier",
 }
 
+# Table F, sendResult: what became of an SMS.
+SEND_TEXTS: Final[Mapping[int, str]] = {
+    0: "sent",
+    1: "account frozen",
+    2: "no binding",
+    3: "X is suspended",
+    4: "app not in commercial use",
+    5: "platform internal error",
+    6: "discarded as decided",
+    7: "discarded, no decision came in time",
+    8: "blacklist",
+    9: "sent in part",
+    10: "no part was sent",
+    11: "X has no SMS ability",
+    12: "content lacks a required keyword",
+}
+
+_INTERCEPTED: Final = frozenset({6, 8, 12})  # somebody's rule stopped it; the rest failed, 7 for want of a decision
+
 _OUTCOME_CODES: Final[Mapping[str, Iterable[int]]] = {
     "busy": (8102,),
     "no_answer": (8101, 8003, 8035),
@@ -142,3 +162,18 @@ def state_code(value: Any, description: str | None) -> Code | None:
 def fail_code(value: Any) -> Code | None:
     """`ulFailReason` of a CDR."""
     return code("fail_code", value, texts=FAIL_TEXTS, outcome=outcome)
+
+
+def send_result(value: Any) -> Code | None:
+    """`sendResult` of an SMS; it says nothing of a call, so it decides no outcome."""
+    return code("send_result", value, texts=SEND_TEXTS, outcome=lambda _: None)
+
+
+def sms_status(value: Any) -> str | None:
+    """`delivered`, `intercepted` or `failed` (so is an SMS that was sent in part); None for a code in no list."""
+    number = as_integer(value)
+    if number not in SEND_TEXTS:
+        return None
+    if number in _INTERCEPTED:
+        return "intercepted"
+    return "failed" if number else "delivered"

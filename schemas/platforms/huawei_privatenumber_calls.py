@@ -10,22 +10,13 @@ from schemas.config import Source
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, FactKind, Parsed
-from schemas.platforms.fields import as_integer, digits, identifier, phone, text, utc
+from schemas.platforms.fields import as_integer, digits, phone, text, utc
 from schemas.platforms.huawei_codes import NEVER_FORWARDED, fail_code, state_code
+from schemas.platforms.huawei_privatenumber_shape import DIRECTIONS, EVENT_TYPES, exact_id
 from schemas.platforms.json_body import fingerprint, sha256_hex
 from schemas.platforms.q850 import q850_code, sip_code
 
 PRODUCT: Final = "privatenumber"
-
-# The event type, compared ignoring case: what it is on our timeline.
-EVENT_TYPES: Final[Mapping[str, str]] = {
-    "callin": "incoming",
-    "callout": "outgoing",
-    "alerting": "ringing",
-    "answer": "answered",
-    "disconnect": "ended",
-    "collectinfo": "digits",
-}
 
 # A CDR's times: each says that there was an event of that type (design section 5, Whole).
 _CDR_TIMES: Final[Mapping[str, str]] = {
@@ -38,9 +29,6 @@ _CDR_TIMES: Final[Mapping[str, str]] = {
 
 _MODES: Final[Mapping[str, str]] = {"003": "AX", "004": "AXB", "005": "AXE", "007": "AXYB"}
 _AXB_OR_X: Final = ("004", None)  # a CDR of X is told from one of AXB by its notifyMode alone
-
-# huawei-reason-codes.md F: "0 to A, 1 from A, 2 abnormal", for all modes; the sample of X mode carries 1.
-_DIRECTIONS: Final[Mapping[int | None, str]] = {0: "b_to_a", 1: "a_to_b", 2: "abnormal"}
 
 
 def call_event(body: JsonObject, source: Source) -> Parsed:
@@ -85,7 +73,7 @@ def cdr(record: JsonObject, source: Source) -> Parsed:
     """
     session_id = _session_id(record)
     times = {name: utc(record, name) for name in _CDR_TIMES}
-    record_id = identifier(record, "icid") or _derived_record_id(record, times.values())
+    record_id = exact_id(record, "icid") or _derived_record_id(record, times.values())
     return Parsed(
         kind=FactKind.CDR,
         session_id=session_id,
@@ -102,7 +90,7 @@ def cdr(record: JsonObject, source: Source) -> Parsed:
 
 
 def _session_id(row: JsonObject) -> str:
-    session_id = identifier(row, "sessionId")
+    session_id = exact_id(row, "sessionId")
     if session_id is None:
         raise Malformed("no_session_id")
     return session_id
@@ -119,8 +107,8 @@ def _event_fields(info: JsonObject, source: Source, timeline_type: str, at: date
         private_number=private_number,
         display_number=phone(info, "displayCallerNum"),
         extension=digits(info, "digitInfo"),
-        binding_id=text(info, "subscriptionId"),
-        user_data=text(info, "userData"),
+        binding_id=digits(info, "subscriptionId"),
+        user_data=digits(info, "userData"),
         called_in_at=at if timeline_type == "incoming" else None,
         started_at=at if timeline_type == "outgoing" else None,
         ringing_at=at if timeline_type == "ringing" else None,
@@ -149,14 +137,14 @@ def _cdr_fields(record: JsonObject, source: Source, times: Mapping[str, datetime
     return CallFields(
         product=PRODUCT,
         mode=mode,
-        direction=_DIRECTIONS.get(as_integer(record.get("direction"))),
+        direction=DIRECTIONS.get(as_integer(record.get("direction"))),
         caller=phone(record, "callerNum"),
         callee=phone(record, "fwdDstNum"),
         private_number=phone(record, "bindNum", "calleeNum"),
         display_number=phone(record, "fwdDisplayNum"),
         extension=digits(record, "extendNumber", "extendNum"),
-        binding_id=text(record, "subscriptionId"),
-        user_data=text(record, "userData"),
+        binding_id=digits(record, "subscriptionId"),
+        user_data=digits(record, "userData"),
         called_in_at=times["callInTime"],
         started_at=times["fwdStartTime"],
         ringing_at=times["fwdAlertingTime"],
@@ -171,7 +159,8 @@ def _cdr_fields(record: JsonObject, source: Source, times: Mapping[str, datetime
 
 
 def _mode(record: JsonObject) -> str | None:
-    service_type = text(record, "serviceType")
+    service_type = digits(record, "serviceType")
+    service_type = service_type and service_type.zfill(3)  # as a number it has lost its zeros
     if service_type in _AXB_OR_X and text(record, "notifyMode"):
         return "X"
     return _MODES.get(service_type or "")

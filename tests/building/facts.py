@@ -10,7 +10,20 @@ from typing import Any, Final
 import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind
-from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, Fact, FactBody, FactKind, Recording, encode_fact
+from schemas.facts import (
+    Announced,
+    CallEvent,
+    CallFields,
+    Cdr,
+    Code,
+    Decided,
+    Fact,
+    FactBody,
+    FactKind,
+    Recording,
+    Sms,
+    encode_fact,
+)
 
 T0: Final = datetime(2026, 11, 21, 8, 0, 0, tzinfo=UTC)
 CALL: Final = CallFields(
@@ -102,3 +115,15 @@ def enveloped(fact: Fact) -> Envelope:
     return Envelope(
         id=fact.id, kind=Kind.FACT, source=fact.source, at=fact.at, body=orjson.loads(encode_fact(fact)), trace="t"
     )
+
+
+def an_sms(mode: str, *, told: float = 1, identifier: str = "sms1", **told_of_it: Any) -> Fact:
+    """A push about one SMS: `block` asks, `notify` tells."""
+    body = Sms(identifier=identifier, mode=mode, raw={"mode": mode}, **told_of_it)
+    return a_fact(FactKind.SMS, f"sms|{identifier}|{mode}", body, told=told, session=identifier)
+
+
+def a_decision(asked: str, *, told: float = 1, session: str = "s1", **given: Any) -> Fact:
+    """An answer to a platform's question."""
+    body = Decided(**{"asked": asked, "action": "connect", "by": "rule", "milliseconds": 3, **given})
+    return a_fact(FactKind.DECISION, f"decided|{asked}|{session}", body, told=told, session=session)

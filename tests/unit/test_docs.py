@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+from pydantic import BaseModel
+
 from schemas.config import Config
-from schemas.record import CallRecord
+from schemas.question import Answer, Question
+from schemas.record import CallRecord, SmsRecord
 
 ROOT = Path(__file__).parents[2]
+SCHEMAS: Mapping[str, type[BaseModel]] = {
+    "call-record": CallRecord,
+    "sms-record": SmsRecord,
+    "question": Question,
+    "answer": Answer,
+}
 
 
-def test_the_published_json_schema_is_that_of_the_model() -> None:
-    """Make it again with `python -m tests.unit.test_docs`."""
-    assert json.loads((ROOT / "docs/call-record.schema.json").read_text()) == CallRecord.model_json_schema()
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_published_json_schema_is_that_of_the_model(name: str) -> None:
+    """Make them again with `python -m tests.unit.test_docs`."""
+    assert json.loads((ROOT / f"docs/{name}.schema.json").read_text()) == SCHEMAS[name].model_json_schema()
 
 
 def test_the_documented_config_is_a_valid_one() -> None:
@@ -26,4 +38,5 @@ def test_the_documented_config_is_a_valid_one() -> None:
 
 
 if __name__ == "__main__":
-    (ROOT / "docs/call-record.schema.json").write_text(json.dumps(CallRecord.model_json_schema(), indent=1) + "\n")
+    for name, model in SCHEMAS.items():
+        (ROOT / f"docs/{name}.schema.json").write_text(json.dumps(model.model_json_schema(), indent=1) + "\n")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from schemas.envelope import Envelope, JsonObject, Kind
 from schemas.errors import Permanent
 from schemas.facts import Announced, Code, Fact
-from schemas.record import build_record
+from schemas.merge import build_record
 from schemas.session import Session, decode_session, encode_session, fold, winners
 from tests.building.facts import CALL, T0, a_cdr, a_stored_recording, all_events, an_event, seconds
 from workers.emission import Patience, Step, step

@@ -150,7 +150,7 @@ def test_every_cdr_sample_has_its_expectation() -> None:
         ({"serviceType": "005"}, "AXE"),
         ({"serviceType": "007"}, "AXYB"),
         ({"serviceType": "006"}, None),
-        ({"serviceType": 4}, None),
+        ({"serviceType": 4}, "AXB"),
         ({"serviceType": {}}, None),
     ],
 )

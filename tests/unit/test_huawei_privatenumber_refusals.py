@@ -18,6 +18,7 @@ from schemas.errors import Malformed
 from schemas.facts import Cdr, Fact, Parsed, decode_fact, encode_fact
 from schemas.notification import Notification
 from schemas.platforms import PLATFORMS
+from schemas.question import Decision
 
 PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = Path(__file__).parent / "samples" / "huawei_privatenumber"
@@ -72,7 +73,7 @@ BAD_ITEMS = [
     ({"sessionId": ["1"]}, "no_session_id"),
     ({"sessionId": True}, "no_session_id"),
     ({"sessionId": "\0"}, "no_session_id"),
-    ({"sessionId": 1}, "numeric_id"),
+    ({"sessionId": 1.0}, "numeric_id"),
     ({"sessionId": 12345678901234567890123}, "numeric_id"),
     ({"sessionId": "s" * 257}, "long_id"),
 ]
@@ -86,8 +87,8 @@ BAD_TIMES = [20190124, "1548296998", NUMBER, "2019-13-24 02:30:03", "2019-01-24"
         (7, "not_an_object"),
         (None, "not_an_object"),
         ([{}], "not_an_object"),
-        ({"sessionId": "1", "icid": 7}, "numeric_id"),
-        ({"sessionId": "1", "icid": 1e22}, "numeric_id"),
+        ({"sessionId": "1", "icid": 7.5}, "numeric_id"),
+        ({"sessionId": "1", "icid": 2**64}, "numeric_id"),
         ({"sessionId": "1", "icid": "i" * 257}, "long_id"),
         *(({"sessionId": "1", "icid": "2", "fwdAnswerTime": time}, "bad_time") for time in BAD_TIMES),
     ],
@@ -182,10 +183,24 @@ LEAVES = (
     | st.integers(-(2**80), 2**80)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec="utf-8"), max_size=12)
-    | st.sampled_from(["fee", "answer", "callin", "collectInfo", "disconnect", "", "2019-01-24 02:30:03", "0", "true"])
+    | st.sampled_from(
+        ["fee", "answer", "callin", "collectInfo", "Block", "disconnect", "", "2019-01-24 02:30:03", "0", "true"]
+    )
 )
 NAMES = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(
-    ["eventType", "statusInfo", "feeLst", "sessionId", "icid", "timestamp", "stateCode", "recordFlag", "callInTime"]
+    [
+        "eventType",
+        "statusInfo",
+        "feeLst",
+        "smsEvent",
+        "notifyMode",
+        "sessionId",
+        "icid",
+        "timestamp",
+        "stateCode",
+        "recordFlag",
+        "callInTime",
+    ]
 )
 ANY_JSON = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=5), max_leaves=20
@@ -214,9 +229,12 @@ def mutated_samples(draw: st.DrawFn) -> Any:
 
 
 def every_result_survives_the_broker(body: bytes) -> None:
+    assert PLATFORM.answer(a_push(body), Decision(action="close"), SOURCE).status == 200
+    question = PLATFORM.question(a_push(body), SOURCE)
     try:
         results = PLATFORM.parse(a_push(body), SOURCE)
     except Malformed:
+        assert question is None
         return
     assert results
     for item in results:

@@ -22,6 +22,7 @@ from schemas.recording import RecordingWanted
 
 PLATFORM = PLATFORMS["huawei_privatenumber"]
 KEY, SECRET, NONCE, CREATED = "app-key-1", "app-secret-1", "a1B2c3", "2024-12-31T23:59:59Z"
+REALM = 'realm="SDP",profile="UsernameToken",type="Appkey"'
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 
 # Printed once by OpenSSL, not by Python: `printf 'a1B2c32024-12-31T23:59:59Z' | openssl dgst -sha256 -hmac app-secret-1
@@ -63,6 +64,9 @@ def test_the_vectors_are_what_the_page_describes() -> None:
         {"x-aksk": a_token(AKSK, comma=", "), "authorization": 'AKSK realm="SDP"'},
         {"x-wsse": a_token(WSSE, comma=" , ")},
         {"x-aksk": a_token(AKSK), "x-wsse": a_token("wrong")},
+        # section 0: the headers of pushes since about December 2024, and before
+        {"authorization": f"AKSK {REALM}", "x-aksk": a_token(AKSK)},
+        {"authorization": f"WSSE {REALM}", "x-wsse": a_token(WSSE)},
     ],
 )
 def test_a_right_signature_is_right(headers: dict[str, str]) -> None:
@@ -88,6 +92,12 @@ def test_a_right_signature_is_right(headers: dict[str, str]) -> None:
 )
 def test_anything_else_under_that_name_is_wrong(headers: dict[str, str]) -> None:
     assert verified(headers) is False
+
+
+def test_a_repeated_push_is_right_again_hours_later() -> None:
+    """Section 0, retry: up to 300 minutes after; whether it is signed anew is not stated, so no time is too old."""
+    push = Notification(path="", remote="", content_type="", headers={"x-aksk": a_token(AKSK)}, body=b"{}")
+    assert PLATFORM.verify(push, SIGNING, NOW + timedelta(minutes=623)) is True
 
 
 def test_a_push_without_a_signature_is_neither() -> None:

@@ -1,0 +1,183 @@
+"""What VoiceCall's dialect refuses, with which reason, and that it never raises anything but Malformed."""
+
+from __future__ import annotations
+
+import copy
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.config import Source
+from schemas.errors import Malformed
+from schemas.facts import Fact, Parsed, decode_fact, encode_fact
+from schemas.merge import build_record
+from schemas.notification import Notification
+from schemas.platforms import huawei_voicecall
+from schemas.platforms.base import Platform
+
+PLATFORM: Platform = huawei_voicecall
+SAMPLES = Path(__file__).parent / "samples" / "huawei_voicecall"
+SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
+BODIES = {path.name: json.loads(path.read_bytes()) for path in sorted(SAMPLES.glob("*.json"))}
+NUMBER = "13866887021"
+
+
+def a_push(body: Any, path: str = "") -> Notification:
+    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Notification(path=path, remote="192.0.2.1", content_type="application/json", body=sent)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "empty_body"),
+        (b"<xml/>", "not_json"),
+        (b"[]", "not_an_object"),
+        (b'{"a":' * 33 + b"1" + b"}" * 33, "too_deep"),
+        ({"eventType": "fee"}, "no_fee_list"),
+        ({"eventType": "fee", "feeLst": []}, "no_fee_list"),
+        ({"eventType": "FEE", "feeLst": {"sessionId": "1"}}, "no_fee_list"),
+        ({"eventType": "fee", "feeLst": [{}] * 1001}, "long_fee_list"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused_as_a_whole(body: Any, reason: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        PLATFORM.parse(a_push(body), SOURCE)
+    assert refused.value.reason == reason
+
+
+BAD_ITEMS = [
+    ({}, "no_session_id"),
+    ({"sessionId": None}, "no_session_id"),
+    ({"SessionId": "1"}, "no_session_id"),  # section 0, row case: sessionId, not sessionid
+    ({"sessionId": 1}, "numeric_id"),
+    ({"sessionId": "s" * 257}, "long_id"),
+]
+BAD_TIMES = [20190124, NUMBER, "2019-13-24 02:30:03", "2019-01-24", "2019-01-24 02:30:03+08:00", {}, True]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        *BAD_ITEMS,
+        (7, "not_an_object"),
+        (None, "not_an_object"),
+        ({"sessionId": "1", "icid": 7}, "numeric_id"),
+        *(({"sessionId": "1", "icid": "2", "fwdAnswerTime": time}, "bad_time") for time in BAD_TIMES),
+        *(({"sessionId": "1", "icid": "2", "callOutAnswerTime": time}, "bad_time") for time in BAD_TIMES),
+    ],
+)
+def test_a_bad_record_is_refused_alone(record: Any, reason: str) -> None:
+    good = {"sessionId": "1", "icid": "1"}
+    refused, read = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [record, good]}), SOURCE)
+    assert isinstance(refused, Malformed)
+    assert refused.reason == reason
+    assert NUMBER not in str(refused)
+    assert isinstance(read, Parsed)
+
+
+@pytest.mark.parametrize(
+    ("info", "reason"),
+    [
+        *BAD_ITEMS,
+        (None, "no_status_info"),
+        ([], "no_status_info"),
+        *(({"sessionId": "1", "timestamp": time}, "bad_time") for time in BAD_TIMES),
+    ],
+)
+@pytest.mark.parametrize("event_type", ["callout", "disconnect", "collectInfo"])
+def test_a_bad_event_is_refused(event_type: str, info: Any, reason: str) -> None:
+    (refused,) = PLATFORM.parse(a_push({"eventType": event_type, "statusInfo": info}), SOURCE)
+    assert isinstance(refused, Malformed)
+    assert refused.reason == reason
+    assert NUMBER not in str(refused)
+
+
+@pytest.mark.parametrize("name", ["failTime", "dynIVRStartTime", "recordStartTime"])
+def test_a_time_that_no_bill_rests_on_spoils_nothing(name: str) -> None:
+    record = {"sessionId": "1", "icid": "1", name: "yesterday"}
+    (read,) = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
+    assert isinstance(read, Parsed)
+
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**80), 2**80)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=12)
+    | st.sampled_from(["fee", "answer", "collectInfo", "disconnect", "", "2019-01-24  02:30:03", "0", "001", "002"])
+)
+NAMES = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(
+    ["eventType", "statusInfo", "feeLst", "sessionId", "icid", "timestamp", "partyType", "serviceType", "fwdDstNum"]
+)
+ANY_JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=5), max_leaves=20
+)
+PATHS = st.sampled_from(["", "/", "?", "/verify", "/callback/", "/x/notify?y"]) | st.text(max_size=8)
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every (container, name or index) in a JSON value."""
+    found: list[tuple[Any, Any]] = []
+    rows = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in rows:
+        found += [(value, name), *places(inner)]
+    return found
+
+
+@st.composite
+def mutated_samples(draw: st.DrawFn) -> Any:
+    body = copy.deepcopy(BODIES[draw(st.sampled_from(sorted(BODIES)))])
+    for _ in range(draw(st.integers(1, 4))):
+        container, name = draw(st.sampled_from(places(body) or [({"": 0}, "")]))
+        if draw(st.booleans()):
+            container[name] = draw(ANY_JSON)
+        else:
+            del container[name]
+    return body
+
+
+def every_result_survives_the_broker_and_makes_a_record(body: bytes, path: str) -> None:
+    try:
+        results = PLATFORM.parse(a_push(body, path), SOURCE)
+    except Malformed:
+        return
+    assert results
+    for item in results:
+        if isinstance(item, Malformed):
+            continue
+        fact = Fact(
+            id="1",
+            kind=item.kind,
+            source=SOURCE.name,
+            platform=SOURCE.platform,
+            session_id=item.session_id,
+            key=item.key,
+            fingerprint=item.fingerprint,
+            at=datetime(2019, 1, 24, tzinfo=UTC),
+            body=item.body,
+        )
+        assert decode_fact(orjson.loads(encode_fact(fact))) == fact
+        assert build_record({fact.key: fact}, call_events=True)["session_id"] == item.session_id
+
+
+@given(body=ANY_JSON, path=PATHS)
+def test_any_json_becomes_facts_or_a_reason(body: Any, path: str) -> None:
+    every_result_survives_the_broker_and_makes_a_record(json.dumps(body).encode(), path)
+
+
+@given(body=mutated_samples(), path=PATHS)
+def test_any_damaged_sample_becomes_facts_or_a_reason(body: Any, path: str) -> None:
+    every_result_survives_the_broker_and_makes_a_record(json.dumps(body).encode(), path)
+
+
+@given(body=st.binary(max_size=64))
+def test_any_bytes_become_facts_or_a_reason(body: bytes) -> None:
+    every_result_survives_the_broker_and_makes_a_record(body, "")
