@@ -16,12 +16,11 @@ from ingest.server import serve_door
 from runtime.admin import serve_admin
 from runtime.broker import open_broker
 from runtime.clock import system_clock
-from runtime.consumer import StageLoop
 from runtime.telemetry import Telemetry
 from schemas.config import Config
 from schemas.envelope import monotonic_message_ids
 from schemas.platforms import PLATFORMS
-from workers.wiring import Process, config_topology, open_stage, sources_of, stage_names, unwrapped
+from workers.wiring import Loop, Process, config_topology, open_stage, sources_of, stage_names, unwrapped
 
 log = structlog.get_logger()
 
@@ -82,8 +81,10 @@ def up_role(config: Config, *, sabotage: Sabotage | None = None, ready: Callable
     async def role(stopping: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=True, sabotage=sabotage))
-            loops: list[StageLoop] = []
+            loops: list[Loop] = []
             for name in stage_names():
+                if name == "decide" and not config.rule:
+                    continue  # then another service may answer; both at once would share the questions
                 loops += await stack.enter_async_context(open_stage(process, name))
             await stack.enter_async_context(_admin(process, config.ingest.admin, loops))
             await _door_then_stages(process, loops, stopping, ready)
@@ -92,7 +93,7 @@ def up_role(config: Config, *, sabotage: Sabotage | None = None, ready: Callable
 
 
 async def _door_then_stages(
-    process: Process, loops: Sequence[StageLoop], stopping: asyncio.Event, ready: Callable[[], None] | None
+    process: Process, loops: Sequence[Loop], stopping: asyncio.Event, ready: Callable[[], None] | None
 ) -> None:
     closed = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
@@ -105,7 +106,7 @@ async def _door_then_stages(
         closed.set()
 
 
-async def _run(loops: Sequence[StageLoop], stopping: asyncio.Event) -> None:
+async def _run(loops: Sequence[Loop], stopping: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as tasks:
         for loop in loops:
             tasks.create_task(loop.run(stopping), name=loop.spec.name)
@@ -123,8 +124,8 @@ def _door(process: Process) -> AbstractAsyncContextManager[Door]:
     )
 
 
-def _admin(process: Process, address: str, loops: Sequence[StageLoop]) -> AbstractAsyncContextManager[None]:
-    def ready(loop: StageLoop) -> Callable[[], bool]:
+def _admin(process: Process, address: str, loops: Sequence[Loop]) -> AbstractAsyncContextManager[None]:
+    def ready(loop: Loop) -> Callable[[], bool]:
         return lambda: loop.ready
 
     checks = {"broker": lambda: process.broker.healthy, **{loop.spec.name: ready(loop) for loop in loops}}

@@ -1,6 +1,7 @@
 """platform -> received: finds the source by its secret path, checks limits, stores the raw bytes, then answers.
 
-It never parses a notification. The order of the checks is contract section 3: 404, 405, 413, 408, 401, 503, 200.
+It never parses a notification, except a possible question. The order of the checks is contract section 3: 404, 405,
+413, 408, 401, 503, 200.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from aiohttp import ClientError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ingest.group_commit import GroupCommit
+from ingest.nonces import Nonces
+from ingest.questions import Questions
 from runtime.telemetry import Telemetry
 from schemas.config import Source
 from schemas.envelope import Envelope, Kind, new_id, new_trace
 from schemas.errors import Rejected, Unavailable
-from schemas.notification import KEPT_HEADERS, Notification, to_json
+from schemas.notification import KEPT_HEADERS, Notification, Reply, to_json
 from schemas.platforms.base import Platform
 
 log = structlog.get_logger()
@@ -45,14 +48,17 @@ class Door:
         sources: Mapping[str, Source],
         platforms: Mapping[str, Platform],
         commit: GroupCommit,
+        questions: Questions,
         telemetry: Telemetry,
         clock: Callable[[], datetime],
     ) -> None:
         self._sources = sources
         self._platforms = platforms
         self._commit = commit
+        self._questions = questions
         self._telemetry = telemetry
         self._clock = clock
+        self._nonces = {name: Nonces(keep=2 * source.clock_skew) for name, source in sources.items()}
         self._inflight = 0
         self.answered: Counter[tuple[str, str]] = Counter()
 
@@ -104,18 +110,23 @@ class Door:
             body=await _body(request),
         )
         self._check_signature(notification, source)
-        await self._store(notification, source)
-        reply = self._platforms[source.platform].reply(notification)
-        return web.Response(status=reply.status, body=reply.body, content_type=reply.content_type)
+        reply = await self._reply(notification, source)
+        headers = {"Content-Type": reply.content_type} if reply.content_type else None
+        return web.Response(status=reply.status, body=reply.body, headers=headers)
 
     def _check_signature(self, notification: Notification, source: Source) -> None:
         if source.verify == "never":
             return
-        verified = self._platforms[source.platform].verify(notification, source, self._clock())
+        now, platform = self._clock(), self._platforms[source.platform]
+        verified = platform.verify(notification, source, now)
         if verified is False or (verified is None and source.verify == "always"):
             raise Rejected("signature missing or wrong", status=401)
+        if verified and (nonce := platform.nonce(notification)) and not self._nonces[source.name].is_new(nonce, now):
+            raise Rejected("signature used before", status=401)
 
-    async def _store(self, notification: Notification, source: Source) -> None:
+    async def _reply(self, notification: Notification, source: Source) -> Reply:
+        """What the platform wants to hear, once the push is stored, or once its question is decided."""
+        platform = self._platforms[source.platform]
         now = self._clock()
         envelope = Envelope(
             id=new_id(now),
@@ -125,12 +136,20 @@ class Door:
             body=to_json(notification),
             trace=new_trace(),
         )
+        asked = platform.question(notification, source) if source.control else None
+        if asked is None:
+            await self._store(envelope, source)
+            return platform.reply(notification)
+        decision = await self._questions.decide(asked, source, envelope, self._store(envelope, source))
+        return platform.answer(notification, decision, source)
+
+    async def _store(self, envelope: Envelope, source: Source) -> None:
         timeout = CONFIRM_SECONDS.get(source.platform, CONFIRM_SECONDS_DEFAULT)
         try:
             await self._commit.store(envelope, timeout_seconds=timeout)
         except Unavailable:
             raise Rejected("the broker did not confirm in time", status=503) from None
-        self.answered[source.name, f"{now:%Y-%m-%dT%H}"] += 1
+        self.answered[source.name, f"{envelope.at:%Y-%m-%dT%H}"] += 1
 
 
 def _as_text(header: str) -> str:

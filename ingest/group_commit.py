@@ -14,16 +14,15 @@ from prometheus_client import Counter
 
 from runtime.broker.base import Broker
 from runtime.verdict import reason_of
-from runtime.wire import bundles
+from runtime.wire import pack
 from schemas.envelope import Envelope
 from schemas.errors import Unavailable, Unconfirmed
-from schemas.topology import RECEIVED
 
 log = structlog.get_logger()
 
 
 class GroupCommit:
-    """Stores envelopes on `received`; `run` is its loop and has to be running."""
+    """Stores envelopes on the queue of their kind; `run` is its loop and has to be running."""
 
     def __init__(self, broker: Broker, message_ids: Iterator[str], published: Counter) -> None:
         self._broker = broker
@@ -58,7 +57,7 @@ class GroupCommit:
                 await self._publish(batch)
 
     async def _publish(self, batch: list[tuple[Envelope, asyncio.Future[None]]]) -> None:
-        messages = bundles((envelope for envelope, _ in batch), "", RECEIVED, self._ids)
+        messages = pack([envelope for envelope, _ in batch], self._ids)
         failure: Exception | None = None
         try:
             await self._broker.publish(messages)

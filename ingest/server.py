@@ -14,6 +14,7 @@ from aiohttp import web
 
 from ingest.door import Door
 from ingest.group_commit import GroupCommit
+from ingest.questions import Questions
 from runtime.admin import start_listening
 from runtime.broker.base import Broker
 from runtime.telemetry import Telemetry
@@ -43,7 +44,10 @@ async def serve_door(
 ) -> AsyncIterator[Door]:
     """Serve until the context ends; then finish what is under way and send the last tally."""
     commit = GroupCommit(broker, message_ids, telemetry.bundles)
-    door = Door(sources=sources, platforms=platforms, commit=commit, telemetry=telemetry, clock=clock)
+    questions = Questions(broker=broker, commit=commit, message_ids=message_ids, telemetry=telemetry)
+    door = Door(
+        sources=sources, platforms=platforms, commit=commit, questions=questions, telemetry=telemetry, clock=clock
+    )
     server = web.Server(door, keepalive_timeout=KEEPALIVE_SECONDS, auto_decompress=False, access_log=None)
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
     tallies = Tallies(door.answered, commit, clock)
@@ -55,6 +59,7 @@ async def serve_door(
         yield door
     finally:
         await runner.cleanup()
+        await questions.close()
         await _cancelled(tallying)
         await tallies.send()
         await _cancelled(committing)

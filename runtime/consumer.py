@@ -118,24 +118,10 @@ class StageLoop:
                 self._resting = False
 
     async def _consume(self, consumer: Consumer, stopping: asyncio.Event) -> None:
-        while (deliveries := await self._next(consumer, stopping)) is not None:
+        while (deliveries := await next_batch(consumer, self.spec.most, stopping)) is not None:
             if held := await self._process(consumer, deliveries, stopping):
                 return await self._give_back(consumer, [*held, *await consumer.stop()])
         return await self._drain(consumer)
-
-    async def _next(self, consumer: Consumer, stopping: asyncio.Event) -> Sequence[Delivery] | None:
-        """The next batch, or None once stopping."""
-        if stopping.is_set():
-            return None
-        stop = asyncio.ensure_future(stopping.wait())
-        batch = asyncio.ensure_future(consumer.batch(self.spec.most))
-        try:
-            await asyncio.wait({stop, batch}, return_when=asyncio.FIRST_COMPLETED)
-            return batch.result() if batch.done() else None
-        finally:
-            stop.cancel()
-            if not batch.done():
-                batch.cancel()
 
     async def _process(
         self, consumer: Consumer, deliveries: Sequence[Delivery], stopping: asyncio.Event
@@ -249,6 +235,25 @@ class StageLoop:
             return len(envelopes)
         self._ticking = False
         return 0
+
+
+async def next_batch(consumer: Consumer, most: int, stopping: asyncio.Event) -> Sequence[Delivery] | None:
+    """The next batch, or None once stopping.
+
+    Raises:
+        Unavailable: see Consumer.batch.
+    """
+    if stopping.is_set():
+        return None
+    stop = asyncio.ensure_future(stopping.wait())
+    batch = asyncio.ensure_future(consumer.batch(most))
+    try:
+        await asyncio.wait({stop, batch}, return_when=asyncio.FIRST_COMPLETED)
+        return batch.result() if batch.done() else None
+    finally:
+        stop.cancel()
+        if not batch.done():
+            batch.cancel()
 
 
 async def _stopped_within(stopping: asyncio.Event, seconds: float) -> bool:

@@ -21,6 +21,15 @@ class Telemetry:
         self.door_seconds = Histogram(
             "callstitch_door_seconds", "From request to answer", ["source"], buckets=_SECONDS, registry=own
         )
+        self.decisions = Counter(
+            "callstitch_decisions", "Questions answered, by who decided", ["source", "by"], registry=own
+        )
+        self.decision_seconds = Histogram(
+            "callstitch_decision_seconds", "From question to decision", ["source"], buckets=_SECONDS, registry=own
+        )
+        self.unpromised = Counter(
+            "callstitch_unpromised", "Questions answered before their push was confirmed", ["source"], registry=own
+        )
         self.bundles = Counter("callstitch_door_bundles", "Bundles published by the door", registry=own)
         self.handled = Counter("callstitch_handled", "Envelopes handled", ["stage"], registry=own)
         self.handle_seconds = Histogram(

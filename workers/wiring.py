@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from runtime.answering import AnswerLoop
 from runtime.broker.base import Broker
 from runtime.clock import Clock
 from runtime.consumer import StageLoop, StageSpec
@@ -22,6 +23,7 @@ from schemas.platforms import PLATFORMS
 from schemas.stage import Stage
 from schemas.topology import (
     DEAD,
+    DECISIONS,
     QUARANTINE,
     RECEIVED,
     RECORDINGS,
@@ -34,6 +36,7 @@ from schemas.topology import (
 )
 from workers import fan_out as fan_out_sink
 from workers.correlate import correlate
+from workers.decide import decide
 from workers.dedupe import dedupe
 from workers.emission import Patience
 from workers.fan_out import fan_out
@@ -47,6 +50,7 @@ from workers.stores import open_claims, open_parked, open_sessions
 FETCH_LANES: Final = 4  # a download takes its own time: each lane holds one
 BOXES: Final[Mapping[str, str]] = {"quarantine": QUARANTINE, "dead": DEAD, "unrouted": UNROUTED}
 
+Loop = StageLoop | AnswerLoop
 Command = Callable[[JsonObject], Awaitable[JsonObject]]
 Wrap = Callable[[str, Stage], Stage]
 
@@ -88,7 +92,7 @@ def sources_of(config: Config) -> Mapping[str, Source]:
 
 
 @asynccontextmanager
-async def open_stage(process: Process, name: str, *, sink: str | None = None) -> AsyncIterator[list[StageLoop]]:
+async def open_stage(process: Process, name: str, *, sink: str | None = None) -> AsyncIterator[Sequence[Loop]]:
     """The loops of one stage, its store, sink or object store open until the context ends.
 
     Raises:
@@ -197,10 +201,24 @@ async def _park(process: Process, stack: AsyncExitStack, _: str | None) -> list[
     ]
 
 
-_OPENERS: Final = {
+async def _decide(process: Process, stack: AsyncExitStack, _: str | None) -> list[Loop]:  # noqa: ARG001 - as all
+    """Questions expire within half a second, so a few in hand are enough."""
+    config, name = process.config, "decide"
+    return [
+        AnswerLoop(
+            spec=StageSpec(name=name, queue=DECISIONS, policy=POLICIES["park"]),
+            answer=decide(config.rule, sources_of(config)),
+            broker=process.broker,
+            metrics=process.telemetry.stage(name),
+        )
+    ]
+
+
+_OPENERS: Final[Mapping[str, Callable[[Process, AsyncExitStack, str | None], Awaitable[Sequence[Loop]]]]] = {
     "dedupe": _dedupe,
     "correlate": _correlate,
     "fetch_recording": _fetch_recording,
     "fan_out": _fan_out,
     "park": _park,
+    "decide": _decide,
 }

@@ -1,0 +1,61 @@
+"""The answer loop: question in, reply out, over request and reply on the broker; nothing is stored and nothing retried.
+
+A question that nobody answers ends at the door's own deadline, so no failure here may do more than lose one answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from runtime.broker.base import Broker, Consumer, Delivery
+from runtime.consumer import StageSpec, next_batch
+from runtime.telemetry import StageMetrics
+from runtime.verdict import reason_of
+
+log = structlog.get_logger()
+
+
+class AnswerLoop:
+    """One consumer of questions, running."""
+
+    def __init__(
+        self, *, spec: StageSpec, answer: Callable[[bytes], bytes | None], broker: Broker, metrics: StageMetrics
+    ) -> None:
+        self.spec = spec
+        self._answer = answer
+        self._broker = broker
+        self._metrics = metrics
+        self._consumer: Consumer | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is subscribed now."""
+        return self._consumer is not None and self._consumer.consuming
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Answer until `stopping`, then what was already here."""
+        async with self._broker.consume(self.spec.queue, prefetch=self.spec.prefetch) as consumer:
+            self._consumer = consumer
+            try:
+                while (questions := await next_batch(consumer, self.spec.most, stopping)) is not None:
+                    await self._reply(consumer, questions)
+                await self._reply(consumer, await consumer.stop())
+            finally:
+                self._consumer = None
+
+    async def _reply(self, consumer: Consumer, questions: Sequence[Delivery]) -> None:
+        started = time.perf_counter()
+        for question in questions:
+            try:
+                answer = self._answer(question.body)
+                if answer is not None:
+                    await self._broker.reply(question, answer)
+            except Exception as error:  # noqa: BLE001 - one question must not end the answers to all others
+                log.error("question.not_answered", stage=self.spec.name, reason=reason_of(error))
+        if questions:
+            self._metrics.handled(len(questions), time.perf_counter() - started)
+            await consumer.ack(questions)
