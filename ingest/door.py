@@ -87,12 +87,12 @@ class Door:
 
     def _find(self, path: str) -> tuple[Source, str]:
         """The source that the secret path names, and what follows the token."""
-        parts = path.split("/", _PATH_PARTS)
+        bare, _, query = path.partition("?")  # first: a signature in the query may hold a slash
+        parts = bare.split("/", _PATH_PARTS)
         if len(parts) < _PATH_PARTS or parts[1] != "v1":
             raise Rejected("no such path", status=404)
         source = self._sources.get(parts[2])
-        token, _, query = parts[3].partition("?")
-        if source is None or not _is_token(token, source):
+        if source is None or not _is_token(parts[3], source):
             raise Rejected("unknown source or token", status=404)
         rest = "/" + parts[4] if len(parts) > _PATH_PARTS else ""
         return source, rest + (f"?{query}" if query else "")

@@ -47,10 +47,10 @@ def the_bytes(parked: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize("what", ACCEPTED)
 def test_unreadable_input_is_accepted_and_quarantined_byte_for_byte(up: Up, what: str) -> None:
     body, headers, reason = ACCEPTED[what]
-    answer = up.answer(body, "/fee/deeper?x=1", headers)
+    answer = up.answer(body, "/fee/deeper?x=1&s=a/b%2Fc", headers)
     assert (answer.status, answer.body) == (200, b"")
     found = up.wait_for(lambda: [row for row in quarantined(up) if the_bytes(row) == body and row["reason"] == reason])
-    assert found[0]["envelope"]["body"]["path"] == "/fee/deeper?x=1"
+    assert found[0]["envelope"]["body"]["path"] == "/fee/deeper?x=1&s=a/b%2Fc"
 
 
 def test_an_operator_lists_shows_and_releases_quarantined_input(up: Up) -> None:
