@@ -1,22 +1,19 @@
-"""The operator's commands: declare, check, config show, trace, quarantine, dead, reconcile, emulate."""
+"""The operator's commands: declare, check, config show, trace, quarantine, dead, reconcile."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from console.config_file import load_config, redacted_url, shown
-from console.emulator.play import play
-from console.emulator.settings import EmulatorSettings
-from console.ledger import differences, read_ledger, totals
+from console.ledger import COLUMNS, cells
 from console.main import (
     EXIT_DIFFERENCE,
     ConfigOption,
@@ -27,13 +24,15 @@ from console.main import (
     exit_codes,
     quarantine_app,
 )
-from console.reading import open_reads, reach_store
+from console.reading import Account, open_reads, reach_store, reckon
 from console.replay import Choice, bring_back, chosen
 from console.tracing import trace_rows
 from runtime.broker import open_broker
 from schemas.masking import masked
 from workers.objects import open_objects
 from workers.wiring import config_topology
+
+LEDGER_WIDTH: Final = 150  # narrower, its equations would break over lines
 
 out = Console(soft_wrap=True)
 
@@ -210,20 +209,42 @@ def reconcile(
     since: Annotated[datetime | None, typer.Option(help="From this hour on, UTC.")] = None,
     until: Annotated[datetime | None, typer.Option(help="Up to this hour, UTC.")] = None,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    *,
+    fact_by_fact: Annotated[
+        bool, typer.Option("--fact-by-fact", help="Compare the facts of closed hours even where the counts agree.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Compare what was answered with what became of it; exits 1 only for a difference in a closed window."""
+    now = datetime.now(UTC)
     with exit_codes():
         loaded = load_config(config)
-        rows = read_ledger(open_reads(loaded), since=since, until=until, source=source)
-        found = differences(rows, now=datetime.now(UTC))
-    columns = ["source", "hour", *totals([])]
-    _print_table(columns, [[str(row.get(name, "")) for name in columns] for row in rows])
-    for difference in found:
-        out.print(difference, markup=False)
-    if not found:
-        out.print("balanced")
-    if any("in flight" not in difference for difference in found):
+        account = reckon(loaded, since=since, until=until, source=source, now=now, fact_by_fact=fact_by_fact)
+    if json:
+        typer.echo(orjson.dumps(account.as_json(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print_account(account)
+    if not account.balanced:
         raise typer.Exit(EXIT_DIFFERENCE)
+
+
+def _print_account(account: Account) -> None:
+    table = Table(*COLUMNS, box=None)
+    for row in account.rows:
+        table.add_row(*cells(row, account.differences))
+    Console(soft_wrap=True, width=max(out.width, LEDGER_WIDTH)).print(table, markup=False)
+    outlets = [[one.queue, str(one.sent), _known(one.held), str(one.dead)] for one in account.outlets]
+    _print_table(["events leave by", "sent (7 days)", "held", "dead"], outlets)
+    if account.queues is None:
+        out.print("the broker does not tell what its queues hold")
+    for difference in account.differences:
+        out.print(str(difference), markup=False)
+    if account.balanced:
+        out.print("balanced, but for what is in flight" if account.differences else "balanced")
+
+
+def _known(count: int | None) -> str:
+    return "?" if count is None else str(count)
 
 
 def _print_table(columns: list[str], rows: list[list[str]]) -> None:
@@ -231,41 +252,3 @@ def _print_table(columns: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     out.print(table, markup=False)
-
-
-@app.command()
-def emulate(
-    *,
-    to: Annotated[str, typer.Option(help="Base URL of one source at the door, token included.")],
-    seed: Annotated[int, typer.Option(help="Same seed, same traffic.")] = 1,
-    calls: Annotated[int, typer.Option(help="How many calls to play.")] = 200,
-    rate: Annotated[float | None, typer.Option(help="Notifications per second; none: as fast as it goes.")] = None,
-    truth: Annotated[Path | None, typer.Option(help="Where to write what was sent, as JSON lines.")] = None,
-    recordings: Annotated[str, typer.Option(help="Where the recording API listens.")] = "127.0.0.1:0",
-    app_key: Annotated[str, typer.Option(help="Signs the pushes and checks the recording requests.")] = "EMULATORKEY",
-    app_secret: Annotated[str, typer.Option(envvar="CALLSTITCH_EMULATOR_SECRET")] = "emulator-secret",  # noqa: S107
-    concurrency: Annotated[int, typer.Option(help="Requests under way at once, at most.")] = 16,
-    repush_factor: Annotated[
-        float,
-        typer.Option(help="How many times faster than the platform it pushes again; 600: 1 minute is 0.1 s."),
-    ] = 600,
-    linger: Annotated[float, typer.Option(help="Seconds to go on serving recordings; negative: until stopped.")] = 0,
-) -> None:
-    """Play Huawei PrivateNumber over real HTTP: all five modes, re-pushes, merged and amended CDRs, recordings."""
-    settings = EmulatorSettings(
-        to=to, seed=seed, calls=calls, rate=rate, truth=truth, recordings_listen=recordings, app_key=app_key,
-        app_secret=app_secret, repush_factor=repush_factor, concurrency=concurrency,
-        linger_seconds=None if linger < 0 else linger,
-        start=datetime(2026, 1, 5, 8, tzinfo=UTC), signed_at=datetime.now(UTC),
-    )  # fmt: skip
-    with Progress(transient=False) as progress:
-        task = progress.add_task("playing calls", total=calls)
-        played = asyncio.run(play(settings, on_progress=lambda done, _: progress.update(task, completed=done)))
-    typer.echo(
-        f"{played.calls} calls, {played.posts_200} posts answered 200, {played.items_accepted} items"
-        f" ({played.distinct_items_accepted} distinct), {played.posts_given_up} given up"
-    )
-    for fault in played.faults:
-        typer.echo(f"fault: {fault}", err=True)
-    if played.faults or played.posts_given_up:
-        raise typer.Exit(EXIT_DIFFERENCE)

@@ -1,11 +1,75 @@
-"""What the operator's commands read the state from."""
+"""What the operator's commands read the state from, and what the broker's queues hold."""
 
 from __future__ import annotations
 
-from schemas.config import Config
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from console.ledger import Difference, Sight, compare, read_ledger, totals
+from runtime.broker import open_broker
+from runtime.broker.embedded_file import File
+from runtime.verdict import POLICIES
+from schemas.config import Config, DownstreamQueue, Sink
+from schemas.envelope import JsonObject
+from schemas.errors import Unavailable
+from schemas.topology import DEAD, QUARANTINE, RECEIVED, UNIQUE, retry_queue, sink_queue
 from workers.stores import store_reads
 from workers.stores.postgresql_reads import PostgresqlReads
 from workers.stores.sqlite import SqliteReads
+from workers.stores.sqlite_file import read_only
+
+Outgoing = Sink | DownstreamQueue
+
+BROKER_SECONDS: Final = 5.0
+ON_THE_WAY: Final = (  # a notification, or what became of it, is in one of these until the stores know it
+    *(RECEIVED, UNIQUE, QUARANTINE, DEAD),
+    *sorted({retry_queue(delay) for stage in ("dedupe", "correlate", "park") for delay in POLICIES[stage].delays}),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlet:
+    """A queue that events leave by: those sent that it wants (7 days), and where they are known to be since.
+
+    The rest was delivered, or waits in a retry tier. `call.progress` and what is told at once is not counted. `held` is
+    None when the broker does not tell.
+    """
+
+    queue: str
+    sent: int
+    held: int | None
+    dead: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """All that `reconcile` has to say."""
+
+    rows: Sequence[JsonObject]
+    differences: Sequence[Difference]
+    outlets: Sequence[Outlet]
+    queues: Mapping[str, int] | None
+
+    @property
+    def balanced(self) -> bool:
+        """Whether nothing differs but what may be in flight."""
+        return all(difference.in_flight for difference in self.differences)
+
+    def as_json(self) -> JsonObject:
+        """The same for programs."""
+        return {
+            "balanced": self.balanced,
+            "rows": list(self.rows),
+            "totals": totals(self.rows),
+            "differences": [asdict(difference) for difference in self.differences],
+            "outlets": [asdict(outlet) for outlet in self.outlets],
+            "queues": self.queues,
+        }
 
 
 def open_reads(config: Config) -> SqliteReads | PostgresqlReads:
@@ -26,3 +90,95 @@ def holds_state(config: Config) -> bool:
     """Whether a server already knows calls or notifications."""
     reads = open_reads(config)
     return isinstance(reads, PostgresqlReads) and reads.holds_state()
+
+
+def queue_depths(config: Config, queues: Sequence[str]) -> Mapping[str, int] | None:
+    """Messages in each of these queues that exists; None when the broker does not answer within 5 s.
+
+    RabbitMQ tells what is ready: what a consumer has in its hands (at most its prefetch) is not counted, and neither is
+    what a message holds (a bundle: up to 128 envelopes). The embedded broker's file counts everything not acked; a
+    broker in memory is known to its own process alone, so it is told as None.
+
+    Raises:
+        Misconfigured: the broker refuses us, or is none that we know.
+    """
+    kind, _, rest = config.broker.partition(":")
+    if kind == "embedded":
+        return None if rest == ":memory:" else _embedded_depths(Path(rest), queues)
+    try:
+        return asyncio.run(_asked_depths(config.broker, queues))
+    except (Unavailable, TimeoutError):
+        return None
+
+
+def reckon(
+    config: Config,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    source: str | None,
+    now: datetime,
+    fact_by_fact: bool = False,
+) -> Account:
+    """The whole account; what the queues hold is asked first, so that what leaves one meanwhile has arrived.
+
+    Raises:
+        Misconfigured, Unavailable: the store refuses us or does not answer; the broker refuses us.
+    """
+    outlets = _outlets(config)
+    depths = queue_depths(config, [*ON_THE_WAY, *outlets])
+    queues = None if depths is None else {name: depths[name] for name in ON_THE_WAY if name in depths}
+    reads = open_reads(config)
+    rows = read_ledger(reads, since=since, until=until, source=source, now=now)
+    waits = {one.name: one.settle + one.cdr_wait for one in config.source}
+    sight = Sight(now=now, waits=waits, queues=queues, fact_by_fact=fact_by_fact)
+    return Account(
+        rows=rows,
+        differences=compare(rows, sight, reads.books()),
+        outlets=_told(outlets, reads, depths),
+        queues=queues,
+    )
+
+
+def _outlets(config: Config) -> Mapping[str, Outgoing]:
+    """Every queue that events leave by."""
+    return {**{sink_queue(sink.name): sink for sink in config.sink}, **{queue.name: queue for queue in config.queue}}
+
+
+def _told(
+    outlets: Mapping[str, Outgoing], reads: SqliteReads | PostgresqlReads, depths: Mapping[str, int] | None
+) -> list[Outlet]:
+    sent = {route: counts["sent"] for route, counts in reads.events().items()}
+    dead: Counter[str] = Counter()
+    for parked in reads.books().parked():
+        if parked.box == "dead" and parked.state != "replayed":
+            dead[parked.stage] += parked.count
+    return [
+        Outlet(
+            queue=name,
+            sent=sum(count for route, count in sent.items() if _wants(one, route)),
+            held=None if depths is None else depths.get(name, 0),
+            dead=dead[name],
+        )
+        for name, one in outlets.items()
+    ]
+
+
+def _wants(one: Outgoing, route: str) -> bool:
+    event, _, source = route.rpartition(".")
+    return event in one.events and (not one.sources or source in one.sources)
+
+
+def _embedded_depths(path: Path, queues: Sequence[str]) -> Mapping[str, int]:
+    if not path.exists():  # so no queue was ever declared
+        return {}
+    with read_only(path) as connection:
+        file = File(connection)
+        held = {number: found.messages for number, found in file.held().items()}
+        depths = {queue.name: held.get(number, 0) for number, queue in file.queues().items()}
+    return {name: depths[name] for name in queues if name in depths}
+
+
+async def _asked_depths(url: str, queues: Sequence[str]) -> Mapping[str, int]:
+    async with asyncio.timeout(BROKER_SECONDS), open_broker(url) as broker:
+        return dict(await broker.depths(queues))

@@ -1,4 +1,4 @@
-"""The fault kit itself: half a minute of it finds nothing wrong, and it finds the bug that is there on purpose.
+"""The fault kit itself: a minute of it finds nothing wrong, and it finds the bug that is there on purpose.
 
 `make chaos` runs longer. It is a process of its own, as whoever runs it by hand would start it.
 """
@@ -15,23 +15,23 @@ import pytest
 from tests.e2e.programs import ROOT
 from tests.services import debian, postgresql, rabbitmq
 
-RUN_SECONDS = 280.0  # a machine that is busy with others too
+RUN_SECONDS = 400.0  # a machine that is busy with others too
 ALL_IS_WELL = "chaos: lost 0, wrong 0, two bodies 0, completed twice 0, parked 0, webhook 0, not drained 0, exits 0"
 
 
 @pytest.mark.rabbitmq
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 def test_roles_rabbitmq_and_postgresql_die_under_load_and_nothing_is_lost_or_wrong(tmp_path: Path) -> None:
     install(rabbitmq.install, postgresql.install)
 
-    code, told = chaos(tmp_path, "--seconds", "20", "--seed", "1")
+    code, told = chaos(tmp_path, "--seconds", "60", "--seed", "1", "--rate", "200")
 
     assert code == 0, told
     assert ALL_IS_WELL in told
     assert "broker stop" in told or "broker kill" in told, "the broker was never hit"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 def test_a_worker_that_acks_before_its_work_is_caught(tmp_path: Path) -> None:
     code, told = chaos(
         tmp_path, "--stack", "embedded", "--seconds", "5", "--faults", "", "--sabotage", "ack_first", "--drain", "3"

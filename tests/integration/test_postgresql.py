@@ -11,9 +11,14 @@ from typing import Any
 import asyncpg
 import pytest
 
+from console.ledger import Sight
+from runtime.wire import dead_envelope
+from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured, Unavailable
-from tests.building.facts import a_cdr
+from schemas.session import encode_session
+from tests.building.facts import a_cdr, enveloped
 from tests.contracts.stores import (
+    PostgresqlRig,
     a_claim,
     a_receipt,
     a_tally,
@@ -25,15 +30,18 @@ from tests.contracts.stores import (
     stepping,
     types,
 )
+from tests.contracts.stores_traffic import HOUR, arrive, found, passed_on, rows
 from tests.services.postgresql import PostgreSQL
+from workers.stores.claim_row import hashed
 from workers.stores.postgresql import open_claims, open_parked, open_sessions
 from workers.stores.postgresql_claims import PostgresqlClaims
 from workers.stores.postgresql_pool import Database, open_database
 from workers.stores.postgresql_reads import PostgresqlReads
-from workers.stores.postgresql_schema import migrate
+from workers.stores.postgresql_schema import CLAIMS_MIGRATIONS, PARKED_MIGRATIONS, SESSIONS_MIGRATIONS, migrate
 from workers.stores.postgresql_sessions import PostgresqlSessions
 
 MOST_STATEMENTS = 8
+_VERSION_1 = {"claims": CLAIMS_MIGRATIONS[:1], "sessions": SESSIONS_MIGRATIONS[:1], "parked": PARKED_MIGRATIONS[:1]}
 SECRET = "hunter2hunter2"
 
 
@@ -245,6 +253,32 @@ async def test_an_older_state_is_brought_forward_and_a_newer_one_is_refused(dsn:
         assert [dict(row) for row in await database.fetch("SELECT * FROM thing")] == [{"n": 1, "word": "kept"}]
         with pytest.raises(Misconfigured, match="version 2; we know 1"):
             await migrate(database, "things", [first])
+
+
+async def test_the_ledger_of_version_1_is_read_and_only_hours_after_it_are_compared(dsn: str) -> None:
+    rig, claim, session = PostgresqlRig(dsn), a_claim("cdr|s1|r1", "f1"), stepping(70)(None, [a_whole_call()]).session
+    dead = dead_envelope(enveloped(a_cdr(told=70)), reason="broken", stage="callstitch.unique.v1")
+    async with open_database(dsn) as database:
+        for part, migrations in _VERSION_1.items():
+            await migrate(database, part, migrations)
+        await database.execute("INSERT INTO claim VALUES ($1, $2, $3, $4)", *hashed(claim), claim.owner, claim.at)
+        state = (encode_session(session), at(70))
+        kept = "INSERT INTO session VALUES ($1, 'huawei-bj', $2, 0, 'open', '2026-11-21T08', NULL, $3)"
+        await database.execute(kept, b"huawei-bj:s1", *state)
+        parked = "INSERT INTO parked VALUES ('d1', 'dead', '', 'huawei-bj', '', '', $1, $1, 1, $2, 'parked')"
+        await database.execute(parked, at(2 * HOUR), encode_envelope(dead))
+    (before,) = await rows(rig)
+    assert (before["sessions"], before["compared"], await found(rig)) == (1, False, [])
+    async with rig.open_claims() as claims, rig.open_sessions() as sessions, rig.open_parked():
+        (after,) = await rows(rig)
+        assert (after["dead_facts"], after["compared"], await found(rig)) == (1, False, [])
+        lost = a_cdr("r3", told=2 * HOUR + 1)
+        await arrive(sessions, await passed_on(claims, a_cdr("r2", told=2 * HOUR)))
+        await passed_on(claims, lost)
+        counts = [(row["hour"], row["compared"], row["arrived"]) for row in await rows(rig, at(5 * HOUR))]
+        assert counts == [("2026-11-21T08", False, 1), ("2026-11-21T10", True, 1)]
+        (difference,) = await found(rig, Sight(now=at(5 * HOUR)))
+        assert difference.names == [f"fact {lost.id}, told at 10:00:01.000000"]
 
 
 async def test_a_migration_that_fails_changes_nothing(dsn: str) -> None:

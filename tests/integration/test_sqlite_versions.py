@@ -10,11 +10,14 @@ from typing import Final
 
 import pytest
 
+from console.ledger import Sight
+from runtime.wire import dead_envelope
 from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured
 from schemas.session import encode_session
-from tests.building.facts import a_cdr, all_events
+from tests.building.facts import a_cdr, all_events, enveloped
 from tests.contracts.stores import SqliteRig, a_claim, asked, at, claimed, event, fold, ledger, stepping
+from tests.contracts.stores_traffic import HOUR, arrive, found, passed_on, rows
 from workers.stores.claim_row import hashed
 
 # Frozen: what version 1 wrote, which had no `meta` and no migrations. Never change it.
@@ -49,6 +52,29 @@ CREATE TABLE parked (
     raw BLOB NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX parked_signature ON parked (box, signature);
 INSERT INTO parked VALUES ('q1', 'quarantine', 'dedupe', 'huawei-bj', 'not_json', 'abc', 1, 1, 1, '{}', 'parked');
+"""
+
+
+# Frozen: what version 2 added. Never change it.
+DEDUPE_2: Final = """
+CREATE INDEX claim_at ON claim (at);
+CREATE INDEX receipt_hour ON receipt (hour);
+CREATE INDEX tally_hour ON tally (hour);
+CREATE TABLE meta (version INTEGER NOT NULL); INSERT INTO meta VALUES (2);
+"""
+CORRELATE_2: Final = """
+CREATE TABLE tombstone (
+    id TEXT PRIMARY KEY, revision INTEGER NOT NULL, status TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX tombstone_at ON tombstone (at);
+CREATE INDEX session_quiet ON session (updated_at) WHERE due_at IS NULL;
+CREATE INDEX outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL;
+DROP INDEX outbox_call;
+CREATE INDEX outbox_call ON outbox (call_id);
+CREATE TABLE meta (version INTEGER NOT NULL); INSERT INTO meta VALUES (2);
+"""
+PARK_2: Final = """
+CREATE INDEX parked_wanted ON parked (box) WHERE state = 'wanted';
+CREATE TABLE meta (version INTEGER NOT NULL); INSERT INTO meta VALUES (2);
 """
 
 
@@ -129,7 +155,52 @@ async def test_opening_twice_migrates_once(rig: SqliteRig) -> None:
         async with rig.open_sessions(), rig.open_claims(), rig.open_parked():
             pass
     with closing(sqlite3.connect(rig.directory / "correlate.db")) as db:
-        assert db.execute("SELECT version FROM meta").fetchall() == [(2,)]
+        assert db.execute("SELECT version FROM meta").fetchall() == [(3,)]
+
+
+@pytest.fixture
+def rig_2(rig: SqliteRig) -> SqliteRig:
+    """The same state as version 2 left it, with a fact that died at 70 and was parked in a later hour."""
+    dead = dead_envelope(enveloped(a_cdr(told=70)), reason="broken", stage="callstitch.unique.v1")
+    later, raw = micros(at(2 * HOUR)), encode_envelope(dead)
+    row = (dead.id, "dead", "callstitch.unique.v1", "huawei-bj", "broken", "sig", later, later, 1, raw, "parked")
+    written(rig.directory / "dedupe.db", DEDUPE_2)
+    written(rig.directory / "correlate.db", CORRELATE_2)
+    written(rig.directory / "park.db", PARK_2, ("INSERT INTO parked VALUES (?,?,?,?,?,?,?,?,?,?,?)", row))
+    return rig
+
+
+async def test_the_ledger_of_version_2_is_read_before_and_after_and_its_hours_are_not_compared(
+    rig_2: SqliteRig,
+) -> None:
+    (before,) = await rows(rig_2)
+    assert (before["receipts"], before["sessions"], before["revisions"], before["events"]) == (1, 1, 1, 1)
+    assert (before["compared"], await found(rig_2)) == (False, [])
+    async with rig_2.open_claims(), rig_2.open_sessions(), rig_2.open_parked():
+        first, (after, told) = await rows(rig_2), await rows_of_quarantine_and_dead(rig_2)
+        assert [row["hour"] for row in first] == ["1970-01-01T00", "2026-11-21T08"]
+        assert (after, told) == ("1970-01-01T00", "2026-11-21T08")
+        assert (first[1]["compared"], first[1]["dead_facts"], await found(rig_2)) == (False, 1, [])
+
+
+async def rows_of_quarantine_and_dead(rig: SqliteRig) -> tuple[str, str]:
+    """The hours under which what was parked is told: its own, where its envelope tells it."""
+    counted = {row.box: row.hour for row in await asked(lambda: list(rig.reads().books().parked()))}
+    return counted["quarantine"], counted["dead"]
+
+
+async def test_hours_after_an_upgrade_are_compared_and_sessions_from_before_it_count_in_full(
+    rig_2: SqliteRig,
+) -> None:
+    async with rig_2.open_claims() as claims, rig_2.open_sessions() as sessions:
+        await arrive(sessions, await passed_on(claims, a_cdr("r2", told=2 * HOUR)))
+        lost = a_cdr("r3", told=2 * HOUR + 1)
+        await passed_on(claims, lost)
+        (*_, row) = counted = await rows(rig_2, at(5 * HOUR))
+        assert (row["hour"], row["compared"], row["passed"], row["arrived"]) == ("2026-11-21T10", True, 2, 1)
+        assert sum(row["arrived"] for row in counted) == 7, "five events and two CDRs"
+        (difference,) = await found(rig_2, Sight(now=at(5 * HOUR)))
+        assert difference.names == [f"fact {lost.id}, told at 10:00:01.000000"]
 
 
 async def test_a_newer_state_is_refused_and_left_alone(rig: SqliteRig) -> None:

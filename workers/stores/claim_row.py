@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from workers.dedupe import Claim, Receipt
+from workers.stores.passage import Pair, folds, hashed_pair
 
 ReceiptRow = tuple[str, str, str, int, int, int, int, int]
 
 
-def hashed(claim: Claim) -> tuple[bytes, bytes]:
-    """Key and fingerprint as kept: keys hold phone numbers, and a hash is short."""
-    key = hashlib.blake2b(f"{claim.source}|{claim.key}".encode(), digest_size=16).digest()
-    return key, bytes.fromhex(claim.fingerprint)[:16]
+def hashed(claim: Claim) -> Pair:
+    """Key and fingerprint as kept."""
+    return hashed_pair(claim.source, claim.key, claim.fingerprint)
+
+
+def counted_for(claim: Claim) -> str:
+    """The source in whose sessions the claimed fact has to arrive; empty when it goes into none."""
+    return claim.source if folds(claim.key) else ""
 
 
 def in_order(receipts: Sequence[Receipt]) -> list[Claim]:

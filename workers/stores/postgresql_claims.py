@@ -14,15 +14,15 @@ from typing import Final
 
 from workers.dedupe import Claim, Receipt, Tally
 from workers.retention import CLAIMS_KEPT
-from workers.stores.claim_row import Owner, answer, hashed, in_order, note_result, receipt_rows
+from workers.stores.claim_row import Owner, answer, counted_for, hashed, in_order, note_result, receipt_rows
+from workers.stores.passage import Pair
 from workers.stores.postgresql_pool import Connection, Database, Vanished
 
-Pair = tuple[bytes, bytes]  # key and fingerprint, hashed
-
 _INSERT: Final = (
-    "INSERT INTO {table} (key, fingerprint, owner, at)"
-    " SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::timestamptz[]) AS u (key, fingerprint, owner, at)"
-    " ORDER BY key, fingerprint ON CONFLICT DO NOTHING RETURNING key, fingerprint"
+    "INSERT INTO {table} (key, fingerprint, owner, at, source)"
+    " SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::timestamptz[], $5::text[])"
+    " AS u (key, fingerprint, owner, at, source) ORDER BY key, fingerprint"
+    " ON CONFLICT DO NOTHING RETURNING key, fingerprint"
 )
 _FIRST: Final = _INSERT.format(table="claim")
 _AMENDED: Final = _INSERT.format(table="amendment")
@@ -136,7 +136,7 @@ async def _insert(connection: Connection, query: str, rows: Collection[tuple[Pai
     """Those that were inserted, because nobody had."""
     if not rows:
         return set()
-    columns = _columns((*pair, claim.owner, claim.at) for pair, claim in rows)
+    columns = _columns((*pair, claim.owner, claim.at, counted_for(claim)) for pair, claim in rows)
     return {(row["key"], row["fingerprint"]) for row in await connection.fetch(query, *columns)}
 
 

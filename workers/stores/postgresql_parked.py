@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from workers.park import Parked
+from workers.stores.passage import origin
 from workers.stores.postgresql_pool import Database
 from workers.stores.postgresql_schema import clean
 
 _PARK: Final = (
-    "INSERT INTO parked SELECT u.*, 'parked' FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],"
-    " $6::text[], $7::timestamptz[], $8::timestamptz[], $9::int[], $10::bytea[]) AS u (id) ORDER BY id"
+    "INSERT INTO parked"
+    " (hour, kind, id, box, stage, source, reason, signature, first_at, last_at, attempts, raw, state)"
+    " SELECT u.*, 'parked' FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],"
+    " $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::int[], $12::bytea[]) AS u (hour, kind, id)"
+    " ORDER BY id"
     " ON CONFLICT (id) DO UPDATE SET attempts = parked.attempts + excluded.attempts, last_at = excluded.last_at,"
     " reason = excluded.reason, signature = excluded.signature, state = excluded.state"
 )
@@ -54,4 +58,4 @@ def _row(message_id: str, rows: Sequence[Parked]) -> tuple[object, ...]:
     """One message, however often it stands in the batch."""
     first, last = rows[0], rows[-1]
     words = (last.box, last.stage, last.source, last.reason, last.signature)
-    return (message_id, *map(clean, words), first.at, last.at, len(rows), first.raw)
+    return (*map(clean, origin(first.raw)), message_id, *map(clean, words), first.at, last.at, len(rows), first.raw)

@@ -159,6 +159,35 @@ async def connect(dsn: str) -> Any:
     )
 
 
+async def reading(dsn: str, work: Callable[[Any], Awaitable[T]]) -> T:
+    """The result of `work` on such a connection, which is closed afterwards.
+
+    Raises:
+        Misconfigured: also when no stage has ever opened its tables there.
+        Unavailable: see `connect`.
+        asyncpg.UndefinedColumnError: an older program made the tables.
+    """
+    connection = await connect(dsn)
+    try:
+        return await work(connection)
+    except asyncpg.UndefinedTableError:
+        raise Misconfigured("there is no state in this database yet") from None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise meaning(error) from None
+    finally:
+        await connection.close()
+
+
+async def asked(dsn: str, query: str, *args: object) -> Sequence[Any]:
+    """The rows of one question; raises what `reading` raises."""
+
+    async def work(connection: Any) -> Sequence[Any]:
+        rows: Sequence[Any] = await connection.fetch(query, *args)
+        return rows
+
+    return await reading(dsn, work)
+
+
 async def _open_pool(dsn: str) -> Any:
     return await asyncpg.create_pool(
         dsn,

@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-import asyncpg
 import orjson
 
 from schemas.envelope import JsonObject
-from schemas.errors import Misconfigured
-from workers.stores.postgresql_pool import connect, meaning
+from workers.stores.postgresql_books import PostgresqlBooks
+from workers.stores.postgresql_pool import asked
 from workers.stores.postgresql_schema import clean
 
 _RECEIPTS: Final = (
@@ -71,6 +70,10 @@ class PostgresqlReads:
                 rows.setdefault((row["source"], row["hour"]), {}).update(row)
         yield from (rows[key] for key in sorted(rows))
 
+    def books(self) -> PostgresqlBooks:
+        """The later half of the ledger."""
+        return PostgresqlBooks(self._dsn)
+
     def events(self) -> Mapping[str, JsonObject]:
         """Events in the outbox by type: how many there are, and how many of them were sent."""
         return {row["route"]: {"made": row["made"], "sent": row["sent"]} for row in self._ask(_EVENTS)}
@@ -118,19 +121,7 @@ class PostgresqlReads:
         return [{**row, **at, "raw": orjson.loads(row["raw"])} for row, at in zip(rows, times, strict=True)]
 
     def _ask(self, query: str, *args: object) -> Sequence[JsonObject]:
-        return asyncio.run(_asked(self._dsn, query, args))
-
-
-async def _asked(dsn: str, query: str, args: Sequence[object]) -> Sequence[JsonObject]:
-    connection = await connect(dsn)
-    try:
-        return [dict(row) for row in await connection.fetch(query, *args)]
-    except asyncpg.UndefinedTableError:
-        raise Misconfigured("there is no state in this database yet") from None
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        raise meaning(error) from None
-    finally:
-        await connection.close()
+        return [dict(row) for row in asyncio.run(asked(self._dsn, query, *args))]
 
 
 def _time(value: datetime | None) -> str | None:

@@ -34,9 +34,10 @@ _READ: Final = (
 )
 _KEEP: Final = (
     "UPDATE session s SET source = u.source, state = u.state, revision = u.revision, status = u.status,"
-    " hour = CASE s.hour WHEN '' THEN u.hour ELSE s.hour END, due_at = u.due_at, updated_at = $8"
-    " FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::int[], $5::text[], $6::text[], $7::timestamptz[])"
-    " AS u (id, source, state, revision, status, hour, due_at) WHERE s.id = u.id"
+    " hour = CASE s.hour WHEN '' THEN u.hour ELSE s.hour END, due_at = u.due_at, arrived = u.arrived,"
+    " updated_at = $9 FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::int[], $5::text[], $6::text[],"
+    " $7::timestamptz[], $8::jsonb[]) AS u (id, source, state, revision, status, hour, due_at, arrived)"
+    " WHERE s.id = u.id"
 )
 _POSTPONE: Final = "UPDATE session SET due_at = $2 WHERE id = ANY ($1::bytea[])"
 _DUE: Final = "SELECT id, state FROM session WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED"
@@ -131,8 +132,8 @@ async def _keep(connection: Connection, steps: Mapping[str, Step], now: datetime
     return [envelope for event_id, (_, envelope) in leaving.items() if event_id in put_out]
 
 
-def _columns(row: SessionRow) -> tuple[bytes, str, bytes, int, str, str, datetime | None]:
-    return (row.id.encode(), row.source, row.state, row.revision, row.status, row.hour, row.due_at)
+def _columns(row: SessionRow) -> tuple[bytes, str, bytes, int, str, str, datetime | None, str]:
+    return (row.id.encode(), row.source, row.state, row.revision, row.status, row.hour, row.due_at, row.arrived)
 
 
 def _envelopes(rows: Iterable[Any]) -> list[Envelope]:

@@ -12,6 +12,7 @@ import structlog
 from schemas.session import Session, decode_session, encode_session
 from workers.correlate import StepFunction
 from workers.emission import Step
+from workers.stores.passage import arrivals
 
 POSTPONED: Final = timedelta(minutes=10)
 
@@ -20,7 +21,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRow:
-    """A session's row; `hour` (`YYYY-MM-DDTHH`, UTC) is that of its first fact, under which the ledger counts it."""
+    """A session's row; `hour` (`YYYY-MM-DDTHH`, UTC) is that of its first fact, under which the ledger counts it.
+
+    `arrived` counts the facts that dedupe passed on, each under its own hour.
+    """
 
     id: str
     source: str
@@ -28,6 +32,7 @@ class SessionRow:
     revision: int
     status: str
     hour: str
+    arrived: str
     due_at: datetime | None
 
 
@@ -42,6 +47,7 @@ def session_row(call_id: str, step: Step) -> SessionRow:
         revision=session.revision,
         status="completed" if session.completed else "incomplete" if session.incomplete else "open",
         hour=f"{first.at:%Y-%m-%dT%H}",
+        arrived=arrivals(session.facts.values()),
         due_at=step.due_at,
     )
 

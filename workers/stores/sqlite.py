@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from schemas.envelope import JsonObject
+from workers.stores.sqlite_books import SqliteBooks
 from workers.stores.sqlite_claims import CLAIMS_MIGRATIONS, SqliteClaims
 from workers.stores.sqlite_file import micros, moment, open_sqlite_file, read_only
 from workers.stores.sqlite_parked import PARKED_MIGRATIONS, SqliteParked
@@ -70,6 +71,10 @@ class SqliteReads:
                 " sum(status = 'incomplete') incomplete, sum(status = 'open') open FROM session GROUP BY 1, 2"
             ):
                 yield (row["source"], row["hour"]), _without_key(row)
+
+    def books(self) -> SqliteBooks:
+        """The later half of the ledger."""
+        return SqliteBooks(self._directory)
 
     def events(self) -> Mapping[str, JsonObject]:
         """Events in the outbox by type: how many there are, and how many of them were sent."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from workers.dedupe import Claim, Receipt, Tally
 from workers.retention import CLAIMS_KEPT
-from workers.stores.claim_row import Owner, answer, hashed, in_order, note_result, receipt_rows
+from workers.stores.claim_row import Owner, answer, counted_for, hashed, in_order, note_result, receipt_rows
 from workers.stores.sqlite_file import SqliteFile, micros, moment
 
 _VERSION_1: Final = """
@@ -28,7 +28,10 @@ CREATE INDEX claim_at ON claim (at);
 CREATE INDEX receipt_hour ON receipt (hour);
 CREATE INDEX tally_hour ON tally (hour);
 """
-CLAIMS_MIGRATIONS: Final = (_VERSION_1, _VERSION_2)
+_VERSION_3: Final = """
+ALTER TABLE claim ADD COLUMN source TEXT;
+"""  # source: see counted_for; NULL in what an older program claimed
+CLAIMS_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 
 class SqliteClaims:
@@ -65,7 +68,8 @@ def _claim_one(db: sqlite3.Connection, claim: Claim) -> str:
     known = {row[0]: Owner(row[1], moment(row[2])) for row in found}
     result = answer(claim, known.get(fingerprint), is_known=bool(known))
     if result in ("new", "amended"):
-        db.execute("INSERT INTO claim VALUES (?,?,?,?)", (key, fingerprint, claim.owner, micros(claim.at)))
+        row = (key, fingerprint, claim.owner, micros(claim.at), counted_for(claim))
+        db.execute("INSERT INTO claim VALUES (?,?,?,?,?)", row)
     if result == "earlier":
         query = "UPDATE claim SET owner = ?, at = ? WHERE key = ? AND fingerprint = ?"
         db.execute(query, (claim.owner, micros(claim.at), key, fingerprint))

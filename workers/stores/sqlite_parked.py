@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from workers.park import Parked
+from workers.stores.passage import origin
 from workers.stores.sqlite_file import SqliteFile, micros
 
 _VERSION_1: Final = """
@@ -17,7 +18,11 @@ CREATE TABLE IF NOT EXISTS parked (
 CREATE INDEX IF NOT EXISTS parked_signature ON parked (box, signature);
 """
 _VERSION_2: Final = "CREATE INDEX parked_wanted ON parked (box) WHERE state = 'wanted';"
-PARKED_MIGRATIONS: Final = (_VERSION_1, _VERSION_2)
+_VERSION_3: Final = """
+ALTER TABLE parked ADD COLUMN hour TEXT;
+ALTER TABLE parked ADD COLUMN kind TEXT;
+"""  # see passage.origin; NULL in what an older program parked
+PARKED_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 
 class SqliteParked:
@@ -46,11 +51,16 @@ class SqliteParked:
 
 def _park(db: sqlite3.Connection, messages: Sequence[Parked]) -> None:
     db.executemany(
-        "INSERT INTO parked VALUES (?,?,?,?,?,?,?,?,1,?,'parked') ON CONFLICT (id) DO UPDATE SET"
+        "INSERT INTO parked VALUES (?,?,?,?,?,?,?,?,1,?,'parked',?,?) ON CONFLICT (id) DO UPDATE SET"
         " attempts = attempts + 1, last_at = excluded.last_at, reason = excluded.reason,"
         " signature = excluded.signature, state = excluded.state",
-        [(m.id, m.box, m.stage, m.source, m.reason, m.signature, micros(m.at), micros(m.at), m.raw) for m in messages],
+        map(_columns, messages),
     )
+
+
+def _columns(m: Parked) -> tuple[str | int | bytes, ...]:
+    at = micros(m.at)
+    return (m.id, m.box, m.stage, m.source, m.reason, m.signature, at, at, m.raw, *origin(m.raw))
 
 
 def _mark(db: sqlite3.Connection, ids: Sequence[str], before: str, after: str) -> int:

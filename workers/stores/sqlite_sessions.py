@@ -36,7 +36,8 @@ CREATE INDEX outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL;
 DROP INDEX outbox_call;
 CREATE INDEX outbox_call ON outbox (call_id);
 """
-SESSIONS_MIGRATIONS: Final = (_VERSION_1, _VERSION_2)
+_VERSION_3: Final = "ALTER TABLE session ADD COLUMN arrived TEXT;"  # NULL in what an older program folded last
+SESSIONS_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
 _CHUNK: Final = 500
 
 
@@ -107,9 +108,9 @@ def _due(db: sqlite3.Connection, now: datetime, step: StepFunction, limit: int) 
 
 def _keep(db: sqlite3.Connection, steps: Mapping[str, Step], now: datetime) -> list[Envelope]:
     db.executemany(
-        "INSERT INTO session VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
+        "INSERT INTO session VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
         " revision = excluded.revision, status = excluded.status, due_at = excluded.due_at,"
-        " updated_at = excluded.updated_at",
+        " updated_at = excluded.updated_at, arrived = excluded.arrived",
         [_columns(session_row(call_id, step), now) for call_id, step in steps.items()],
     )
     leaving = [(call_id, envelope) for call_id, step in steps.items() for envelope in step.envelopes]
@@ -123,9 +124,9 @@ def _put_out(db: sqlite3.Connection, call_id: str, envelope: Envelope, now: date
     return db.execute(query, row).rowcount == 1
 
 
-def _columns(row: SessionRow, now: datetime) -> tuple[str, str, bytes, int, str, str, int | None, int]:
+def _columns(row: SessionRow, now: datetime) -> tuple[str, str, bytes, int, str, str, int | None, int, str]:
     due_at = micros(row.due_at) if row.due_at is not None else None
-    return (row.id, row.source, row.state, row.revision, row.status, row.hour, due_at, micros(now))
+    return (row.id, row.source, row.state, row.revision, row.status, row.hour, due_at, micros(now), row.arrived)
 
 
 _LEASE_AGAIN: Final = "UPDATE outbox SET leased_at = ? WHERE sent_at IS NULL AND leased_at <= ? AND "
