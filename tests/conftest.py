@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import pytest
+from hypothesis import settings
 
 from tests.services import debian, outside_rabbitmq, postgresql, rabbitmq
 from tests.services.postgresql import PostgreSQL
@@ -23,6 +24,9 @@ OUTSIDE_POSTGRESQL: Final = "CALLSTITCH_TEST_POSTGRES"
 _AMQP_TOOLS: Final = "/usr/bin/amqp-consume"
 
 T = TypeVar("T")
+
+settings.register_profile("callstitch", deadline=None)  # a test that is slow on a busy machine is no wrong one
+settings.load_profile("callstitch")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,209 @@
+"""Our way to do it, and those that everybody writes first: each of them loses or lies when a process dies.
+
+The naive ones are the simulation's controls: an oracle that lets one of them pass sees nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, Final, TypeVar, cast
+
+import orjson
+from pydantic import SecretStr
+
+from schemas.config import Source
+from schemas.envelope import Envelope, Kind
+from schemas.errors import Malformed
+from schemas.facts import Fact, FactKind, Parsed, Recording
+from schemas.notification import Notification
+from schemas.platforms import PLATFORMS
+from schemas.platforms.base import Platform
+from schemas.recording import wanted_from_json
+from schemas.session import Session, version_key
+from schemas.stage import Stage
+from schemas.topology import RECEIVED, RECORDINGS, UNIQUE
+from tests.scenarios.simulation import MemoryFile, Order, Work, World, moment
+from workers.correlate import SessionStore, StepFunction, correlate
+from workers.dedupe import ClaimStore, Receipt, Tally, dedupe
+from workers.emission import Patience, Step
+from workers.fetch_recording import _fact
+from workers.stores.sqlite_claims import CLAIMS_MIGRATIONS, SqliteClaims
+from workers.stores.sqlite_file import SqliteFile
+from workers.stores.sqlite_sessions import SESSIONS_MIGRATIONS, SqliteSessions
+
+SOURCE: Final = Source(name="huawei", platform="huawei_privatenumber", tokens=(SecretStr("t"),))
+PATIENCE: Final = Patience(settle=timedelta(seconds=2), cdr_wait=timedelta(seconds=40), open_max=timedelta(seconds=60))
+_DIALECT: Final = PLATFORMS["huawei_privatenumber"]
+
+T = TypeVar("T")
+
+
+async def ours(work: Work) -> None:
+    """Commit, publish, mark, ack: the order of runtime/settle.py."""
+    outputs = await work.outputs()
+    await work.publish(outputs)
+    await work.mark(outputs)
+    await moment()
+    work.ack()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A way to do the job: ours, unless the order of steps or a part is replaced."""
+
+    name: str = "ours"
+    order: Order = ours
+    platform: Platform = _DIALECT
+    claims: Callable[[SqliteFile], ClaimStore] = SqliteClaims
+    sessions: Callable[[SqliteFile], SessionStore] = SqliteSessions
+
+    def starts(self, world: World, audio: Mapping[str, Mapping[str, Any]]) -> dict[str, Callable[[], Stage]]:
+        """What starts the stage of each queue, over stores that outlive it; `audio` is what the platform serves."""
+        claims = self.claims(MemoryFile(world, CLAIMS_MIGRATIONS))
+        sessions = self.sessions(MemoryFile(world, SESSIONS_MIGRATIONS))
+        sources, names, patience = {SOURCE.name: SOURCE}, frozenset({SOURCE.name}), {SOURCE.name: PATIENCE}
+        platforms = {str(SOURCE.platform): self.platform}
+
+        async def fetched(batch: Sequence[Envelope]) -> list[Envelope]:
+            return [_stored(envelope, audio) for envelope in batch]
+
+        return {
+            RECEIVED: lambda: dedupe(claims, sources=sources, platforms=platforms, count=lambda *_: None),
+            UNIQUE: lambda: correlate(sessions, patience=patience, progress=names, clock=lambda: world.now),
+            RECORDINGS: lambda: Stage(fetched),
+        }
+
+
+def _stored(envelope: Envelope, audio: Mapping[str, Mapping[str, Any]]) -> Envelope:
+    """A model of fetch_recording: every fetch succeeds and, done twice, makes the same fact."""
+    assert isinstance(envelope.body, dict)
+    wanted = wanted_from_json(envelope.body)
+    stored = Recording(key=wanted.key, state="stored", place=wanted.name, **audio[wanted.name or ""])
+    return _fact(envelope, wanted, stored, platform=SOURCE.platform)
+
+
+async def _ack_before_publish(work: Work) -> None:
+    outputs = await work.outputs()
+    work.ack()
+    await work.publish(outputs)
+    await work.mark(outputs)
+
+
+async def _publish_before_commit(work: Work) -> None:
+    """There is no outbox: what it is about to say goes out, and then it is kept as said."""
+    before = [db.serialize() for db in work.world.databases]
+    said = _without_a_moment(work.outputs())
+    for db, state in zip(work.world.databases, before, strict=True):
+        db.deserialize(state)
+    await work.publish(said)
+    await work.mark(await work.outputs())
+    work.ack()
+
+
+async def _mark_before_publish(work: Work) -> None:
+    outputs = await work.outputs()
+    await work.mark(outputs)
+    await moment()
+    await work.publish(outputs)
+    work.ack()
+
+
+async def _rebuild_at_publish(work: Work) -> None:
+    """The outbox keeps what to tell, not its bytes: they are made with the clock of each publish."""
+    outputs = await work.outputs()
+    await work.publish([_dated(envelope, work.world.now) for envelope in outputs])
+    await work.mark(outputs)
+    await moment()
+    work.ack()
+
+
+def _without_a_moment(steps: Coroutine[Any, Any, T]) -> T:
+    while True:
+        try:
+            steps.send(None)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+
+def _dated(envelope: Envelope, now: datetime) -> Envelope:
+    if envelope.kind != Kind.EVENT:
+        return envelope
+    assert isinstance(envelope.body, bytes)
+    return replace(envelope, body=orjson.dumps({**orjson.loads(envelope.body), "time": now}))
+
+
+class _SeenIsSeen(SqliteClaims):
+    """What was claimed before is a duplicate, even for the one who claimed it and died."""
+
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+        results = await super().claim(receipts, tallies)
+        return {owner: "duplicate" if result == "mine" else result for owner, result in results.items()}
+
+
+class _KnownIsKnown(SqliteClaims):
+    """One key, one telling: an amended CDR is a duplicate too."""
+
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+        results = await super().claim(receipts, tallies)
+        return {owner: "duplicate" if result == "amended" else result for owner, result in results.items()}
+
+
+class _FirstToldIsFirstClaimed(SqliteClaims):
+    """A telling that came earlier and is claimed later is a duplicate like any other."""
+
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+        results = await super().claim(receipts, tallies)
+        return {owner: "duplicate" if result == "earlier" else result for owner, result in results.items()}
+
+
+class _LastWriterWins(SqliteSessions):
+    """Of each fact only the version that was folded last is kept, whenever it was told."""
+
+    async def fold(self, news: Mapping[str, Sequence[Fact]], step: StepFunction, now: datetime) -> Sequence[Envelope]:
+        def overwriting(session: Session | None, facts: Sequence[Fact]) -> Step:
+            latest = {fact.key: fact for fact in facts}
+            if session is not None:
+                kept = {version_key(f): f for f in session.facts.values() if f.key not in latest}
+                session = replace(session, facts=kept)
+            return step(session, [*latest.values()])
+
+        return await super().fold(news, overwriting, now)
+
+
+def _keyed(key: Callable[[Parsed, Notification, int], str]) -> Platform:
+    """The dialect with another natural key for CDRs."""
+
+    def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:
+        return [
+            replace(item, key=key(item, notification, n))
+            if isinstance(item, Parsed) and item.kind == FactKind.CDR
+            else item
+            for n, item in enumerate(_DIALECT.parse(notification, source))
+        ]
+
+    return cast("Platform", SimpleNamespace(parse=parse))
+
+
+def _by_session(item: Parsed, _: Notification, __: int) -> str:
+    return item.session_id
+
+
+def _by_body(_: Parsed, notification: Notification, n: int) -> str:
+    return f"{hashlib.sha256(notification.body).hexdigest()}|{n}"
+
+
+ACK_FIRST: Final = Variant(name="ack before publish", order=_ack_before_publish)
+PUBLISH_FIRST: Final = Variant(name="publish before commit", order=_publish_before_commit)
+SEEN_FIRST: Final = Variant(name="a claim marks as seen, also for its owner", claims=_SeenIsSeen)
+MARK_FIRST: Final = Variant(name="outbox marked as sent before publish", order=_mark_before_publish)
+LAST_WRITER_WINS: Final = Variant(name="last writer wins by order of processing", sessions=_LastWriterWins)
+SESSION_AS_KEY: Final = Variant(name="natural key is the session id alone", platform=_keyed(_by_session))
+BODY_AS_KEY: Final = Variant(name="natural key is the body's hash", platform=_keyed(_by_body))
+AMENDMENTS_DROPPED: Final = Variant(name="one telling a key", claims=_KnownIsKnown)
+BODY_REBUILT: Final = Variant(name="body rebuilt at each publish", order=_rebuild_at_publish)
+CLAIM_ORDER: Final = Variant(name="told first is claimed first", claims=_FirstToldIsFirstClaimed)
