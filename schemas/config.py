@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -18,11 +19,12 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.question import Decision
-from schemas.topology import DEFAULT_EVENTS, EVENT_TYPES
+from schemas.question import GOING, Decision, goes_somewhere
+from schemas.topology import DEFAULT_EVENTS, EVENT_TYPES, RETRY_DELAYS
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]+")
+_ASKING: Final = frozenset({"huawei_privatenumber", "aliyun_pnp"})  # the platforms whose pushes may be questions
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -70,10 +72,21 @@ def _event_type(value: str) -> str:
     return value
 
 
+def _tier(value: Any) -> str:
+    """The delay queue of that length, however it is written: `60m` is `1h`."""
+    length = _duration(value)
+    for name, seconds in RETRY_DELAYS.items():
+        if length == timedelta(seconds=seconds):
+            return name
+    raise ValueError(f"a retry waits in one of the delay queues: {', '.join(RETRY_DELAYS)}")
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Secret = Annotated[SecretStr, BeforeValidator(_secret), Field(min_length=1)]
 Token = Annotated[Secret, AfterValidator(_token)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+Tier = Annotated[str, BeforeValidator(_tier)]
+RetryingStage = Literal["dedupe", "correlate", "fetch_recording", "fan_out", "park"]
 EventTypes = Annotated[tuple[Annotated[str, AfterValidator(_event_type)], ...], Field(min_length=1)]
 
 
@@ -92,8 +105,9 @@ class Source(_Model):
     """One configured account at a platform.
 
     `control`: it asks questions, which `default` answers when nobody does in time. `push_url` is the URL as the
-    platform's console knows it, which some platforms sign. `answer_shape`: Huawei's connectInfo and closeInfo as
-    the table or as the demo has them. `key_variant`, `model_shape`, `clock_skew`: Aliyun's X mode (see docs).
+    platform's console knows it, which some platforms sign; it holds the token, so it is a secret. `control_secret`
+    signs the questions of Aliyun's X mode where that is not `app_secret`. `answer_shape`: Huawei's connectInfo and
+    closeInfo as the table or as the demo has them. `key_variant`, `model_shape`, `clock_skew`: Aliyun's X mode.
     """
 
     name: Name
@@ -102,7 +116,8 @@ class Source(_Model):
     app_key: str | None = None
     app_secret: Secret | None = None
     verify: Literal["never", "when_present", "always"] = "when_present"
-    push_url: str | None = None
+    push_url: Secret | None = None
+    control_secret: Secret | None = None
     mode: Literal["AX", "AXB", "AXE", "AXYB", "X"] | None = None
     control: bool = False
     default: Decision | None = None
@@ -126,6 +141,12 @@ class Source(_Model):
             raise ValueError('verify = "always" needs app_secret')
         return self
 
+    @model_validator(mode="after")
+    def _default_has_a_callee(self) -> Self:
+        if self.default is not None and self.default.action in GOING and not goes_somewhere(self.default):
+            raise ValueError(f"a default of {self.default.action} needs a callee")
+        return self
+
 
 class Rule(Decision):
     """An answer that `decide` gives: the first rule whose every given field is that of the question."""
@@ -137,7 +158,7 @@ class Rule(Decision):
 
     @model_validator(mode="after")
     def _has_a_callee(self) -> Self:
-        if self.action in ("connect", "route") and self.callee is None:
+        if self.action in GOING and not goes_somewhere(self):
             raise ValueError(f"{self.action} needs a callee")
         return self
 
@@ -176,6 +197,17 @@ class DownstreamQueue(_Model):
     sources: tuple[Name, ...] = ()
 
 
+class Retry(_Model):
+    """The waits before a stage's further attempts; after the last one comes the dead letter.
+
+    `schedule` is for what may pass by itself, and `unexpected` for an error that nobody planned for (by default the
+    same). What is not given keeps its default (`runtime.verdict`).
+    """
+
+    schedule: tuple[Tier, ...] | None = None
+    unexpected: tuple[Tier, ...] | None = None
+
+
 class Config(_Model):
     """The whole file."""
 
@@ -187,6 +219,7 @@ class Config(_Model):
     sink: tuple[Sink, ...] = ()
     queue: tuple[DownstreamQueue, ...] = ()
     rule: tuple[Rule, ...] = ()
+    retry: Mapping[RetryingStage, Retry] = {}
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -205,7 +238,16 @@ class Config(_Model):
         for row in (*self.sink, *self.queue):
             if unknown := set(row.sources) - known:
                 raise ValueError(f"{row.name} names sources that do not exist: {', '.join(sorted(unknown))}")
+        return self
+
+    @model_validator(mode="after")
+    def _questions_are_asked(self) -> Self:
         asking = {source.name for source in self.source if source.control}
         if silent := {rule.source for rule in self.rule} - asking:
             raise ValueError(f"a rule needs a source with control = true: {', '.join(sorted(silent))}")
+        for source in self.source:
+            if source.control and source.platform not in _ASKING:
+                raise ValueError(f"{source.name}: control = true, but {source.platform} asks nothing")
+            if source.default is not None and not source.control:
+                raise ValueError(f"{source.name}: a default needs control = true")
         return self

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+GOING: Final = frozenset({"connect", "route"})  # the actions that need somebody to go to
 
 
 class _Row(BaseModel):
@@ -46,27 +48,32 @@ class Question(_Row):
 class Decision(_Row):
     """The answer: connect or close a call, route or discard an SMS.
 
-    `callee` is the real number to connect or route to. `tones` are the platform's own announcements by the platform's
-    own field name.
+    `callee` is the real number to connect or route to; no platform takes more than 64 characters. `tones` are the
+    platform's own announcements by the platform's own field name.
     """
 
     action: Literal["connect", "close", "route", "discard"]
-    callee: str | None = None
+    callee: Annotated[str, Field(max_length=64)] | None = None
     record: bool | None = None
     tones: dict[str, str] | None = None
     max_minutes: Annotated[int, Field(ge=0, le=1440)] | None = None
     user_data: Annotated[str, Field(max_length=256)] | None = None
 
 
+def _ours(by: Any) -> Any:
+    """What a service of somebody else's calls itself is its own affair: it must not cost the answer."""
+    return by if by in ("rule", "default") else None
+
+
 class Answer(Decision):
-    """A reply on `callstitch.decisions.v1`; a service of somebody else's leaves `by` out.
+    """A reply on `callstitch.decisions.v1`; `by` is for our own `decide`, and a service leaves it out.
 
     It may hold more than we know, which is ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    by: Literal["rule", "default"] | None = None
+    by: Annotated[Literal["rule", "default"] | None, BeforeValidator(_ours)] = None
 
 
 def fits(kind: str, decision: Decision) -> bool:
@@ -74,8 +81,16 @@ def fits(kind: str, decision: Decision) -> bool:
     return decision.action in (("connect", "close") if kind == "call" else ("route", "discard"))
 
 
-def decision_without_answer(kind: str, default: Decision | None) -> Decision:
-    """The source's default where it fits; else a call is closed and an SMS discarded (contract section 3)."""
-    if default is not None and fits(kind, default):
-        return default
+def goes_somewhere(decision: Decision) -> bool:
+    """Whether it names where to connect or route to; at Aliyun `user_data` may be the id of a binding that does."""
+    return bool(decision.callee or decision.user_data)
+
+
+def refusal(kind: str) -> Decision:
+    """A call is closed, an SMS discarded: what every platform can be told."""
     return Decision(action="close" if kind == "call" else "discard")
+
+
+def decision_without_answer(kind: str, default: Decision | None) -> Decision:
+    """The source's default where it fits, else the refusal (contract section 3)."""
+    return default if default is not None and fits(kind, default) else refusal(kind)

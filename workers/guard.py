@@ -18,9 +18,16 @@ from yarl import URL
 from schemas.config import Source
 from schemas.errors import Permanent
 
-# Whose hosts an empty `recording_hosts` admits. Huawei's own API stood at port 12543 (protocol page section 6).
+# Whose hosts an empty `recording_hosts` admits. Huawei's own API stood at port 12543 (huawei-privatenumber.md section
+# 6, huawei-voicecall.md section 4), VoiceCall's stands under .cn; ostor.huawei.com is the recordDomain of the vendor's
+# code samples for both. Aliyun: the bucket region of the one DownloadUrl that the vendor's page of
+# QueryRecordFileDownloadUrl shows (secret-axb-record-files.oss-cn-shanghai.aliyuncs.com); no other was found. Jiuyun
+# names no host at all.
+_HUAWEI: Final = (".myhuaweicloud.com", ".myhuaweicloud.com:12543", ".huaweicaas.com", "ostor.huawei.com")
 PLATFORM_HOSTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "huawei_privatenumber": (".myhuaweicloud.com", ".myhuaweicloud.com:12543", ".huaweicaas.com"),
+    "huawei_privatenumber": _HUAWEI,
+    "huawei_voicecall": (*_HUAWEI, ".myhuaweicloud.cn"),
+    "aliyun_pnp": (".oss-cn-shanghai.aliyuncs.com",),
 }
 USUAL_PORTS: Final = frozenset({80, 443})
 CONNECTIONS: Final = 16

@@ -15,11 +15,11 @@ from runtime.consumer import StageLoop, StageSpec
 from runtime.crash import crash_points
 from runtime.poison import Trials
 from runtime.telemetry import Telemetry
-from runtime.verdict import POLICIES
-from schemas.config import Config, JsonlSink, Sink, Source
+from runtime.verdict import Policy, policies
+from schemas.config import Config, JsonlSink, RetryingStage, Sink, Source
 from schemas.envelope import JsonObject
 from schemas.errors import Misconfigured
-from schemas.platforms import PLATFORMS
+from schemas.platforms import PLATFORMS, WHOLE_BY_CDR
 from schemas.stage import Stage
 from schemas.topology import (
     DEAD,
@@ -107,6 +107,10 @@ def stage_names() -> tuple[str, ...]:
     return tuple(_OPENERS)
 
 
+def _policy(process: Process, stage: RetryingStage) -> Policy:
+    return policies(process.config.retry)[stage]
+
+
 def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
     return StageLoop(
         spec=spec,
@@ -129,7 +133,7 @@ async def _dedupe(process: Process, stack: AsyncExitStack, _: str | None) -> lis
         platforms=PLATFORMS,
         count=lambda source, result: items.labels(source, result).inc(),
     )
-    return [_loop(process, StageSpec(name="dedupe", queue=RECEIVED, policy=POLICIES["dedupe"]), stage)]
+    return [_loop(process, StageSpec(name="dedupe", queue=RECEIVED, policy=_policy(process, "dedupe")), stage)]
 
 
 async def _correlate(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
@@ -139,18 +143,18 @@ async def _correlate(process: Process, stack: AsyncExitStack, _: str | None) -> 
             settle=source.settle,
             cdr_wait=source.cdr_wait,
             open_max=source.open_max,
-            call_events=source.call_events,
+            call_events=source.call_events and source.platform not in WHOLE_BY_CDR,
         )
         for source in process.config.source
     }
     progress = frozenset(source.name for source in process.config.source if source.progress)
     stage = correlate(store, patience=patience, progress=progress, clock=clock)
     process = replace(process, clock=clock)
-    return [_loop(process, StageSpec(name="correlate", queue=UNIQUE, policy=POLICIES["correlate"]), stage)]
+    return [_loop(process, StageSpec(name="correlate", queue=UNIQUE, policy=_policy(process, "correlate")), stage)]
 
 
 async def _fetch_recording(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
-    policy = POLICIES["fetch_recording"]
+    policy = _policy(process, "fetch_recording")
     handler = await stack.enter_async_context(
         open_fetch_recording(
             sources=process.config.source,
@@ -179,7 +183,11 @@ async def _one_sink(process: Process, stack: AsyncExitStack, sink: Sink) -> Stag
     else:
         opened = await stack.enter_async_context(open_webhook(sink, clock=process.clock))
     spec = StageSpec(
-        name=f"fan_out.{sink.name}", queue=sink_queue(sink.name), policy=POLICIES["fan_out"], prefetch=256, most=128
+        name=f"fan_out.{sink.name}",
+        queue=sink_queue(sink.name),
+        policy=_policy(process, "fan_out"),
+        prefetch=256,
+        most=128,
     )
     return _loop(process, spec, Stage(fan_out(opened, name=sink.name)))
 
@@ -194,7 +202,7 @@ async def _park(process: Process, stack: AsyncExitStack, _: str | None) -> list[
     return [
         _loop(
             process,
-            StageSpec(name=f"park.{box}", queue=queue, policy=POLICIES["park"]),
+            StageSpec(name=f"park.{box}", queue=queue, policy=_policy(process, "park")),
             park(store, box=box, clock=process.clock),
         )
         for box, queue in BOXES.items()
@@ -206,7 +214,7 @@ async def _decide(process: Process, stack: AsyncExitStack, _: str | None) -> lis
     config, name = process.config, "decide"
     return [
         AnswerLoop(
-            spec=StageSpec(name=name, queue=DECISIONS, policy=POLICIES["park"]),
+            spec=StageSpec(name=name, queue=DECISIONS, policy=_policy(process, "park")),
             answer=decide(config.rule, sources_of(config)),
             broker=process.broker,
             metrics=process.telemetry.stage(name),

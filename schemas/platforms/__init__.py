@@ -8,6 +8,7 @@ from typing import Final
 from schemas.platforms import aliyun_pnp, huawei_privatenumber, huawei_voicecall, jiuyun_axb
 from schemas.platforms.base import Platform
 
+WHOLE_BY_CDR: Final = frozenset({"aliyun_pnp", "jiuyun_axb"})  # they tell no end but the CDR (design section 5)
 PLATFORMS: Final[Mapping[str, Platform]] = {
     "huawei_privatenumber": huawei_privatenumber,
     "huawei_voicecall": huawei_voicecall,

@@ -11,7 +11,7 @@ from schemas.config import Source
 from schemas.envelope import JsonObject
 from schemas.facts import Announced, Announcement, CallEvent, CallFields, Cdr, FactKind, Parsed
 from schemas.platforms.aliyun_codes import call_codes
-from schemas.platforms.aliyun_fields import call_id, ident, moment, parties, pool_key, ring_time
+from schemas.platforms.aliyun_fields import call_id, https, ident, moment, parties, pool_key, ring_time
 from schemas.platforms.fields import text
 from schemas.platforms.json_body import fingerprint, sha256_hex
 
@@ -149,7 +149,7 @@ def _recordings(row: JsonObject, session_id: str, called_at: datetime | None) ->
     """
     found = []
     if url := text(row, "record_url"):
-        found.append(Announced(name=session_id, domain=pool_key(row), url=url, called_at=called_at))
+        found.append(Announced(name=session_id, domain=pool_key(row), url=https(url), called_at=called_at))
     if url := text(row, "ring_record_url"):
-        found.append(Announced(name=f"{session_id}/ring", url=url, called_at=called_at))
+        found.append(Announced(name=f"{session_id}/ring", url=https(url), called_at=called_at))
     return tuple(found)

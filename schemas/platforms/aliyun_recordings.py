@@ -10,7 +10,7 @@ from typing import Final
 from schemas.config import Source
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed, Permanent, Transient
-from schemas.platforms.aliyun_fields import BEIJING
+from schemas.platforms.aliyun_fields import BEIJING, https
 from schemas.platforms.aliyun_signature import rfc3986, rpc_signature
 from schemas.platforms.fields import text
 from schemas.platforms.json_body import load_object
@@ -92,7 +92,7 @@ def _download_url(told: JsonObject) -> str:
     url = text(told, "DownloadUrl")
     if url is None:
         raise Transient("record not ready (no DownloadUrl)", retry_after=_NOT_READY_SECONDS)
-    return url
+    return https(url)
 
 
 def _told(body: bytes) -> JsonObject:

@@ -39,15 +39,16 @@ VARIANTS: Final[Mapping[str, tuple[str, str]]] = {"A": ("", ""), "B": ("", "&"),
 
 
 def verify(notification: Notification, source: Source, now: datetime) -> bool | None:
-    """Whether a question of X mode was signed with the source's secret, at most `clock_skew` from `now`.
+    """Whether a question of X mode was signed, with `control_secret` or else `app_secret`, `clock_skew` from `now`.
 
     None for receipts, which carry no signature, and where the source has no secret. A question without a signature
     is wrong, not unsigned: all of them carry one. So one source can take receipts and still refuse forged questions.
     """
     params = control_params(notification)
-    if params is None or source.app_secret is None:
+    key = source.control_secret or source.app_secret
+    if params is None or key is None:
         return None
-    secret = source.app_secret.get_secret_value()
+    secret = key.get_secret_value()
     given = _as_it_may_arrive(params.get(SIGNATURE, ""))
     right = [x_mode_signature(params, secret, source.key_variant, encode=encode) for encode in (rfc3986, url_encoder)]
     same = [hmac.compare_digest(one.encode(), other.encode()) for one in given for other in right]

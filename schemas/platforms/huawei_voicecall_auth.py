@@ -41,7 +41,7 @@ def verify(notification: Notification, source: Source, now: datetime) -> bool | 
     secret = source.app_secret.get_secret_value()
     return any(
         token_is_right(header, digest, username=source.app_key, secret=secret)
-        for digest in _digests(source.push_url, notification.path)
+        for digest in _digests(source.push_url.get_secret_value(), notification.path)
     )
 
 

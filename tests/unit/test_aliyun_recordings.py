@@ -136,3 +136,19 @@ def test_an_error_never_repeats_what_the_platform_said() -> None:
             aliyun_pnp.recording_location(200, {}, sent(Code=code, Message=code, DownloadUrl=LINK))
         assert code not in str(error.value)
         assert "138" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("sent_as", "asked_for"),
+    [
+        ("http://b.oss-cn-shanghai.aliyuncs.com/a.wav?x=1", "https://b.oss-cn-shanghai.aliyuncs.com/a.wav?x=1"),
+        ("http://b.oss-cn-shanghai.aliyuncs.com:80/a.wav", "https://b.oss-cn-shanghai.aliyuncs.com/a.wav"),
+        ("https://b.oss-cn-shanghai.aliyuncs.com/a.wav", "https://b.oss-cn-shanghai.aliyuncs.com/a.wav"),
+        ("http://b.oss-cn-shanghai.aliyuncs.com:8080/a.wav", "http://b.oss-cn-shanghai.aliyuncs.com:8080/a.wav"),
+        ("http://aliyuncs.com.example.com/a.wav", "http://aliyuncs.com.example.com/a.wav"),
+        ("http://[nonsense/a.wav", "http://[nonsense/a.wav"),
+    ],
+)
+def test_a_link_to_the_vendors_storage_is_asked_for_by_https(sent_as: str, asked_for: str) -> None:
+    """The vendor's own example of QueryRecordFileDownloadUrl says http."""
+    assert aliyun_pnp.recording_location(200, {}, sent(Code="OK", DownloadUrl=sent_as)) == asked_for

@@ -283,3 +283,14 @@ def test_fields_that_nobody_has_seen_pass_under_raw() -> None:
     assert the_cdr(brand_new={"a": [1, None]}, release_dir=3).raw == {
         **REPORT, "brand_new": {"a": [1, None]}, "release_dir": 3,
     }  # fmt: skip
+
+
+def test_milliseconds_beside_numbers_are_no_recording() -> None:
+    """Section 4, shape rules: a recording has a 13-digit call_time and no numbers."""
+    row = {"call_id": "c1", "phone_no": "13800000001", "secret_no": "17000000002", "call_time": 1629893489000}
+    assert the_fact(row).kind == "call_event"
+
+
+def test_an_id_that_is_too_long_names_no_call_of_something_unknown() -> None:
+    assert the_fact({"callId": "c" * 256, "sentences": [1]}).session_id == "c" * 256
+    assert the_fact({"callId": "c" * 257, "sentences": [1]}).session_id == ""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 from aiohttp import web
@@ -16,15 +17,20 @@ from workers.audio import sniff
 from workers.download import follow, parse_address
 from workers.guard import AddressRefused, Allowlist, allowlist, is_public, is_reachable, open_session, socket_factory
 
+Platform = Literal["huawei_privatenumber", "huawei_voicecall", "aliyun_pnp", "jiuyun_axb"]
 NOW = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)
 
 
 def a_source(
-    *, recording_api: str | None = None, recording_hosts: tuple[str, ...] = (), allow_private: bool = False
+    *,
+    platform: Platform = "huawei_privatenumber",
+    recording_api: str | None = None,
+    recording_hosts: tuple[str, ...] = (),
+    allow_private: bool = False,
 ) -> Source:
     return Source(
         name="huawei-bj",
-        platform="huawei_privatenumber",
+        platform=platform,
         tokens=(SecretStr("t"),),
         recording_api=recording_api,
         recording_hosts=recording_hosts,
@@ -137,6 +143,28 @@ def test_no_recording_hosts_means_the_platform_and_the_api_alone() -> None:
     assert refusal(guard, "https://bucket.obs.cn-north-1.myhuaweicloud.com/x") is None
     assert refusal(guard, "https://other.example.com/x") == "host_not_allowed"
     assert refusal(allowlist(a_source()), "https://other.example.com/x") == "host_not_allowed"
+
+
+OSS = "secret-axb-record-files.oss-cn-shanghai.aliyuncs.com"  # the host of the vendor's own example
+
+
+@pytest.mark.parametrize(
+    ("platform", "host", "reason"),
+    [
+        ("huawei_voicecall", "rtccall.cn-north-1.myhuaweicloud.cn", None),
+        ("huawei_voicecall", "rtcapi.cn-north-1.myhuaweicloud.com:12543", None),
+        ("huawei_voicecall", "ostor.huawei.com", None),
+        ("huawei_privatenumber", "ostor.huawei.com", None),
+        ("huawei_privatenumber", "evil.huawei.com", "host_not_allowed"),
+        ("aliyun_pnp", OSS, None),
+        ("aliyun_pnp", f"{OSS}:8443", "host_not_allowed"),
+        ("aliyun_pnp", "x.oss-cn-shanghai-internal.aliyuncs.com", "host_not_allowed"),
+        ("aliyun_pnp", "bucket.obs.cn-north-1.myhuaweicloud.com", "host_not_allowed"),
+        ("jiuyun_axb", "rec.example.com", "host_not_allowed"),
+    ],
+)
+def test_each_platform_has_the_hosts_that_its_pages_name(platform: Platform, host: str, reason: str | None) -> None:
+    assert refusal(allowlist(a_source(platform=platform)), f"https://{host}/x") == reason
 
 
 def test_configured_recording_hosts_replace_the_platforms_own() -> None:
