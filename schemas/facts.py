@@ -244,7 +244,12 @@ def decode_fact(row: JsonObject) -> Fact:
         KeyError, TypeError, ValueError: the row was not written by `encode_fact`.
     """
     at = datetime.fromisoformat(row["at"])
-    return Fact(**{**row, "at": at, "body": _BODIES[row["kind"]](row["body"])})
+    return Fact(**{**row, "at": at, "body": decode_body(row["kind"], row["body"])})
+
+
+def decode_body(kind: str, row: JsonObject) -> FactBody:
+    """The body alone; raises as `decode_fact` does."""
+    return _BODIES[kind](row)
 
 
 def _times(row: JsonObject, names: frozenset[str]) -> JsonObject:
@@ -267,10 +272,6 @@ def _announced(row: JsonObject) -> Announced:
     return Announced(**_times(row, frozenset({"called_at"})))
 
 
-def _announcement(row: JsonObject) -> Announcement:
-    return Announcement(recording=_announced(row["recording"]), raw=row["raw"])
-
-
 def _sms(row: JsonObject) -> Sms:
     code = row.get("code")
     return Sms(**{**_times(row, frozenset({"sent_at"})), "code": Code(**code) if code else None})
@@ -290,7 +291,7 @@ def _cdr(row: JsonObject) -> Cdr:
 _BODIES: Final[Mapping[str, Callable[[JsonObject], FactBody]]] = {
     FactKind.CALL_EVENT: _call_event,
     FactKind.CDR: _cdr,
-    FactKind.ANNOUNCEMENT: _announcement,
+    FactKind.ANNOUNCEMENT: lambda row: Announcement(recording=_announced(row["recording"]), raw=row["raw"]),
     FactKind.RECORDING: lambda row: Recording(**row),
     FactKind.SMS: _sms,
     FactKind.NUMBER_STATE: lambda row: NumberState(**row),

@@ -123,6 +123,8 @@ def _timeline(events: Iterable[CallEvent], facts: Iterable[Fact]) -> list[JsonOb
 def _on_legs(events: Iterable[CallEvent], cdrs: Sequence[Cdr]) -> list[CallEvent]:
     """An event that does not know its leg is told by the number it calls, which only a CDR's legs can name."""
     names = {leg.number: leg.name for cdr in reversed(cdrs) for leg in cdr.legs if leg.number is not None}
+    if not names:
+        return list(events)
     return [
         replace(event, leg=names.get(event.callee or "")) if event.leg is None and event.type in _OF_A_LEG else event
         for event in events

@@ -10,9 +10,10 @@ from typing import Any, Final
 import orjson
 
 from schemas.envelope import JsonObject
-from schemas.facts import Fact, Recording, decode_fact, encode_fact
+from schemas.facts import Fact, FactBody, Recording, decode_body
 
 STATE_VERSION: Final = 1
+_AS_KEPT: Final = ("id", "kind", "source", "platform", "session_id", "key", "fingerprint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +72,36 @@ def rank(fact: Fact) -> tuple[bool, datetime, str]:
     return (stored, fact.at, fact.fingerprint)
 
 
+class _KeptFact(Fact):
+    """A fact out of a session's state. Its body is decoded when somebody looks at it, which most steps never do."""
+
+    __slots__ = ("_body", "row")
+
+    row: JsonObject
+    _body: FactBody | None
+
+    def __init__(self, row: JsonObject) -> None:
+        put = object.__setattr__  # a fact is frozen
+        for name in _AS_KEPT:
+            put(self, name, row[name])
+        put(self, "at", datetime.fromisoformat(row["at"]))
+        put(self, "row", row)
+        put(self, "_body", None)
+
+    @property
+    def body(self) -> FactBody:
+        """The decoded body."""
+        if self._body is None:
+            object.__setattr__(self, "_body", decode_body(self.kind, self.row["body"]))
+        assert self._body is not None
+        return self._body
+
+
 def encode_session(session: Session) -> bytes:
     """The session as the blob that a store keeps."""
     row: dict[str, Any] = {
         "v": STATE_VERSION,
-        "facts": [orjson.Fragment(encode_fact(fact)) for fact in session.facts.values()],
+        "facts": [fact.row if isinstance(fact, _KeptFact) else fact for fact in session.facts.values()],
         "revision": session.revision,
         "published": session.published,
         "completed": session.completed,
@@ -91,7 +117,7 @@ def encode_session(session: Session) -> bytes:
 def decode_session(blob: bytes) -> Session:
     """The session of a blob; a blob of an older version is read too (there is none yet)."""
     row = orjson.loads(blob)
-    facts = [decode_fact(fact) for fact in row["facts"]]
+    facts = [_KeptFact(fact) for fact in row["facts"]]
     return Session(
         facts={version_key(fact): fact for fact in facts},
         revision=row["revision"],
