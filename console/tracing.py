@@ -26,6 +26,13 @@ def _facts(session: JsonObject) -> Iterator[list[str]]:
             "caller": body.get("caller") or call.get("caller"),
             "callee": body.get("callee") or call.get("callee"),
             "record_id": body.get("record_id"),
+            "sender": body.get("sender"),
+            "receiver": body.get("receiver"),
+            "mode": body.get("mode"),
+            "status": body.get("status"),
+            "action": body.get("action"),
+            "by": body.get("by"),
+            "milliseconds": body.get("milliseconds"),
             "state": body.get("state"),
             "place": body.get("place"),
             "reason": body.get("reason"),
@@ -41,10 +48,12 @@ def _leaving(session: JsonObject) -> Iterator[list[str]]:
             yield [row["at"], f"ordered: {row['kind']}", _words({"key": row["body"]["key"], "sent": sent})]
             continue
         event = orjson.loads(row["body"])
+        call = event["data"].get("call", {})
         details = {
             "revision": event.get("revision"),
-            "outcome": event["data"]["call"]["outcome"],
-            "complete": event["data"]["call"]["complete"],
+            "outcome": call.get("outcome"),
+            "complete": call.get("complete"),
+            "status": event["data"].get("sms", {}).get("status"),
             "changed": " ".join(event["data"].get("changed", [])) or None,
             "id": event["id"],
             "sent": sent,

@@ -22,11 +22,13 @@ from ingest.group_commit import GroupCommit
 from ingest.nonces import Nonces
 from ingest.questions import Questions
 from runtime.telemetry import Telemetry
+from runtime.verdict import reason_of
 from schemas.config import Source
 from schemas.envelope import Envelope, Kind, new_id, new_trace
 from schemas.errors import Rejected, Unavailable
 from schemas.notification import KEPT_HEADERS, Notification, Reply, to_json
 from schemas.platforms.base import Platform
+from schemas.question import Asked
 
 log = structlog.get_logger()
 
@@ -136,12 +138,17 @@ class Door:
             body=to_json(notification),
             trace=new_trace(),
         )
-        asked = platform.question(notification, source) if source.control else None
+        asked = _asked(platform, notification, source) if source.control else None
         if asked is None:
             await self._store(envelope, source)
             return platform.reply(notification)
-        decision = await self._questions.decide(asked, source, envelope, self._store(envelope, source))
-        return platform.answer(notification, decision, source)
+        return await self._questions.answer(
+            asked,
+            source,
+            envelope,
+            store=lambda: self._store(envelope, source),
+            told=lambda decision: platform.answer(notification, decision, source),
+        )
 
     async def _store(self, envelope: Envelope, source: Source) -> None:
         timeout = CONFIRM_SECONDS.get(source.platform, CONFIRM_SECONDS_DEFAULT)
@@ -150,6 +157,15 @@ class Door:
         except Unavailable:
             raise Rejected("the broker did not confirm in time", status=503) from None
         self.answered[source.name, f"{envelope.at:%Y-%m-%dT%H}"] += 1
+
+
+def _asked(platform: Platform, notification: Notification, source: Source) -> Asked | None:
+    """What this push asks; a push that a bug keeps us from reading is stored like any other."""
+    try:
+        return platform.question(notification, source)
+    except Exception as error:  # noqa: BLE001 - a 500 here would lose the push for good after the last repetition
+        log.error("question.unreadable", source=source.name, reason=reason_of(error))
+        return None
 
 
 def _as_text(header: str) -> str:

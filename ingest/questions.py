@@ -3,84 +3,107 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any, Final
 
-import orjson
 import structlog
 from pydantic import ValidationError
 
+from ingest.decided import decided
 from ingest.group_commit import GroupCommit
 from runtime.broker.base import Broker, Message
 from runtime.telemetry import Telemetry
 from runtime.verdict import reason_of
 from schemas.config import Source
-from schemas.envelope import Envelope, Kind, derived_id
-from schemas.errors import Rejected, Unavailable
-from schemas.facts import Decided, Fact, FactKind, encode_fact
-from schemas.question import Answer, Asked, Decision, Question, decision_without_answer, fits
+from schemas.envelope import Envelope
+from schemas.notification import Reply
+from schemas.platforms.numbers import e164
+from schemas.question import Answer, Asked, Decision, Question, decision_without_answer, fits, refusal
 from schemas.topology import DECISIONS
 
 log = structlog.get_logger()
 
 DEADLINE_SECONDS: Final = 0.4
 FACT_CONFIRM_SECONDS: Final = 5.0
-FACT_PAUSE_SECONDS: Final = 1.0
-FACT_TRIES: Final = 60  # some five minutes of an outage
-CLOSE_SECONDS: Final = 3.0
+PAUSE_SECONDS: Final = 1.0
+TRIES: Final = 60  # some five minutes of an outage
+KEPT_MOST: Final = 5000  # pushes and decisions that wait for the broker; those beyond get one try
+CLOSE_SECONDS: Final = 1.0
+
+Told = Callable[[Decision], Reply]
+Store = Callable[[], Awaitable[None]]
 
 
 class Questions:
     """Answers within the deadline, always; what was decided becomes a fact of its call or SMS."""
 
     def __init__(
-        self, *, broker: Broker, commit: GroupCommit, message_ids: Iterator[str], telemetry: Telemetry
+        self,
+        *,
+        broker: Broker,
+        commit: GroupCommit,
+        message_ids: Iterator[str],
+        telemetry: Telemetry,
+        deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
         self._broker = broker
         self._commit = commit
         self._ids = message_ids
         self._telemetry = telemetry
-        self._after: set[asyncio.Task[None]] = set()  # what goes on after the answer
+        self._deadline = deadline_seconds
+        self._after: set[asyncio.Task[bool]] = set()  # what goes on after the answer
 
-    async def decide(
-        self, asked: Asked, source: Source, envelope: Envelope, storing: Coroutine[Any, Any, None]
-    ) -> Decision:
-        """The decision, while `storing` keeps the push; a confirm that is late does not keep the caller waiting.
+    async def answer(self, asked: Asked, source: Source, envelope: Envelope, *, store: Store, told: Told) -> Reply:
+        """What the platform is told, by `told`; a confirm that is late does not keep the caller waiting.
 
-        Then the 200 promises no storage, which is counted. Never raises for what others do.
+        Then the 200 promises no storage, which is counted; `store` is tried again for as long as the fact is, because
+        a platform that heard 200 repeats nothing. Never raises for what others do.
         """
         started = time.monotonic()
-        stored = self._go_on(self._kept(storing, source))
-        decision, by = await self._answer(asked, source, envelope)
-        milliseconds = round((time.monotonic() - started) * 1000)
+        stored = self._go_on(self._kept("push", source.name, store))
+        decision, by = await self._decided(asked, source, envelope, told)
+        seconds = time.monotonic() - started
         self._telemetry.decisions.labels(source.name, by).inc()
-        self._telemetry.decision_seconds.labels(source.name).observe(milliseconds / 1000)
-        fact = _decided(asked, source, envelope, decision, by=by, milliseconds=milliseconds)
-        self._go_on(self._tell(fact))
-        await asyncio.wait({stored}, timeout=max(DEADLINE_SECONDS - (time.monotonic() - started), 0))
-        if not stored.done():
+        self._telemetry.decision_seconds.labels(source.name).observe(seconds)
+        fact = decided(asked, source, envelope, decision, by=by, milliseconds=round(seconds * 1000))
+        self._go_on(
+            self._kept("decision", source.name, partial(self._commit.store, fact, timeout_seconds=FACT_CONFIRM_SECONDS))
+        )
+        await asyncio.wait({stored}, timeout=max(self._deadline - (time.monotonic() - started), 0))
+        if not (stored.done() and stored.result()):
             self._telemetry.unpromised.labels(source.name).inc()
-        return decision
+        return told(decision)
 
     async def close(self) -> None:
         """Give what goes on after the answers a moment to end."""
-        if self._after:
-            await asyncio.wait(self._after, timeout=CLOSE_SECONDS)
-        for task in self._after:
+        waiting = tuple(self._after)
+        if waiting:
+            await asyncio.wait(waiting, timeout=CLOSE_SECONDS)
+        if left := [task for task in waiting if not task.done()]:
+            log.error("questions.lost_at_close", count=len(left))
+        for task in left:
             task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def _answer(self, asked: Asked, source: Source, envelope: Envelope) -> tuple[Decision, str]:
+    async def _decided(self, asked: Asked, source: Source, envelope: Envelope, told: Told) -> tuple[Decision, str]:
+        given = await self._given(self._message(asked, source, envelope), source)
+        if given is not None:
+            decision = _decision(given)
+            if _can_be_told(asked, decision, told):
+                return decision, given.by or "service"
+            log.error("question.bad_answer", source=source.name, faults=["it does not fit the question"])
+        default = _decision(decision_without_answer(asked.kind, source.default))
+        return default if _can_be_told(asked, default, told) else refusal(asked.kind), "default"
+
+    async def _given(self, question: Message, source: Source) -> Answer | None:
         try:
-            reply = await self._broker.ask(self._message(asked, source, envelope), timeout_seconds=DEADLINE_SECONDS)
-        except Unavailable as error:
-            log.warning("question.not_asked", source=source.name, reason=reason_of(error))
-            reply = None
-        given = None if reply is None else _read(reply, source)
-        if given is None or not fits(asked.kind, given):
-            return decision_without_answer(asked.kind, source.default), "default"
-        return Decision.model_validate(given.model_dump(include=set(Decision.model_fields))), given.by or "service"
+            reply = await self._broker.ask(question, timeout_seconds=self._deadline)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller is not kept waiting for our bugs
+            log.error("question.not_asked", source=source.name, reason=reason_of(error))
+            return None
+        return None if reply is None else _read(reply, source)
 
     def _message(self, asked: Asked, source: Source, envelope: Envelope) -> Message:
         question = Question(
@@ -94,7 +117,7 @@ class Questions:
             extension=asked.extension,
             text=asked.text,
             asked_at=envelope.at.isoformat().replace("+00:00", "Z"),
-            deadline_ms=round(DEADLINE_SECONDS * 1000),
+            deadline_ms=round(self._deadline * 1000),
         )
         return Message(
             exchange="",
@@ -104,54 +127,55 @@ class Questions:
             message_id=next(self._ids),
         )
 
-    def _go_on(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _go_on(self, work: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
         task = asyncio.create_task(work)
         self._after.add(task)
         task.add_done_callback(self._after.discard)
         return task
 
-    async def _kept(self, storing: Coroutine[Any, Any, None], source: Source) -> None:
-        try:
-            await storing
-        except Rejected as error:
-            log.warning("question.not_stored", source=source.name, reason=str(error))
-
-    async def _tell(self, fact: Envelope) -> None:
-        """The broker may be away for a while; what a restart of the door loses is the decision in the record."""
-        for _ in range(FACT_TRIES):
+    async def _kept(self, what: str, source: str, store: Store) -> bool:
+        """Whether it was stored in the end: the broker may be away for a while, and a restart of the door ends that."""
+        tries = TRIES if len(self._after) <= KEPT_MOST else 1
+        for attempt in range(1, tries + 1):
             try:
-                await self._commit.store(fact, timeout_seconds=FACT_CONFIRM_SECONDS)
-            except Unavailable as error:
-                log.warning("decision.kept", source=fact.source, reason=reason_of(error))
-                await asyncio.sleep(FACT_PAUSE_SECONDS)
+                await store()
+            except Exception as error:  # noqa: BLE001 - the caller has been answered: nobody else would see it
+                if attempt == 1:
+                    log.warning("question.waits_for_storage", source=source, what=what, reason=reason_of(error))
+                if attempt < tries:
+                    await asyncio.sleep(PAUSE_SECONDS)
             else:
-                return
-        log.error("decision.lost", source=fact.source, id=fact.id)
+                return True
+        log.error("question.not_stored", source=source, what=what, tries=tries)
+        return False
 
 
 def _read(reply: bytes, source: Source) -> Answer | None:
+    """Faults are told by field and kind: the values are a customer's numbers."""
     try:
         return Answer.model_validate_json(reply)
     except ValidationError as error:
-        faults = [".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)]
+        faults = [f"{fault['loc'][0] if fault['loc'] else 'it'}: {fault['type']}" for fault in _faults(error)]
         log.error("question.bad_answer", source=source.name, faults=faults)
         return None
 
 
-def _decided(
-    asked: Asked, source: Source, envelope: Envelope, decision: Decision, *, by: str, milliseconds: int
-) -> Envelope:
-    body = Decided(asked=asked.kind, action=decision.action, by=by, milliseconds=milliseconds, callee=decision.callee)
-    fact = Fact(
-        id=derived_id(envelope.id, "decided"),
-        kind=FactKind.DECISION,
-        source=source.name,
-        platform=source.platform,
-        session_id=asked.session_id,
-        key=f"decided|{asked.key}",
-        fingerprint=hashlib.sha256(orjson.dumps([envelope.id, body])).hexdigest(),
-        at=envelope.at,
-        body=body,
-    )
-    row = orjson.loads(encode_fact(fact))
-    return Envelope(id=fact.id, kind=Kind.FACT, source=source.name, at=envelope.at, body=row, trace=envelope.trace)
+def _faults(error: ValidationError) -> Any:
+    return error.errors(include_url=False, include_context=False, include_input=False)
+
+
+def _decision(given: Decision) -> Decision:
+    """Without what only an answer or a rule has; the callee as in the record."""
+    decision = Decision.model_validate(given.model_dump(include=set(Decision.model_fields)))
+    return decision if decision.callee is None else decision.model_copy(update={"callee": e164(decision.callee)})
+
+
+def _can_be_told(asked: Asked, decision: Decision, told: Told) -> bool:
+    """Whether the platform hears this decision, and not the refusal that its dialect makes of what does not fit.
+
+    A callee that the platform would not take, or none, would else stand in the record as connected.
+    """
+    if not fits(asked.kind, decision):
+        return False
+    action = refusal(asked.kind).action
+    return decision.action == action or told(decision) != told(decision.model_copy(update={"action": action}))

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from ingest.door import Door
 from ingest.group_commit import GroupCommit
-from ingest.questions import Questions
+from ingest.questions import DEADLINE_SECONDS, Questions
 from runtime.admin import start_listening
 from runtime.broker.base import Broker
 from runtime.telemetry import Telemetry
@@ -41,10 +41,20 @@ async def serve_door(
     message_ids: Iterator[str],
     telemetry: Telemetry,
     clock: Callable[[], datetime],
+    deadline_seconds: float = DEADLINE_SECONDS,
 ) -> AsyncIterator[Door]:
-    """Serve until the context ends; then finish what is under way and send the last tally."""
+    """Serve until the context ends; then finish what is under way and send the last tally.
+
+    `deadline_seconds` is how long a question may wait for its answer.
+    """
     commit = GroupCommit(broker, message_ids, telemetry.bundles)
-    questions = Questions(broker=broker, commit=commit, message_ids=message_ids, telemetry=telemetry)
+    questions = Questions(
+        broker=broker,
+        commit=commit,
+        message_ids=message_ids,
+        telemetry=telemetry,
+        deadline_seconds=deadline_seconds,
+    )
     door = Door(
         sources=sources, platforms=platforms, commit=commit, questions=questions, telemetry=telemetry, clock=clock
     )

@@ -42,20 +42,25 @@ class AnswerLoop:
             self._consumer = consumer
             try:
                 while (questions := await next_batch(consumer, self.spec.most, stopping)) is not None:
-                    await self._reply(consumer, questions)
-                await self._reply(consumer, await consumer.stop())
+                    await self._settle(consumer, questions)
+                await self._settle(consumer, await consumer.stop())
             finally:
                 self._consumer = None
 
-    async def _reply(self, consumer: Consumer, questions: Sequence[Delivery]) -> None:
+    async def _settle(self, consumer: Consumer, questions: Sequence[Delivery]) -> None:
+        """All at once: a reply that is confirmed late keeps no other waiting."""
         started = time.perf_counter()
-        for question in questions:
-            try:
-                answer = self._answer(question.body)
-                if answer is not None:
-                    await self._broker.reply(question, answer)
-            except Exception as error:  # noqa: BLE001 - one question must not end the answers to all others
-                log.error("question.not_answered", stage=self.spec.name, reason=reason_of(error))
+        async with asyncio.TaskGroup() as replying:
+            for question in questions:
+                replying.create_task(self._reply(question))
         if questions:
             self._metrics.handled(len(questions), time.perf_counter() - started)
             await consumer.ack(questions)
+
+    async def _reply(self, question: Delivery) -> None:
+        try:
+            answer = self._answer(question.body)
+            if answer is not None:
+                await self._broker.reply(question, answer)
+        except Exception as error:  # noqa: BLE001 - one question must not end the answers to all others
+            log.error("question.not_answered", stage=self.spec.name, reason=reason_of(error))

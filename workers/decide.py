@@ -8,6 +8,7 @@ import structlog
 from pydantic import ValidationError
 
 from schemas.config import Rule, Source
+from schemas.platforms.numbers import e164
 from schemas.question import Answer, Decision, Question, decision_without_answer, fits
 
 log = structlog.get_logger()
@@ -35,9 +36,14 @@ def decide(rules: Sequence[Rule], sources: Mapping[str, Source]) -> Callable[[by
 
 
 def _matches(rule: Rule, question: Question) -> bool:
+    """Numbers of a rule may stand in national form; those of a question are E.164."""
     if rule.source != question.source or not fits(question.kind, rule):
         return False
-    wanted = ((rule.number, question.number), (rule.caller, question.caller), (rule.extension, question.extension))
+    wanted = (
+        (rule.number and e164(rule.number), question.number),
+        (rule.caller and e164(rule.caller), question.caller),
+        (rule.extension, question.extension),
+    )
     return all(wish is None or wish == found for wish, found in wanted)
 
 
