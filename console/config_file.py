@@ -25,7 +25,7 @@ SCALARS: Final[Mapping[str, tuple[str, ...]]] = {
     "CALLSTITCH_INGEST_ADMIN": ("ingest", "admin"),
 }
 TOKENS_FILE: Final = Path("var/tokens.json")
-DEFAULT_PLATFORMS: Final = ("huawei_privatenumber",)
+DEFAULT_PLATFORMS: Final = ("huawei_privatenumber", "huawei_voicecall", "aliyun_pnp", "jiuyun_axb")
 
 
 def load_config(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:

@@ -18,13 +18,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 
 from console.config_file import load_config
-from console.demo_check import Truth, faults, latest_records, read_events, read_truth
-from console.demo_report import show_calls, show_ledger, show_timeline
+from console.demo_check import Truth, faults, latest_records, left_open, read_events, read_truth
+from console.demo_config import SOURCES, Places, config_text
+from console.demo_report import show_calls, show_ledger, show_sources, show_timeline
 from console.ledger import read_ledger, totals
 from console.reading import holds_state, open_reads
 from console.sabotage import VARIABLE
@@ -36,9 +37,15 @@ from workers.wiring import config_topology
 
 DIRECTORY: Final = Path("var/demo")
 CALLS: Final = 200
-START_SECONDS: Final = 30.0
+MESSAGES: Final = 10  # SMS and number states, of each platform that has them
+START_SECONDS: Final = 60.0  # some two on a machine of its own
 SETTLE_SECONDS: Final = 45.0  # for everything to drain after the last push
 POLL_SECONDS: Final = 0.2
+DECIDED: Final = "callstitch.call.decided.v1"
+# A pure function of one fact, so that no store keeps them (design section 5).
+TOLD_AT_ONCE: Final = frozenset(
+    {DECIDED, "callstitch.call.progress.v1", "callstitch.number.changed.v1", "callstitch.platform.notified.v1"}
+)
 STARTS: Final = 4  # `up` is started again when it dies, as a container would be
 
 out = Console(soft_wrap=True)
@@ -48,9 +55,7 @@ out = Console(soft_wrap=True)
 class _Demo:
     config_path: Path
     config: Config
-    door: str
-    recordings: str
-    secret: str
+    places: Places
     up: subprocess.Popen[bytes] | None = None
     starts: int = 0
     log: Path = field(default=DIRECTORY / "up.log")
@@ -70,7 +75,9 @@ def run_demo(given: Path | None, *, stay: bool) -> int:
             settled = _play(demo, emulator)
             code = _report(demo, settled=settled, seconds=time.monotonic() - began)
             if stay:
-                out.print(f"staying up; the door is {demo.door} ... stop with Ctrl-C")
+                out.print("staying up; stop with Ctrl-C; the door:")
+                for source in SOURCES:
+                    out.print(f"  POST {demo.places.address(source)}", markup=False, highlight=False)
                 _stay(demo)
         finally:
             emulator.terminate()
@@ -82,63 +89,24 @@ def _prepare(given: Path | None) -> _Demo:
     shutil.rmtree(DIRECTORY, ignore_errors=True)
     DIRECTORY.mkdir(parents=True, mode=0o700)
     door, admin, recordings = (f"127.0.0.1:{port}" for port in _free_ports(3))
-    token, secret = secrets.token_urlsafe(24), secrets.token_urlsafe(18)
-    text = _config_text(given, door=door, admin=admin, recordings=recordings, token=token, secret=secret)
+    places = Places(
+        directory=DIRECTORY,
+        door=door,
+        admin=admin,
+        recordings=recordings,
+        tokens={source: secrets.token_urlsafe(24) for source in SOURCES},
+        secret=secrets.token_urlsafe(18),
+    )
     path = DIRECTORY / "config.toml"
     path.touch(mode=0o600)
-    path.write_text(text)
-    return _Demo(
-        config_path=path,
-        config=load_config(path),
-        door=f"http://{door}/v1/huawei/{token}",
-        recordings=recordings,
-        secret=secret,
-    )
+    path.write_text(config_text(tomllib.loads(given.read_text()) if given else {}, places))
+    return _Demo(config_path=path, config=load_config(path), places=places)
 
 
 def _free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [one.getsockname()[1] for one in sockets]
-
-
-def _config_text(given: Path | None, *, door: str, admin: str, recordings: str, token: str, secret: str) -> str:
-    theirs: dict[str, Any] = tomllib.loads(given.read_text()) if given else {}
-    shared = str(theirs.get("store", "")).startswith("postgres")  # a directory of theirs is not the demo's to use
-    store = theirs["store"] if shared else f"sqlite:{DIRECTORY}/state"
-    queues = theirs.get("queue") or [{"name": "billing", "events": ["call.completed", "call.amended"]}]
-    rows = "\n".join(
-        "[[queue]]\n" + "\n".join(f"{name} = {json.dumps(value)}" for name, value in queue.items() if name != "sources")
-        for queue in queues
-    )
-    return f"""\
-broker = {json.dumps(theirs.get("broker", f"embedded:{DIRECTORY}/broker.db"))}
-store = {json.dumps(store)}
-objects = "file:{DIRECTORY}/recordings"
-
-[ingest]
-listen = "{door}"
-admin = "{admin}"
-
-[[source]]
-name = "huawei"
-platform = "huawei_privatenumber"
-tokens = ["{token}"]
-app_key = "EMULATORKEY"
-app_secret = "{secret}"
-verify = "always"
-cdr_wait = "3s"
-recording_api = "http://{recordings}"
-recording_hosts = ["127.0.0.1"]
-allow_private = true
-
-[[sink]]
-name = "file"
-kind = "jsonl"
-path = "{DIRECTORY}/calls.jsonl"
-
-{rows}
-"""
 
 
 async def _refuse_leftovers(config: Config) -> None:
@@ -190,9 +158,12 @@ def _is_ready(admin: str) -> bool:
 
 
 def _start_emulator(demo: _Demo) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "console", "emulate", "--to", demo.door, "--calls", str(CALLS)]
-    command += ["--truth", str(DIRECTORY / "sent.jsonl"), "--recordings", demo.recordings, "--linger", "-1"]
-    environ = {**os.environ, "CALLSTITCH_EMULATOR_SECRET": demo.secret}
+    command = [sys.executable, "-m", "console", "emulate", "--calls", str(CALLS), "--ask"]
+    command += ["--messages", str(MESSAGES)]
+    for source, (platform, _) in SOURCES.items():
+        command += ["--to", f"{platform}={demo.places.address(source)}"]
+    command += ["--truth", str(DIRECTORY / "sent.jsonl"), "--recordings", demo.places.recordings, "--linger", "-1"]
+    environ = {**os.environ, "CALLSTITCH_EMULATOR_SECRET": demo.places.secret}
     return subprocess.Popen(command, env=environ)  # noqa: S603 - our own command
 
 
@@ -228,7 +199,7 @@ def _is_settled(config: Config) -> bool:
     """Nothing is due, everything made is at the sink, and every recording has ended."""
     reads = open_reads(config)
     delivered = {event["id"] for event in read_events(DIRECTORY / "calls.jsonl")}
-    if reads.due() or not reads.event_ids() <= delivered:
+    if reads.due() > left_open(read_truth(DIRECTORY / "sent.jsonl")) or not reads.event_ids() <= delivered:
         return False
     records = latest_records(read_events(DIRECTORY / "calls.jsonl"))
     return not any(row["state"] == "wanted" for record in records.values() for row in record["recordings"])
@@ -242,12 +213,13 @@ def _is_settled_still(config: Config) -> bool:
 def _report(demo: _Demo, *, settled: bool, seconds: float) -> int:
     truth, events = read_truth(DIRECTORY / "sent.jsonl"), read_events(DIRECTORY / "calls.jsonl")
     ledger = _ledger(demo.config, truth, events)
-    found = [*faults(truth, events), *ledger["differences"]]
+    found = [*faults(truth, events, deaths=demo.starts - 1), *ledger["differences"]]
     if not settled:
         found.append(f"not everything had drained {SETTLE_SECONDS:.0f} s after the last push")
     ledger |= {"balanced": not found, "differences": found, "seconds": round(seconds, 1), "starts": demo.starts}
     (DIRECTORY / "ledger.json").write_text(json.dumps(ledger, indent=1))
     show_calls(out, latest_records(events))
+    show_sources(out, latest_records(events), ledger)
     show_timeline(out, events)
     show_ledger(out, ledger)
     return 0 if not found else 1
@@ -257,19 +229,30 @@ def _ledger(config: Config, truth: Truth, events: list[JsonObject]) -> JsonObjec
     reads = open_reads(config)
     counts = totals(read_ledger(reads, since=None, until=None, source=None))
     end = truth.end or {}
-    made, delivered = reads.event_ids(), {event["id"] for event in events}
+    made, delivered = reads.event_ids(), {event["id"] for event in events if event["type"] not in TOLD_AT_ONCE}
+    decided = {event["subject"] for event in events if event["type"] == DECIDED or _is_decided_sms(event)}
     parked = {
         box: sum(group["count"] for group in reads.parked_groups(box)) for box in ("quarantine", "dead", "unrouted")
     }
     differences = list(_differences(end, counts, made=made, delivered=delivered, parked=parked))
-    repeated = len(events) - len(delivered)
+    repeated = len(events) - len({event["id"] for event in events})
     return {
         "platform": end,
         "ours": counts,
-        "events": {"made": len(made), "delivered": len(delivered), "delivered_again": repeated},
+        "events": {
+            "made": len(made),
+            "delivered": len(delivered),
+            "delivered_again": repeated,
+            "decided": len(decided),
+        },
         "parked": parked,
         "differences": differences,
     }
+
+
+def _is_decided_sms(event: JsonObject) -> bool:
+    """An SMS that waited has its decision in `sms.notified` alone."""
+    return event["data"].get("sms", {}).get("decision") is not None
 
 
 def _differences(
@@ -283,8 +266,10 @@ def _differences(
         yield f"{ours['items']} items, but {accounted} are accounted for"
     if distinct < end["distinct_items_accepted"]:
         yield f"{end['distinct_items_accepted']} distinct items were accepted, {distinct} are known"
-    if ours["sessions"] != end["calls"]:
-        yield f"{end['calls']} calls were played, {ours['sessions']} sessions are known"
+    told, played = end["calls_told"] + end["messages_told"], end["calls"] + end["messages"]
+    if not told <= ours["sessions"] <= played:
+        yield f"{told} calls and SMS were told of {played} played, {ours['sessions']} sessions are known"
+    yield from (f"the platform's side: {fault}" for fault in end["faults"])
     if made != delivered:
         yield f"{len(made - delivered)} events were made and not delivered, {len(delivered - made)} the other way round"
     for box, count in parked.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -12,25 +13,48 @@ from rich.table import Table
 from schemas.envelope import JsonObject
 from schemas.masking import mask_shortly
 
-LAST_CALLS: Final = 12
+LAST_CALLS: Final = 4
 SHOWN_DIFFERENCES: Final = 10
 
 
 def show_calls(out: Console, records: Mapping[str, JsonObject]) -> None:
-    """The last calls, one a line."""
-    table = Table("ended", "mode", "caller", "private", "callee", "outcome", "ring s", "talk s", "rev", "recording",
-                  title=f"the last {LAST_CALLS} of {len(records)} calls", box=None)  # fmt: skip
-    ordered = sorted(records.values(), key=lambda record: record["ended_at"] or "")
-    for record in ordered[-LAST_CALLS:]:
+    """The last calls of each source, one a line."""
+    table = Table("source", "product", "mode", "ended", "caller", "private", "callee", "outcome", "ring s", "talk s",
+                  "rev", "decided", "recording", title=f"the last of {len(records)} calls", box=None)  # fmt: skip
+    for record in _last_of_each(records.values()):
         recordings = ", ".join(row["state"] for row in record["recordings"]) or "-"
         table.add_row(
-            _clock(record["ended_at"]),
+            record["source"],
+            record["product"] or "-",
             record["mode"] or "-",
+            _clock(record["ended_at"]),
             *(_number(record[name]) for name in ("caller", "private_number", "callee")),
             record["outcome"],
             *(_count(record[name]) for name in ("ring_seconds", "talk_seconds", "revision")),
+            (record["decision"] or {}).get("action", "-"),
             recordings,
         )
+    out.print(table)
+
+
+def _last_of_each(records: Iterable[JsonObject]) -> Iterator[JsonObject]:
+    by_source: dict[str, list[JsonObject]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: record["ended_at"] or ""):
+        by_source[record["source"]].append(record)
+    for source in sorted(by_source):
+        yield from by_source[source][-LAST_CALLS:]
+
+
+def show_sources(out: Console, records: Mapping[str, JsonObject], ledger: JsonObject) -> None:
+    """What each platform sent, and how its calls ended."""
+    table = Table("source", "calls", "posts", "items", "questions", "answered", "modes and products",
+                  title="", box=None)  # fmt: skip
+    for source, sent in ledger["platform"].get("sources", {}).items():
+        its = [record for record in records.values() if record["source"] == source]
+        kinds = sorted({record["mode"] or record["product"] or "-" for record in its})
+        counts = [sent["calls"], sent["posts_200"], sent["items_accepted"], sent["questions"]]
+        answered = sum(record["answered"] for record in its)
+        table.add_row(source, *map(_count, counts), _count(answered), " ".join(kinds))
     out.print(table)
 
 
@@ -60,8 +84,10 @@ def show_ledger(out: Console, ledger: JsonObject) -> None:
     distinct = ours["unique"] + ours["amended"]
     table.add_row("distinct items", _count(theirs.get("distinct_items_accepted")), _count(distinct))
     table.add_row("duplicates dropped", _count(theirs.get("duplicates")), _count(ours["duplicate"]))
-    table.add_row("calls / sessions", _count(theirs.get("calls")), _count(ours["sessions"]))
+    played = theirs.get("calls", 0) + theirs.get("messages", 0)
+    table.add_row("calls and SMS / sessions", _count(played), _count(ours["sessions"]))
     table.add_row("events made / delivered", _count(events["made"]), _count(events["delivered"]))
+    table.add_row("questions / decided", _count(theirs.get("questions")), _count(events["decided"]))
     for box, count in ledger["parked"].items():
         table.add_row(box, "0", _count(count))
     out.print(table)

@@ -123,7 +123,7 @@ def ingest(config: ConfigOption = None) -> None:
 
 @app.command()
 def work(
-    stage: Annotated[str, typer.Argument(help="dedupe, correlate, fetch_recording, fan_out or park")],
+    stage: Annotated[str, typer.Argument(help="dedupe, correlate, fetch_recording, fan_out, decide or park")],
     config: ConfigOption = None,
     sink: Annotated[str | None, typer.Option(help="fan_out: only this sink.")] = None,
 ) -> None:
@@ -137,6 +137,6 @@ def work(
 
 def main() -> None:
     """Entry point of the `callstitch` script."""
-    from console import operate  # noqa: F401, PLC0415 - registers the operator's commands
+    from console import emulating, operate  # noqa: F401, PLC0415 - registers the other commands
 
     app()

@@ -1,1 +1,1 @@
-"""Plays the Huawei PrivateNumber platform over real HTTP, written from its protocol pages alone."""
+"""Plays the platforms over real HTTP, written from their protocol pages alone."""

@@ -1,4 +1,7 @@
-"""Makes recordings: WAV, A-law, 8 kHz, mono (huawei-privatenumber.md section 6), the same for the same name."""
+"""Makes recordings, the same for the same name: WAV, A-law, 8 kHz, mono (huawei-privatenumber.md section 6), and MP3.
+
+MP3 is what Aliyun's sample link and Jiuyun's recordUrl name (jiuyun-axb.md section 4).
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,32 @@ TONE_PERIOD = 800  # samples: every multiple of 10 Hz fits in whole
 QUIET = bytes((step & 0x9F) ^ 0x55 for step in range(256))  # the two lowest segments of A-law, both signs
 NAME = re.compile(r"\d{12}\d{7}(?P<seconds>\d{4})\.wav")
 HEADER_BYTES = 58
+MP3_NAME = re.compile(r"[0-9a-f]{16,40}\.mp3")
+MP3_FRAME = bytes.fromhex("fffb9064") + bytes(413)  # MPEG-1 layer III, 128 kbit/s, 44.1 kHz: silence
 
 
 def is_object_name(name: str) -> bool:
     """Tell if the emulator can have announced a file of this name."""
     return NAME.fullmatch(name) is not None
+
+
+def is_link_name(name: str) -> bool:
+    """Tell if the emulator can have given out a link to a file of this name."""
+    return MP3_NAME.fullmatch(name) is not None
+
+
+def make_audio(seed: int, name: str) -> bytes:
+    """A WAV or an MP3, by the name's ending."""
+    return make_mp3(seed, name) if is_link_name(name) else make_wav(seed, name)
+
+
+def make_mp3(seed: int, name: str) -> bytes:
+    """A few frames of silence behind an ID3 tag whose title makes the file its own."""
+    rng = Random(f"{seed}:audio:{name}")
+    title = f"{name}:{rng.getrandbits(64):016x}".encode()
+    frame = b"TIT2" + struct.pack(">IH", len(title) + 1, 0) + b"\x03" + title
+    size = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x03\x00\x00" + size + frame + MP3_FRAME * rng.randint(4, 24)
 
 
 def make_wav(seed: int, name: str) -> bytes:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from console.emulator.calls import Call
-from console.emulator.expect import expect
-from console.emulator.payloads import Content
-from console.emulator.plan import Item, Push
+from console.emulator.act import OK, Act
+from console.emulator.push import Item, Push
 from console.emulator.settings import Played
-
-OK = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +19,8 @@ class Answer:
     status: int | None
     attempts: int
     unanswered: int
+    late: int = 0  # attempts that took longer than the platform waits, answered or not
+    wrong: int = 0  # 1 when a 200 was not what the platform wants to hear
 
     @property
     def accepted(self) -> bool:
@@ -36,18 +34,23 @@ class Account:
 
     left: int = 0
     accepted: dict[tuple[str, int], Item] = field(default_factory=dict)
-    given_up: dict[tuple[str, int], None] = field(default_factory=dict)
+    given_up: dict[tuple[str, int], Item] = field(default_factory=dict)
 
 
 class Book:
-    """Nothing is sent from here; the player tells what happened and writes down what it gets back."""
+    """Nothing is sent from here; the player tells what happened and writes down what it gets back.
 
-    def __init__(self, *, seed: int, calls: Sequence[Call], pushes: Sequence[Push]) -> None:
-        self.played = Played(calls=len(calls))
-        self._seed = seed
-        self._calls = {call.number: call for call in calls}
-        lefts = Counter(call for push in pushes for call in push.calls)
-        self._accounts = {number: Account(left=lefts[number]) for number in self._calls}
+    `about` stands in every line: which source, which platform.
+    """
+
+    def __init__(self, *, act: Act, about: Mapping[str, str]) -> None:
+        self.played = Played(calls=len(act.sessions))
+        self._act = act
+        self._about = dict(about)
+        lefts = Counter(call for push in act.pushes for call in push.calls)
+        self._names = {**act.sessions, **act.messages}
+        self._accounts = {number: Account(left=lefts[number]) for number in self._names}
+        self.played.messages = sum(bool(name) for name in act.messages.values())
 
     def wants(self, push: Push) -> bool:
         """Tell if everything that this push builds on was answered 200."""
@@ -61,7 +64,7 @@ class Book:
             if answer.accepted:
                 account.accepted.setdefault((item.name, item.version), item)
             else:
-                account.given_up[item.name, item.version] = None
+                account.given_up[item.name, item.version] = item
         return {
             "type": "push",
             "n": push.n,
@@ -69,8 +72,9 @@ class Book:
             "status": answer.status,
             "attempts": answer.attempts,
             "items": len(push.items),
-            "sessions": [self._calls[number].session_id for number in push.calls],
+            "sessions": [self._names[number] for number in push.calls],
             "again": push.again,
+            **self._about,
         }
 
     def close(self, push: Push) -> list[dict[str, Any]]:
@@ -79,18 +83,17 @@ class Book:
         for number in push.calls:
             self._accounts[number].left -= 1
             if not self._accounts[number].left:
-                lines.append(self._call_line(number))
+                lines += self._over(number)
         return lines
-
-    def end_line(self) -> dict[str, Any]:
-        """The last line: all totals, and the faults seen so far."""
-        return {"type": "end", "seed": self._seed} | asdict(self.played)
 
     def _count(self, push: Push, answer: Answer) -> None:
         played = self.played
         played.attempts += answer.attempts
         played.attempts_unanswered += answer.unanswered
         played.attempts_refused += answer.attempts - answer.unanswered - answer.accepted
+        played.attempts_late += answer.late
+        played.questions += push.asks and answer.accepted
+        played.answers_wrong += answer.wrong
         if not answer.accepted:
             played.posts_given_up += 1
             return
@@ -99,22 +102,38 @@ class Book:
         played.items_accepted += len(push.items)
         played.event_items += len(push.items) if push.kind == "event" else 0
         played.cdr_items += len(push.items) if push.kind == "cdr" else 0
+        played.other_items += len(push.items) if push.kind not in ("event", "cdr") else 0
+        played.numbers_changed += len(new) if push.kind == "number" else 0
+        played.notices += len(new) if push.kind == "notice" else 0
         played.distinct_items_accepted += len(new)
         played.amended_items += sum(item.version > 1 for item in new)
         played.duplicates += len(push.items) - len(new)
 
-    def _call_line(self, number: int) -> dict[str, Any]:
-        call, account = self._calls[number], self._accounts[number]
-        items = account.accepted.values()
-        events = {item.name: item.content for item in items if item.kind == "event"}
-        cdrs = {item.name: item.content for item in items if item.kind == "cdr"}  # a later version wins
-        expected: Content = expect(call, seed=self._seed, events=events, cdrs=cdrs)
-        expected["amended"] = any(item.version > 1 for item in items)
+    def _over(self, number: int) -> list[dict[str, Any]]:
+        told = bool(self._accounts[number].accepted)
+        if number in self._act.sessions:
+            self.played.calls_told += told
+            return [self._line(number, "call")]
+        if not self._names[number]:
+            return []
+        self.played.messages_told += told
+        return [self._line(number, "sms")]
+
+    def _line(self, number: int, kind: str) -> dict[str, Any]:
+        account = self._accounts[number]
+        items = list(account.accepted.values())
+        expected = self._act.expect(number, items)
+        if kind == "call":
+            expected["amended"] = any(item.version > 1 for item in items)
         given_up = [name for name, version in account.given_up if (name, version) not in account.accepted]
+        sought = {"sought": self._act.sought[number]} if number in self._act.sought else {}
         return {
-            "type": "call",
-            "session_id": call.session_id,
+            "type": kind,
+            "session_id": self._names[number],
             "items_accepted": len(items),
             "given_up": given_up,
+            "cdr_given_up": any(item.kind == "cdr" for item in account.given_up.values()),
             "expect": expected,
+            **sought,
+            **self._about,
         }

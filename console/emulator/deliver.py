@@ -8,24 +8,25 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 
-from console.emulator import signing
-from console.emulator.book import OK, Answer
-from console.emulator.plan import Push
+from console.emulator.act import OK, Act, Heard, Request
+from console.emulator.book import Answer
+from console.emulator.push import Push
 from console.emulator.settings import EmulatorSettings
-
-# Counted from the first failure, the natural reading [inferred]; huawei-privatenumber.md section 0.
-REPUSH_MINUTES = (1, 4, 9, 106, 203, 300)
-PATHS = {"event": "/status", "cdr": "/fee"}
-CONTENT_TYPE = "application/json;charset=UTF-8"
 
 
 class Courier:
     """Holds a slot only while a request is under way, so that waiting posts block nobody."""
 
     def __init__(
-        self, settings: EmulatorSettings, session: aiohttp.ClientSession, slots: asyncio.Semaphore, faults: list[str]
+        self,
+        settings: EmulatorSettings,
+        act: Act,
+        session: aiohttp.ClientSession,
+        slots: asyncio.Semaphore,
+        faults: list[str],
     ) -> None:
         self._settings = settings
+        self._act = act
         self._session = session
         self._slots = slots
         self._faults = faults
@@ -35,51 +36,55 @@ class Courier:
         self._signed_at = (settings.signed_at or settings.start).astimezone(UTC)
 
     async def deliver(self, push: Push) -> Answer:
-        """Return the last answer, after one attempt and at most six re-pushes."""
+        """Return the last answer, after one attempt and as many re-pushes as the platform makes."""
         body = push.body(app_key=self._settings.app_key)
-        unanswered = 0
+        unanswered = late = wrong = 0
         failed_at: float | None = None
-        for attempt, minutes in enumerate((0, *REPUSH_MINUTES), start=1):
+        for attempt, minutes in enumerate((0, *self._act.repush_minutes[push.kind]), start=1):
             if failed_at is not None:
                 await asyncio.sleep(failed_at + self._seconds(minutes) - self._clock())
-            status = await self._post(push, attempt, body)
-            unanswered += status is None
-            if status == OK:
+            heard, seconds = await self._post(push, attempt, body)
+            unanswered += heard is None
+            late += seconds > (self._act.answer_seconds if push.asks else self._act.reply_seconds)
+            if heard is not None and heard.status == OK:
+                wrong = self._judge(push, heard)
                 break
             failed_at = failed_at or self._clock()
-        return Answer(status=status, attempts=attempt, unanswered=unanswered)
+        if push.asks:
+            self._act.hear(push, heard if heard is not None and heard.status == OK else None)
+        status = heard.status if heard is not None else None
+        return Answer(status=status, attempts=attempt, unanswered=unanswered, late=late, wrong=wrong)
 
     async def pause(self, push: Push) -> None:
         """Wait out the time between a first push and its later repetition or correction."""
         if push.pause_minutes:
             await asyncio.sleep(self._seconds(push.pause_minutes))
 
-    async def _post(self, push: Push, attempt: int, body: bytes) -> int | None:
-        headers = {"Content-Type": CONTENT_TYPE} | self._auth(push, attempt)
-        url = self._base + PATHS[push.kind]
+    async def _post(self, push: Push, attempt: int, body: bytes) -> tuple[Heard | None, float]:
+        """What the door said, None when no answer came in time, and how long that took."""
+        request = self._signed(push, attempt, body)
         async with self._slots:
+            began = self._clock()
             try:
-                async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
-                    self._check(answer.status, await answer.read())
-                    return answer.status
+                async with self._session.post(
+                    request.url, data=request.body, headers=request.headers, allow_redirects=False
+                ) as answer:
+                    heard = Heard(status=answer.status, content_type=answer.content_type, body=await answer.read())
+                    return heard, self._clock() - began
             except (aiohttp.ClientError, TimeoutError):
-                return None
+                return None, self._clock() - began
 
-    def _auth(self, push: Push, attempt: int) -> dict[str, str]:
-        """Each attempt is signed anew; the nonce follows from the seed, `Created` from a running clock."""
-        nonce = hashlib.sha256(f"{self._settings.seed}:{push.n}:{attempt}".encode()).hexdigest()
+    def _signed(self, push: Push, attempt: int, body: bytes) -> Request:
+        """Each attempt is signed anew; the nonce follows from seed and start, `created` from a running clock."""
+        told = f"{self._settings.seed}:{push.n}:{attempt}:{self._signed_at.timestamp()}"
         created: datetime = self._signed_at + timedelta(seconds=self._clock() - self._began)
-        return signing.headers(
-            self._settings.sign,
-            app_key=self._settings.app_key,
-            app_secret=self._settings.app_secret,
-            nonce=nonce,
-            created=f"{created:%Y-%m-%dT%H:%M:%SZ}",
-        )
+        request = Request(url=self._base + push.form.path, body=body, headers={"Content-Type": push.form.content_type})
+        return self._act.sign(request, push, hashlib.sha256(told.encode()).hexdigest(), created)
 
-    def _check(self, status: int, body: bytes) -> None:
-        if status == OK and body:
-            self._faults.append("door: a 200 with a body, where the platform wants it empty")
+    def _judge(self, push: Push, heard: Heard) -> int:
+        found = self._act.faults(push, heard)
+        self._faults.extend(found)
+        return int(bool(found))
 
     def _seconds(self, minutes: int) -> float:
         return minutes * 60 / self._settings.repush_factor

@@ -90,9 +90,9 @@ def _result(call: Call, top: Content, infos: Mapping[str, Content], cdrs: Iterab
     return {
         "outcome": "answered" if answered else _unanswered(call, top, infos),
         "answered": answered,
-        "ring_seconds": _seconds(times["ringing_at"], picked_up or ended),
-        "talk_seconds": _seconds(picked_up, ended) if answered else 0,
-        **{name: _rfc3339(moment) for name, moment in times.items()},
+        "ring_seconds": seconds_between(times["ringing_at"], picked_up or ended),
+        "talk_seconds": seconds_between(picked_up, ended) if answered else 0,
+        **{name: rfc3339(moment) for name, moment in times.items()},
     }
 
 
@@ -114,15 +114,16 @@ def _missing(events: Mapping[str, Content], cdrs: Iterable[Content]) -> list[str
 
 
 def _cdr(record_id: str, cdr: Content) -> Content:
-    return {"record_id": record_id, "ended_at": _rfc3339(_time(cdr.get("callEndTime")))}
+    return {"record_id": record_id, "ended_at": rfc3339(_time(cdr.get("callEndTime")))}
 
 
 def _recordings(seed: int, cdrs: Iterable[Content]) -> Content:
     names = [cdr["recordObjectName"] for cdr in cdrs if "recordObjectName" in cdr]
-    return {name: _digest(make_wav(seed, name)) for name in names}
+    return {name: wav_digest(make_wav(seed, name)) for name in names}
 
 
-def _digest(wav: bytes) -> dict[str, Any]:
+def wav_digest(wav: bytes) -> dict[str, Any]:
+    """By which stored audio is compared with what was served."""
     return {"sha256": hashlib.sha256(wav).hexdigest(), "bytes": len(wav)}
 
 
@@ -130,9 +131,11 @@ def _time(text: str | None) -> datetime | None:
     return datetime.strptime(f"{text}+0000", f"{STAMP}%z") if text else None
 
 
-def _rfc3339(moment: datetime | None) -> str | None:
+def rfc3339(moment: datetime | None) -> str | None:
+    """A moment in UTC as records show it."""
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else None
 
 
-def _seconds(begin: datetime | None, end: datetime | None) -> int | None:
+def seconds_between(begin: datetime | None, end: datetime | None) -> int | None:
+    """Whole seconds, None where one end is not known."""
     return int((end - begin).total_seconds()) if begin and end else None

@@ -10,6 +10,7 @@ from typing import Any
 from console.emulator.calls import Call
 
 Content = dict[str, Any]
+CONTENT_TYPE = "application/json;charset=UTF-8"
 SERVICE_TYPES = {"AX": "003", "AXB": "004", "AXE": "005", "AXYB": "007", "X": "004"}
 RECORD_DOMAIN = "ostor.huaweicaas.example"
 UNANSWERED_REDIAL = {"fwdUnaswRsn": 16, "ulFailReason": 7501, "sipStatusCode": 487}
@@ -48,8 +49,8 @@ def _parties(call: Call, step: str) -> Content:
 def _binding(call: Call, step: str) -> Content:
     """X has a mode and user data instead of a binding; an AXE callin comes before its binding is known."""
     if call.mode == "X":
-        user_data = {} if step == "callin" else {"userData": call.user_data}
-        return {"notifyMode": "Notify"} | user_data
+        user_data = {"userData": call.user_data} if step != "callin" and call.user_data else {}
+        return {"notifyMode": "Block" if call.asks and step == "callin" else "Notify"} | user_data
     if call.mode == "AXE" and step == "callin":
         return {}
     return {"subscriptionId": _binding_id(call)}
@@ -79,6 +80,15 @@ def fee(records: Sequence[Content], *, app_key: str) -> Content:
 def encode(content: Mapping[str, Any]) -> bytes:
     """The bytes of a push, without spaces as the samples of receivers show."""
     return json.dumps(content, separators=(",", ":")).encode()
+
+
+def object_of(body: bytes) -> Content:
+    """The JSON object of an answer; empty when it is none."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _with_key(record: Content, app_key: str) -> Content:
@@ -125,7 +135,8 @@ def _recording(call: Call) -> Content:
 
 def _tail(call: Call) -> Content:
     extension = {"extendNumber": call.extension} if call.extension else {}
-    x_mode = {"userData": call.user_data, "notifyMode": "Block"} if call.mode == "X" else {}
+    user_data = {"userData": call.user_data} if call.user_data else {}
+    x_mode = {**user_data, "notifyMode": "Block"} if call.mode == "X" else {}
     return {
         "ttsPlayTimes": 0,
         "ttsTransDuration": 0,

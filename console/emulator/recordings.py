@@ -1,4 +1,8 @@
-"""The recording API and the audio host behind it (huawei-privatenumber.md section 6)."""
+"""The recording APIs and the audio host behind them.
+
+Huawei's (huawei-privatenumber.md section 6, the same for VoiceCall) redirects; Aliyun's (aliyun-pnp.md section 6)
+answers with an address; Jiuyun gives out links to the audio host itself.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,14 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import urlencode
 
 from aiohttp import web
 
-from console.emulator.audio import is_object_name, make_wav
+from console.emulator.aliyun_signing import rpc_signature
+from console.emulator.audio import is_link_name, is_object_name, make_audio
+from console.emulator.calls import BEIJING_AHEAD
 from console.emulator.payloads import RECORD_DOMAIN
 from console.emulator.signing import is_signed
 
@@ -21,6 +28,7 @@ API_PATH = "/rest/provision/voice/record/v1.0"
 AUTH_HEADERS = ("Authorization", "X-AKSK", "X-WSSE")
 EXPIRES = "4102444800"
 CHUNK_BYTES = 4096
+LINK_DOMAIN = "audio"
 # Moods of object names, by share in percent; the rest is served at once.
 MOODS = (("late", 12), ("later", 5), ("html", 4), ("json", 4))
 TIMES_MISSING = {"late": 1, "later": 2}
@@ -34,7 +42,10 @@ class Recordings:
     app_key: str
     app_secret: str = field(repr=False)
     faults: list[str] = field(default_factory=list)
+    host: str = "127.0.0.1"
     audio_port: int = 0
+    announced: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    linked: set[str] = field(default_factory=set)
     asked: Counter[str] = field(default_factory=Counter)
     fetched: Counter[str] = field(default_factory=Counter)
 
@@ -51,6 +62,37 @@ class Recordings:
         """The signature in a download link, in the manner of an object store."""
         key = f"{self.seed}:{self.app_secret}".encode()
         return base64.b64encode(hmac.new(key, f"{path}\n{EXPIRES}".encode(), hashlib.sha256).digest()).decode()
+
+    def audio_url(self, name: str) -> str:
+        """A link that opens a file by itself; announced from then on."""
+        self.linked.add(name)
+        return self._link(f"/{LINK_DOMAIN}/{name}")
+
+    def audio_digest(self, name: str) -> dict[str, str | int]:
+        """What a stored copy must be."""
+        audio = make_audio(self.seed, name)
+        return {"sha256": hashlib.sha256(audio).hexdigest(), "bytes": len(audio)}
+
+    def announce_call(self, call_id: str, pool_key: str, called_at: datetime, name: str) -> None:
+        """Let Aliyun's API know a call's recording: by pool, call id and the Beijing time of the call."""
+        spelled = f"{called_at + BEIJING_AHEAD:%Y-%m-%d %H:%M:%S}"
+        self.announced[pool_key, call_id] = (spelled, name)
+
+    async def answer_aliyun(self, request: web.Request) -> web.Response:
+        """QueryRecordFileDownloadUrl: the address is in the body; signed as RPC calls are."""
+        params = dict(request.query)
+        if params.get("AccessKeyId") != self.app_key:
+            return self._refuse_aliyun(404, "InvalidAccessKeyId.NotFound")
+        right = rpc_signature(params, secret=self.app_secret)
+        if not hmac.compare_digest(right.encode(), params.get("Signature", "").encode()):
+            return self._refuse_aliyun(400, "SignatureDoesNotMatch")
+        action, version = params.get("Action"), params.get("Version")
+        if (action, version) != ("QueryRecordFileDownloadUrl", "2017-05-25"):
+            return self._refuse_aliyun(404, "InvalidAction.NotFound")
+        called_at, name = self.announced.get((params.get("PoolKey", ""), params.get("CallId", "")), ("", ""))
+        if not name or params.get("CallTime") != called_at:
+            return self._refuse_aliyun(200, "isv.RECORD_UNKNOWN")
+        return web.json_response({"Code": "OK", "Message": "OK", "DownloadUrl": self.audio_url(name)})
 
     async def answer(self, request: web.Request) -> web.Response:
         """301 to the audio host, or JSON with a result code."""
@@ -72,16 +114,18 @@ class Recordings:
             self.faults.append(f"audio host: platform auth arrived in {', '.join(leaked)}")
             return web.Response(status=400)
         name = request.match_info["name"]
-        if not is_object_name(name) or not self._opens(request):
+        if not (is_object_name(name) or name in self.linked) or not self._opens(request):
             self.faults.append("audio host: a link with a wrong name or signature")
             return web.Response(status=403)
         self.fetched[name] += 1
+        if is_link_name(name) and self.fetched[name] <= TIMES_MISSING.get(self.mood(name), 0):
+            return web.Response(status=404)  # the file appears with delay
         mood = self.mood(name) if self.fetched[name] == 1 else "prompt"
         if mood == "html":
             return web.Response(text="<html><body>Service busy</body></html>", content_type="text/html")
         if mood == "json":
             return _error(200, "1010010", "Flow control.")
-        return await _stream(request, make_wav(self.seed, name))
+        return await _stream(request, make_audio(self.seed, name))
 
     def _exists(self, name: str, domain: str) -> bool:
         if not is_object_name(name) or domain != RECORD_DOMAIN:
@@ -91,11 +135,18 @@ class Recordings:
         return self.asked[name] > TIMES_MISSING.get(self.mood(name), 0)
 
     def _redirect(self, request: web.Request, path: str) -> web.Response:
-        query = {"AccessKeyId": "EMULATED", "Expires": EXPIRES, "Signature": self.signature(path)}
-        place = f"http://{request.url.host}:{self.audio_port}{path}?{urlencode(query)}"
+        place = self._link(path, host=request.url.host)
         response = web.Response(status=301, headers={"Location": place, "Connection": "close"})
         response.force_close()
         return response
+
+    def _link(self, path: str, *, host: str | None = None) -> str:
+        query = {"AccessKeyId": "EMULATED", "Expires": EXPIRES, "Signature": self.signature(path)}
+        return f"http://{host or self.host}:{self.audio_port}{path}?{urlencode(query)}"
+
+    def _refuse_aliyun(self, status: int, code: str) -> web.Response:
+        self.faults.append(f"download-address API: {code}")
+        return web.json_response({"Code": code, "Message": code}, status=status)
 
     def _opens(self, request: web.Request) -> bool:
         given = request.query.get("Signature", "")
@@ -123,8 +174,10 @@ async def _stream(request: web.Request, wav: bytes) -> web.StreamResponse:
 async def serve_recordings(recordings: Recordings, *, listen: str = "127.0.0.1:0") -> AsyncIterator[str]:
     """Serve both hosts while the context is open, and yield the API's base URL."""
     host, _, port = listen.rpartition(":")
+    recordings.host = host
     api, audio = web.Application(), web.Application()
     api.router.add_get(API_PATH, recordings.answer)
+    api.router.add_get("/", recordings.answer_aliyun)
     audio.router.add_get("/{domain}/{name}", recordings.download)
     async with _listening(audio, host, 0) as recordings.audio_port, _listening(api, host, int(port)) as bound:
         yield f"http://{host}:{bound}"

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from console.demo_check import Truth, faults
+from console.demo_check import Truth, faults, left_open
 from console.ledger import read_ledger, totals
 from tests.e2e.programs import wait_for
 from tests.e2e.running import Up
-from workers.stores.sqlite import SqliteReads
+from workers.stores import store_reads
 
 BOXES = ("quarantine", "dead", "unrouted")
 
 
-def wait_until_balanced(up: Up, truth: Truth, seconds: float) -> None:
-    """Return once nothing is missing, wrong, parked or still due; fails with every difference after `seconds`."""
+def wait_until_balanced(up: Up, truth: Truth, seconds: float, *, store: str | None = None) -> None:
+    """Return once nothing is missing, wrong, parked or still due; fails with every difference after `seconds`.
+
+    `store` is the URL of the state where that is not in `up`'s directory.
+    """
 
     def why() -> str:
-        return "\n".join([*differences(up, truth)][:20]) + "\n" + up.tail()
+        return "\n".join([*differences(up, truth, store)][:20]) + "\n" + up.tail()
 
-    wait_for(lambda: not any(differences(up, truth)), seconds, why=why)
+    wait_for(lambda: not any(differences(up, truth, store)), seconds, why=why)
 
 
-def differences(up: Up, truth: Truth) -> Iterator[str]:
-    """Everything that does not balance, one sentence each."""
+def differences(up: Up, truth: Truth, store: str | None = None) -> Iterator[str]:
+    """Everything that does not balance, one sentence each; what is told soonest comes first."""
     assert truth.end is not None
-    events = up.events()
-    yield from faults(truth, events)
-    reads = SqliteReads(up.store)
+    reads = store_reads(store or f"sqlite:{up.store}")
+    if (due := reads.due()) > left_open(truth):
+        yield f"{due} session(s) are due"
+    yield from (f"{count} message(s) in {box}" for box, count in parked(up, store).items() if count)
     counts = totals(read_ledger(reads, since=None, until=None, source=None))
     if counts["receipts"] < truth.end["posts_200"]:
         yield f"{truth.end['posts_200']} posts were answered 200, {counts['receipts']} have a receipt"
@@ -35,14 +39,13 @@ def differences(up: Up, truth: Truth) -> Iterator[str]:
         yield f"{truth.end['distinct_items_accepted']} distinct items were accepted, fewer are known"
     if counts["items"] != counts["unique"] + counts["amended"] + counts["duplicate"]:
         yield f"{counts['items']} items are not accounted for one by one"
-    if reads.due():
-        yield f"{reads.due()} session(s) are due"
+    events = up.events()
     if undelivered := reads.event_ids() - {event["id"] for event in events}:
         yield f"{len(undelivered)} event(s) were made and not delivered"
-    yield from (f"{count} message(s) in {box}" for box, count in parked(up).items() if count)
+    yield from faults(truth, events)
 
 
-def parked(up: Up) -> dict[str, int]:
+def parked(up: Up, store: str | None = None) -> dict[str, int]:
     """How many messages are parked, by box."""
-    reads = SqliteReads(up.store)
+    reads = store_reads(store or f"sqlite:{up.store}")
     return {box: sum(group["count"] for group in reads.parked_groups(box)) for box in BOXES}

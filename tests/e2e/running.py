@@ -193,11 +193,17 @@ class Emulator(Program):
 
 
 @contextmanager
-def playing(up: Up, *, calls: int, rate: float | None = None, seed: int = 1) -> Iterator[Emulator]:
-    """An emulator that plays `calls` calls at `rate` notifications a second, and serves recordings to the end."""
+def playing(
+    up: Up, *, calls: int, rate: float | None = None, seed: int = 1, repush_factor: float | None = None
+) -> Iterator[Emulator]:
+    """An emulator that plays `calls` calls at `rate` notifications a second, and serves recordings to the end.
+
+    It pushes `repush_factor` times faster again than the platform does (600: after 0.1, 0.4, 0.9, 10.6, 20 and 30 s).
+    """
     arguments = ["emulate", "--to", up.door, "--calls", str(calls), "--seed", str(seed), "--truth", "sent.jsonl"]
     arguments += ["--recordings", up.recordings, "--app-key", APP_KEY, "--linger", "-1"]
     arguments += ["--rate", str(rate)] if rate else []
+    arguments += ["--repush-factor", str(repush_factor)] if repush_factor else []
     emulator = Emulator(
         arguments=arguments,
         directory=up.directory,

@@ -57,7 +57,9 @@ def played(postgresql_cluster: PostgreSQL, tmp_path_factory: pytest.TempPathFact
 def test_the_demo_balances_on_postgresql(played: Played) -> None:
     assert played.code == 0, played.demo.tail()
     ledger = json.loads((played.demo.directory / "var/demo/ledger.json").read_text())
-    assert (ledger["balanced"], ledger["ours"]["sessions"]) == (True, CALLS)
+    sent = ledger["platform"]
+    assert (ledger["balanced"], sent["calls"]) == (True, CALLS)
+    assert ledger["ours"]["sessions"] == sent["calls"] + sent["messages"]
     assert not (played.demo.directory / "var/demo/state").exists()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from console.config_file import load_config, shown
 from schemas.errors import Misconfigured
+from schemas.platforms import PLATFORMS
 
 VALUE = "hunter2-value"
 SOURCE = '[[source]]\nname = "huawei"\nplatform = "huawei_privatenumber"\n'
@@ -36,6 +37,18 @@ FAULTS = {
     "an event that nobody knows": (f'[[queue]]\nname = "billing"\nevents = ["{VALUE}"]', "queue.0.events"),
     "a broker that is no text": ("broker = 7", "broker"),
     "a table that is a text": (f'ingest = "{VALUE}"', "ingest"),
+    "a wait that no delay queue has": (
+        '[retry.fetch_recording]\nschedule = ["1s", "32m"]',
+        "retry.fetch_recording.schedule.1",
+    ),
+    "a wait that is no duration": (f'[retry.park]\nunexpected = ["{VALUE}"]', "retry.park.unexpected.0"),
+    "a wait that is a number": (
+        "[retry.fan_out]\nschedule = [30]",
+        "one of the delay queues: 1s, 5s, 30s, 2m, 10m, 1h, 6h",
+    ),
+    "a schedule that is no list": ('[retry.fan_out]\nschedule = "1s"', "retry.fan_out.schedule"),
+    "retries of no stage": ('[retry.ingest]\nschedule = ["1s"]', "retry.ingest"),
+    "an unknown key of retries": (f'[retry.dedupe]\njitter = "{VALUE}"', "retry.dedupe.jitter"),
     "no TOML": (f"broker = {VALUE}", "config.toml"),
 }
 
@@ -86,3 +99,34 @@ def test_variables_win_over_scalars_and_the_password_comes_apart(tmp_path: Path)
     assert config.broker == f"amqps://user:{VALUE}@broker.example/calls"
     assert (config.ingest.listen, config.ingest.admin) == ("0.0.0.0:80", "127.0.0.1:2")
     assert shown(config)["broker"] == "amqps://user:***@broker.example/calls"
+
+
+def test_a_schedule_is_told_by_the_delay_queues_however_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[retry.fetch_recording]\nschedule = ["30s", "60m", "0.5m", "6h"]\nunexpected = []')
+
+    config = load_config(path, {})
+
+    assert config.retry["fetch_recording"].schedule == ("30s", "1h", "30s", "6h")
+    assert config.retry["fetch_recording"].unexpected == ()
+    assert shown(config)["retry"]["fetch_recording"]["schedule"] == ["30s", "1h", "30s", "6h"]
+
+
+def test_the_default_config_has_a_source_for_each_platform_and_keeps_its_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = (load_config(None, {}) for _ in range(2))
+    assert [source.platform for source in first.source] == list(PLATFORMS)
+    assert len({source.tokens[0].get_secret_value() for source in first.source}) == len(PLATFORMS)
+    assert first == second
+    assert (tmp_path / "var/tokens.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_tokens_that_an_older_program_made_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/tokens.json").write_text('{"huawei_privatenumber": "kept"}')
+    tokens = {source.platform: source.tokens[0].get_secret_value() for source in load_config(None, {}).source}
+    assert tokens["huawei_privatenumber"] == "kept"
+    assert set(tokens) == set(PLATFORMS)

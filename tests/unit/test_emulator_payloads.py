@@ -11,7 +11,8 @@ from console.emulator.calls import MODES, Call, build_calls
 from console.emulator.endings import ENDINGS, STEPS
 from console.emulator.expect import expect
 from console.emulator.payloads import cdr, event, fee, redial_cdr
-from console.emulator.plan import MERGED_AT_MOST, Push, plan
+from console.emulator.plan import MERGED_AT_MOST, plan
+from console.emulator.push import Push
 from console.emulator.settings import EmulatorSettings
 
 START = datetime(2026, 11, 21, 2, 30, 3, tzinfo=UTC)

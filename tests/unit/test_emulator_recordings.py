@@ -6,11 +6,13 @@ import hmac
 import struct
 import warnings
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
-from console.emulator.audio import MAX_BYTES, alaw, make_wav
+from console.emulator.aliyun_signing import rpc_signature
+from console.emulator.audio import MAX_BYTES, alaw, make_mp3, make_wav
 from console.emulator.payloads import RECORD_DOMAIN
 from console.emulator.recordings import API_PATH, Recordings, serve_recordings
 from console.emulator.signing import headers
@@ -134,3 +136,74 @@ def test_a_law_agrees_with_the_standard_library() -> None:
         audioop = pytest.importorskip("audioop")  # gone from Python 3.13
     samples = range(-32768, 32768, 7)
     assert bytes(map(alaw, samples)) == audioop.lin2alaw(struct.pack(f"<{len(samples)}h", *samples), 2)
+
+
+CALLED_AT = datetime(2026, 11, 21, 2, 30, 3, tzinfo=UTC)
+
+
+def a_link_name(recordings: Recordings, mood: str) -> str:
+    names = (f"{number:032x}.mp3" for number in range(1000))
+    return next(name for name in names if recordings.mood(name) == mood)
+
+
+def a_query(**changes: str) -> dict[str, str]:
+    params = {
+        "AccessKeyId": "KEY", "Action": "QueryRecordFileDownloadUrl", "CallId": "c1", "PoolKey": "FC1",
+        "CallTime": "2026-11-21 10:30:03", "Format": "JSON", "SignatureMethod": "HMAC-SHA1", "SignatureNonce": "n",
+        "SignatureVersion": "1.0", "Timestamp": "2026-11-21T02:31:00Z", "Version": "2017-05-25",
+    }  # fmt: skip
+    params |= changes
+    return {**params, "Signature": params.get("Signature") or rpc_signature(params, secret=SECRET)}
+
+
+async def test_aliyuns_api_names_the_address_of_a_call_that_was_announced(hosts: Hosts) -> None:
+    name = a_link_name(hosts.recordings, "prompt")
+    hosts.recordings.announce_call("c1", "FC1", CALLED_AT, name)
+    async with hosts.session.get(f"{hosts.base}/", params=a_query()) as answer:
+        told = await answer.json()
+    assert told["Code"] == "OK"
+    assert await hosts.fetch(told["DownloadUrl"]) == (200, make_mp3(1, name))
+    assert hosts.recordings.faults == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Signature": "wrong"},
+        {"AccessKeyId": "OTHER"},
+        {"Action": "QueryOther"},
+        {"CallId": "c2"},
+        {"CallTime": "2026-11-21 02:30:03"},
+    ],
+)
+async def test_aliyuns_api_refuses_what_is_not_right(hosts: Hosts, changes: dict[str, str]) -> None:
+    hosts.recordings.announce_call("c1", "FC1", CALLED_AT, a_link_name(hosts.recordings, "prompt"))
+    async with hosts.session.get(f"{hosts.base}/", params=a_query(**changes)) as answer:
+        assert (await answer.json())["Code"] != "OK"
+    assert len(hosts.recordings.faults) == 1
+
+
+def test_the_rpc_signature_is_variant_c_of_the_worked_example() -> None:
+    params = {
+        "callId": "8f3c2b1a9d7e4c60", "callNo": "13800000001", "callTime": "20240305140708", "format": "JSON",
+        "recordType": "CAL", "secretNo": "17000000002", "signatureMethod": "HMAC-SHA1",
+        "signatureNonce": "0f6e5b0c-6a1e-4f6b-9d0a-2b7c1f1e9a10", "signatureVersion": "1.0",
+        "timestamp": "2024-03-05T06:07:08Z",
+    }  # fmt: skip
+    assert rpc_signature(params, secret="demo-secret-not-real", method="POST") == "jalg0KPtiRDU6tP5GqD1BIZ+buM="
+
+
+async def test_a_link_opens_a_late_file_in_the_end(hosts: Hosts) -> None:
+    name = a_link_name(hosts.recordings, "later")
+    place = hosts.recordings.audio_url(name)
+    statuses = [(await hosts.fetch(place))[0] for _ in range(3)]
+    assert statuses == [404, 404, 200]
+    assert hosts.recordings.faults == []
+
+
+async def test_a_link_that_was_never_given_out_is_a_fault(hosts: Hosts) -> None:
+    name = a_link_name(hosts.recordings, "prompt")
+    place = hosts.recordings.audio_url(name)
+    hosts.recordings.linked.clear()
+    assert (await hosts.fetch(place))[0] == 403
+    assert len(hosts.recordings.faults) == 1

@@ -1,0 +1,101 @@
+"""The demo's config: one source a platform, with rules and defaults where questions are asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+APP_KEY: Final = "EMULATORKEY"
+# By source: its platform, and what else its table says. `{door}` is the source's own address.
+SOURCES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
+    "huawei": ("huawei_privatenumber", {"verify": "always", "control": True}),
+    "voicecall": ("huawei_voicecall", {"verify": "always", "push_url": "{door}"}),
+    "aliyun": ("aliyun_pnp", {"control": True}),
+    "jiuyun": ("jiuyun_axb", {}),
+}
+DEFAULT: Final = '{ action = "connect", callee = "+8613900000099" }'
+PRIVATE_NUMBERS: Final = {"huawei": "+8617010000{:03d}", "aliyun": "+861700000{:04d}"}
+CONNECTED: Final = range(10)  # of the twenty private numbers; the rest has the default
+CLOSED: Final = range(10, 14)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where everything of a demo is: `door`, `admin` and `recordings` as host:port, a token for each source."""
+
+    directory: Path
+    door: str
+    admin: str
+    recordings: str
+    tokens: Mapping[str, str] = field(repr=False)
+    secret: str = field(repr=False)
+
+    def address(self, source: str) -> str:
+        """The base URL of a source at the door, token included."""
+        return f"http://{self.door}/v1/{source}/{self.tokens[source]}"
+
+
+def config_text(theirs: Mapping[str, Any], places: Places) -> str:
+    """A whole TOML file. Of `theirs`, another config, the broker, the store and the queues are taken over."""
+    shared = str(theirs.get("store", "")).startswith("postgres")  # a directory of theirs is not the demo's to use
+    store = theirs["store"] if shared else f"sqlite:{places.directory}/state"
+    return f"""\
+broker = {json.dumps(theirs.get("broker", f"embedded:{places.directory}/broker.db"))}
+store = {json.dumps(store)}
+objects = "file:{places.directory}/recordings"
+
+[ingest]
+listen = "{places.door}"
+admin = "{places.admin}"
+
+{"".join(_source(name, places) for name in SOURCES)}
+[[sink]]
+name = "file"
+kind = "jsonl"
+path = "{places.directory}/calls.jsonl"
+
+{_queues(theirs)}
+{"".join(_rules())}"""
+
+
+def _source(name: str, places: Places) -> str:
+    platform, more = SOURCES[name]
+    row: dict[str, Any] = {
+        "name": name,
+        "platform": platform,
+        "tokens": [places.tokens[name]],
+        "app_key": APP_KEY,
+        "app_secret": places.secret,
+        "cdr_wait": "3s",
+        "recording_api": f"http://{places.recordings}",
+        "recording_hosts": ["127.0.0.1"],
+        "allow_private": True,
+        **more,
+    }
+    row |= {key: places.address(name) for key, value in more.items() if value == "{door}"}
+    default = f"default = {DEFAULT}\n" if more.get("control") else ""
+    return f"[[source]]\n{_table(row)}{default}\n"
+
+
+def _queues(theirs: Mapping[str, Any]) -> str:
+    queues = theirs.get("queue") or [{"name": "billing", "events": ["call.completed", "call.amended"]}]
+    wanted = [{name: value for name, value in queue.items() if name != "sources"} for queue in queues]
+    return "\n".join(f"[[queue]]\n{_table(queue)}" for queue in wanted)
+
+
+def _rules() -> Iterator[str]:
+    for source, pattern in PRIVATE_NUMBERS.items():
+        for n in CONNECTED:
+            rule = {"source": source, "number": pattern.format(n), "action": "connect", "record": True}
+            yield f"[[rule]]\n{_table(rule | {'callee': f'+8613900000{n:03d}', 'max_minutes': 60})}\n"
+            route = {"source": source, "number": pattern.format(n), "action": "route"}
+            yield f"[[rule]]\n{_table(route | {'callee': f'+8613900000{n:03d}'})}\n"
+        for n in CLOSED:
+            yield f"[[rule]]\n{_table({'source': source, 'number': pattern.format(n), 'action': 'close'})}\n"
+
+
+def _table(row: Mapping[str, Any]) -> str:
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in row.items())

@@ -1,0 +1,113 @@
+"""`callstitch emulate`: plays the platforms against the door of anybody's `callstitch ingest`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, get_args
+
+import typer
+from rich.progress import Progress
+
+from console.emulator.play import play_all
+from console.emulator.settings import EmulatorSettings, Platform, Played
+from console.main import EXIT_DIFFERENCE, app
+
+DEFAULT_PLATFORM: Final = "huawei_privatenumber"
+PLATFORMS: Final[tuple[Platform, ...]] = get_args(Platform)
+# Of every ten calls, where several platforms share them.
+SHARES: Final[dict[str, int]] = {"huawei_privatenumber": 4, "huawei_voicecall": 2, "aliyun_pnp": 2, "jiuyun_axb": 2}
+START: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
+_NAMED: Final = re.compile(r"(?P<platform>[a-z_]+)=(?P<url>.+)")
+
+
+@app.command()
+def emulate(
+    *,
+    to: Annotated[
+        list[str],
+        typer.Option(help="Base URL of a source at the door, token included; PLATFORM=URL, once for each platform."),
+    ],
+    platform: Annotated[str, typer.Option(help="What a URL without a platform's name is.")] = DEFAULT_PLATFORM,
+    seed: Annotated[int, typer.Option(help="Same seed, same traffic.")] = 1,
+    calls: Annotated[int, typer.Option(help="How many calls to play, shared by the platforms.")] = 200,
+    rate: Annotated[float | None, typer.Option(help="Notifications per second; none: as fast as it goes.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Where to write what was sent, as JSON lines.")] = None,
+    recordings: Annotated[str, typer.Option(help="Where the recording API listens.")] = "127.0.0.1:0",
+    app_key: Annotated[str, typer.Option(help="Signs the pushes and checks the recording requests.")] = "EMULATORKEY",
+    app_secret: Annotated[str, typer.Option(envvar="CALLSTITCH_EMULATOR_SECRET")] = "emulator-secret",  # noqa: S107
+    concurrency: Annotated[int, typer.Option(help="Requests under way at once, at most.")] = 16,
+    repush_factor: Annotated[
+        float,
+        typer.Option(help="How many times faster than the platform it pushes again; 600: 1 minute is 0.1 s."),
+    ] = 600,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask the questions too; the source needs control = true.")] = False,
+    messages: Annotated[int, typer.Option(help="SMS and number states besides, for each platform that has them.")] = 0,
+    linger: Annotated[float, typer.Option(help="Seconds to go on serving recordings; negative: until stopped.")] = 0,
+) -> None:
+    """Play platforms over real HTTP: their products and modes, re-pushes, merged CDRs, recordings and questions.
+
+    Huawei PrivateNumber unless --platform or PLATFORM=URL says otherwise.
+    """
+    places = _places(to, platform)
+    common: dict[str, Any] = {
+        "seed": seed,
+        "truth": truth,
+        "recordings_listen": recordings,
+        "app_key": app_key,
+        "app_secret": app_secret,
+        "repush_factor": repush_factor,
+        "linger_seconds": None if linger < 0 else linger,
+        "ask": ask,
+        "messages": messages,
+        "start": START,
+        "signed_at": datetime.now(UTC),
+        "concurrency": max(concurrency // len(places), 1),
+    }
+    parts = [
+        EmulatorSettings(to=url, platform=name, calls=share, rate=rate * share / calls if rate else None, **common)
+        for (name, url), share in zip(places, _shares([name for name, _ in places], calls), strict=True)
+    ]
+    with Progress(transient=False) as progress:
+        task = progress.add_task("playing calls", total=calls)
+        played = asyncio.run(play_all(parts, on_progress=lambda done, _: progress.update(task, completed=done)))
+    _tell(played)
+
+
+def _places(to: Sequence[str], platform: str) -> list[tuple[Platform, str]]:
+    """Platform and URL of each source; one of each platform, since ids follow from seed and platform alone."""
+    found: list[tuple[Platform, str]] = []
+    for place in to:
+        named = _NAMED.fullmatch(place)
+        wanted, url = (named["platform"], named["url"]) if named else (platform, place)
+        known = next((name for name in PLATFORMS if name == wanted), None)
+        if known is None:
+            raise typer.BadParameter(f"a platform is one of {', '.join(PLATFORMS)}", param_hint="--to")
+        if known in [name for name, _ in found]:
+            raise typer.BadParameter(f"{known} is named twice", param_hint="--to")
+        found.append((known, url))
+    return found
+
+
+def _shares(platforms: Sequence[str], calls: int) -> list[int]:
+    """So many calls for each; the first takes what does not divide."""
+    if calls < len(platforms):
+        raise typer.BadParameter("fewer calls than platforms", param_hint="--calls")
+    whole = sum(SHARES[platform] for platform in platforms)
+    rest = [max(calls * SHARES[platform] // whole, 1) for platform in platforms[1:]]
+    return [calls - sum(rest), *rest]
+
+
+def _tell(played: Played) -> None:
+    typer.echo(
+        f"{played.calls} calls, {played.posts_200} posts answered 200, {played.items_accepted} items"
+        f" ({played.distinct_items_accepted} distinct), {played.posts_given_up} given up,"
+        f" {played.questions} questions, {played.answers_wrong} answers wrong, {played.attempts_late} late"
+    )
+    for fault in played.faults:
+        typer.echo(f"fault: {fault}", err=True)
+    if played.faults or played.posts_given_up:
+        raise typer.Exit(EXIT_DIFFERENCE)

@@ -1,0 +1,125 @@
+"""Jiuyun's part: one notification a request, never a second try, and an answer in the request's own format."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final
+
+from console.emulator import jiuyun_payloads as payloads
+from console.emulator.act import Act, Heard
+from console.emulator.expect import rfc3339
+from console.emulator.jiuyun_calls import AxbCall, build_axb_calls
+from console.emulator.push import KINDS, Content, Draft, Form, Item, Push, later, number
+from console.emulator.recordings import Recordings
+from console.emulator.settings import EmulatorSettings
+
+REPLY_SECONDS: Final = 2.5  # section 1
+TWICE_SHARE: Final = 0.05  # the sender's queue hands one notification out twice at times (section 1)
+TIMELINE: Final = {"CallInvite-0": "outgoing", "CallInvite-1": "outgoing", "CallEstablish": "answered"}
+STATUS_CODE: Final = re.compile(rb"<statusCode>\s*0000\s*</statusCode>")
+
+
+def jiuyun(settings: EmulatorSettings, recordings: Recordings) -> Act:
+    """云呼AXB and its siblings; recordings are links to our own audio host."""
+    calls = build_axb_calls(seed=settings.seed, start=settings.start, calls=settings.calls)
+    by_number = {call.number: call for call in calls}
+    return Act(
+        platform="jiuyun_axb",
+        sessions={call.number: call.call_id for call in calls},
+        pushes=plan(settings, calls, recordings),
+        repush_minutes=dict.fromkeys(KINDS, ()),
+        reply_seconds=REPLY_SECONDS,
+        answer_seconds=REPLY_SECONDS,
+        expect=lambda number, items: expect(by_number[number], items, recordings),
+        faults=_faults,
+        sought={call.number: _sought(call) for call in calls if call.variety == "income"},
+    )
+
+
+def plan(settings: EmulatorSettings, calls: Sequence[AxbCall], recordings: Recordings) -> list[Push]:
+    """In order for each call, one notification a request; a few are sent twice."""
+    rng = Random(f"{settings.seed}:axb:plan")
+    drafts = [draft for call in calls for draft in _drafts(call, recordings)]
+    return number([*drafts, *(later(rng, draft) for draft in drafts if rng.random() < TWICE_SHARE)])
+
+
+def expect(call: AxbCall, items: Sequence[Item], recordings: Recordings) -> Content:
+    """What the record must say (contract.md section 1); a hang-up alone makes it whole."""
+    told = {item.name for item in items}
+    notice = call.variety in ("notice", "code")
+    ended = "Hangup" in told
+    events = [TIMELINE[name] for name in told if name in TIMELINE]
+    return {
+        "product": "axb",
+        "mode": "AXB" if call.variety in ("axb", "virtual") else None,
+        "direction": None,
+        "caller": None if notice else _e164(call.caller),
+        "callee": _e164(call.called),
+        "private_number": None if notice else _e164(call.private),
+        "extension": None,
+        "user_data": call.user_data if call.variety in ("virtual", "mask") else None,
+        "outcome": call.outcome,
+        "answered": call.outcome == "answered",
+        "ring_seconds": None,
+        "talk_seconds": call.talk_seconds,
+        "called_in_at": None,
+        "started_at": rfc3339(call.invited_at) if notice or "CallInvite-0" in told else None,
+        "ringing_at": None,
+        "answered_at": rfc3339(call.answered_at),
+        "ended_at": None if notice else rfc3339(call.ended_at),
+        "timeline": sorted(events),
+        "cdrs": [{"record_id": None, "ended_at": None if notice else rfc3339(call.ended_at)}] if ended else [],
+        "recordings": {call.audio_name: recordings.audio_digest(call.audio_name)} if call.recorded and ended else {},
+        "complete": ended,
+        "missing": [] if ended else ["cdr"],
+        "cdr_accepted": ended,
+    }
+
+
+def _drafts(call: AxbCall, recordings: Recordings) -> list[Draft]:
+    url = recordings.audio_url(call.audio_name) if call.recorded else None
+    drafts = [_draft(call, "Hangup", payloads.hang_up(call, url), call.ended_at + timedelta(seconds=1))]
+    if call.variety != "mask":
+        return drafts
+    invites = [payloads.invite(call, leg) for leg in (0, 1)]
+    moments = [call.invited_at + timedelta(seconds=2 * leg) for leg in (0, 1)]
+    drafts += [_draft(call, f"CallInvite-{leg}", invites[leg], moments[leg]) for leg in (0, 1)]
+    if call.answered_at:
+        drafts.append(_draft(call, "CallEstablish", payloads.establish(call), call.answered_at))
+    return drafts
+
+
+def _draft(call: AxbCall, name: str, content: Content, moment: datetime) -> Draft:
+    item = Item(call.number, name, 1, "cdr" if name == "Hangup" else "event", content)
+    form = Form(
+        path="",
+        content_type=payloads.CONTENT_TYPES[call.writes],
+        write=lambda contents, _: payloads.write(contents[0]),
+    )
+    return Draft(moment=moment, items=(item,), form=form)
+
+
+def _sought(call: AxbCall) -> Content:
+    """By what else a call without a callId is known."""
+    return {"caller": _e164(call.caller), "callee": _e164(call.called), "ended_at": rfc3339(call.ended_at)}
+
+
+def _faults(push: Push, heard: Heard) -> Sequence[str]:
+    """Section 2: the platform parses no body, yet documents one, and we hold the door to it, in the asked format."""
+    if push.items[0].content["writes"] == "xml":
+        right = heard.body.lstrip().startswith(b"<") and STATUS_CODE.search(heard.body)
+        return [] if right else ["jiuyun: the answer to XML is no Response with statusCode 0000"]
+    try:
+        code = json.loads(heard.body).get("statusCode")
+    except (ValueError, AttributeError):
+        code = None
+    return [] if code == "0000" else ["jiuyun: the answer to JSON has no statusCode 0000"]
+
+
+def _e164(number: str | None) -> str | None:
+    """Contract section 1: a mobile number gets +86, a fixed line +86 without its 0."""
+    return f"+86{number.removeprefix('0')}" if number else None
