@@ -48,7 +48,9 @@ TOLD_AT_ONCE: Final = frozenset(
 )
 STARTS: Final = 4  # `up` is started again when it dies, as a container would be
 
-out = Console(soft_wrap=True)
+WIDTH: Final = 124  # narrower, the table of calls would lose its numbers
+
+out = Console(soft_wrap=True, width=max(Console().width, WIDTH))
 
 
 @dataclass(kw_only=True)
