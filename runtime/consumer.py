@@ -75,6 +75,7 @@ class StageLoop:
         self._paused = False
         self._resting = False
         self._ticking = True
+        self._held = False
         self._suspects = Suspects()
         self._trials = trials or Trials()
         self._settler = Settler(
@@ -90,9 +91,9 @@ class StageLoop:
 
     @property
     def ready(self) -> bool:
-        """Whether the last tick worked and every lane is subscribed now, or rests for a reason of its own."""
+        """Whether the last tick worked, no batch is held, and every lane is subscribed or rests for its own reason."""
         subscribed = len(self._consumers) == self.spec.lanes and all(c.consuming for c in self._consumers.values())
-        return self._ticking and (self._paused or self._resting or subscribed)
+        return self._ticking and not self._held and (self._paused or self._resting or subscribed)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until `stopping`, then drain; returns when everything is settled or released."""
@@ -173,9 +174,11 @@ class StageLoop:
                 self._paused = True
                 return None
             except Unavailable as error:
+                self._held = True
                 self._metrics.held(1)
                 log.warning("stage.held", stage=self.spec.name, envelopes=len(envelopes), reason=reason_of(error))
             else:
+                self._held = False
                 self._metrics.held(0)
                 self._metrics.handled(len(envelopes), time.perf_counter() - started)
                 return outcome

@@ -27,19 +27,22 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(kind: str, path: Path) -> Iterator[SmallDisk]:
-    """A disk that is full inside `full()`: a small tmpfs ("mounted"), or files that may not grow ("limited")."""
+def small_disk(kind: str, path: Path, *, size: int = _DISK_BYTES) -> Iterator[SmallDisk]:
+    """A disk that is full inside `full()`: a tmpfs of `size` bytes ("mounted"), or files that may not grow ("limited").
+
+    The first takes mount's rights, the second every file of this process; it skips the test where it cannot be had.
+    """
     if kind == "limited":
         yield SmallDisk(path, _no_file_may_grow)
         return
-    with _mounted(path):
+    with _mounted(path, size):
         yield SmallDisk(path, partial(_filled, path))
 
 
 @contextmanager
-def _mounted(path: Path) -> Iterator[None]:
+def _mounted(path: Path, size: int) -> Iterator[None]:
     sudo = ["sudo", "-n"] if in_ci() and os.geteuid() else []
-    options = f"size={_DISK_BYTES},uid={os.geteuid()}"
+    options = f"size={size},uid={os.geteuid()}"
     mounted = subprocess.run(
         [*sudo, "mount", "-t", "tmpfs", "-o", options, "callstitch-test", str(path)], capture_output=True, check=False
     )

@@ -36,6 +36,8 @@ _SETTINGS: Final = {
     "idle_in_transaction_session_timeout": "10s",
     "jit": "off",
 }
+# The last one is not a bug of ours: the driver raises it when the server ends a connection in the middle of a query.
+_DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, asyncpg.InternalClientError)
 _TRY_AGAIN: Final = frozenset({"40001", "40P01"})
 _AWAY: Final = ("08", "25006", "25P03", "28", "3D", "53", "55P03", "57", "58")  # SQLSTATEs, or how they begin
 _REFUSED: Final = ("28", "3D")
@@ -106,7 +108,7 @@ class Database:
                 return await work(connection)
         except Vanished:
             raise _Again from None
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except _DRIVER as error:
             raise meaning(error) from None
 
 
@@ -172,7 +174,7 @@ async def reading(dsn: str, work: Callable[[Any], Awaitable[T]]) -> T:
         return await work(connection)
     except asyncpg.UndefinedTableError:
         raise Misconfigured("there is no state in this database yet") from None
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except _DRIVER as error:
         raise meaning(error) from None
     finally:
         await connection.close()
@@ -209,7 +211,7 @@ async def _patiently(open_it: Callable[[], Awaitable[Any]], seconds: float) -> A
     while True:
         try:
             return await open_it()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+        except (*_DRIVER, ValueError) as error:
             failure = _at_start(error)
         if isinstance(failure, Misconfigured) or time.monotonic() >= deadline:
             raise failure from None
@@ -228,5 +230,5 @@ async def _close(pool: Any) -> None:
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             await pool.close()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+    except _DRIVER:
         pool.terminate()
