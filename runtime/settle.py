@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -27,11 +28,12 @@ from schemas.topology import UNWANTED_IF_UNBOUND
 log = structlog.get_logger()
 
 FIRST_BACKOFF_SECONDS: Final = 0.2
-LONGEST_BACKOFF_SECONDS: Final = 15.0
+LEAST_PAUSE_SECONDS: Final = 1.0
+LONGEST_BACKOFF_SECONDS: Final = 5.0  # work has to go on within 10 s of the end of an outage, however long that was
 
 
 def backoffs() -> Iterator[float]:
-    """Seconds to wait before each further try: doubling, with full jitter, for ever."""
+    """Seconds to wait before each further try: doubling up to the longest, the upper half of it jitter, for ever."""
     ceiling = FIRST_BACKOFF_SECONDS
     while True:
         yield random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
@@ -52,6 +54,7 @@ class Settler:
         message_ids: Iterator[str],
         metrics: StageMetrics,
         crash: CrashPoint = never,
+        pauses: Callable[[], Iterator[float]] = backoffs,
     ) -> None:
         self._name = name
         self._queue = queue
@@ -61,6 +64,7 @@ class Settler:
         self._message_ids = message_ids
         self._metrics = metrics
         self._crash = crash
+        self._pauses = pauses
 
     async def settle(
         self,
@@ -117,9 +121,10 @@ class Settler:
     async def publish(self, messages: Sequence[Message]) -> None:
         """Publish the same bytes until all of them are confirmed; ends only in success or cancellation.
 
+        Whatever the outcome of the last try was (amqp trap 6), the ids stay the same, and a copy does no harm.
         A returned progress event is counted as unwanted; any other returned message waits for its queue.
         """
-        waiting = backoffs()
+        waiting = self._pauses()
         while messages:
             try:
                 await self._broker.publish(messages)
@@ -132,7 +137,17 @@ class Settler:
             except Unconfirmed as error:
                 log.warning("publish.unconfirmed", stage=self._name, messages=len(messages), reason=str(error))
             if messages:
-                await asyncio.sleep(next(waiting))
+                await self._pause(next(waiting))
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not on once a broker that was away is back: its connections come back with jitter of their own.
+
+        The least pause is for a broker that hangs up at each of our publishes.
+        """
+        least = asyncio.sleep(min(seconds, LEAST_PAUSE_SECONDS))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(self._broker.recovered(), least)
 
     def _unwanted(self, message: Message) -> bool:
         if not message.routing_key.startswith(UNWANTED_IF_UNBOUND):

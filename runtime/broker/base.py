@@ -112,6 +112,13 @@ class Broker(Protocol):
         """
         ...
 
+    async def recovered(self) -> None:
+        """Return as soon as a broker that could not take publishes takes them again; never, where that cannot be told.
+
+        It ends a pause between two tries early, and promises nothing: keep a longest pause beside it.
+        """
+        ...
+
     def consume(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Consumer]:
         """Subscribe to a queue; at most `prefetch` messages are unsettled at a time."""
         ...

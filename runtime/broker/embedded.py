@@ -61,6 +61,10 @@ class Embedded:
         if unroutable:
             raise Unroutable(unroutable)
 
+    async def recovered(self) -> None:
+        """As `Broker` promises; never: only another try tells whether the file takes writes again."""
+        await asyncio.Event().wait()
+
     @asynccontextmanager
     async def consume(self, queue: str, *, prefetch: int) -> AsyncIterator[Consumer]:
         """As `Broker` promises.
@@ -149,9 +153,10 @@ async def open_embedded(
     """
     clock = clock or steady_clock()
     with _owned(path) if path is not None else nullcontext():
-        writer = Writer(partial(_open_queues, path, busy_seconds=confirm_seconds, clock=clock))
+        file = str(path or ":memory:")
+        writer = Writer(partial(_open_queues, path, busy_seconds=confirm_seconds, clock=clock), file=file)
         await writer.start()
-        _log.info("broker.opened", file=str(path or ":memory:"))
+        _log.info("broker.opened", file=file)
         try:
             yield Embedded(writer, confirm_seconds=confirm_seconds)
         finally:

@@ -46,8 +46,9 @@ class _Step:
 class Writer:
     """Runs steps over the queues, in the order in which they were given, except that memory goes before file."""
 
-    def __init__(self, open_queues: Callable[[], Queues]) -> None:
+    def __init__(self, open_queues: Callable[[], Queues], *, file: str) -> None:
         self._open_queues = open_queues
+        self._file = file  # its name, for the log
         self._loop = asyncio.get_running_loop()
         self._inbox: queue.SimpleQueue[_Step | None] = queue.SimpleQueue()
         self._closing = False
@@ -155,9 +156,9 @@ class Writer:
         worked, self.works = self.works, error is None
         with suppress(OSError):  # the log may be on the disk that is full, and must not end this thread
             if error is not None and worked:
-                _log.error("broker.cannot_write", error=type(error).__name__, code=_code(error))
+                _log.error("broker.cannot_write", file=self._file, code=_code(error), reason=_reason(error))
             if error is None and not worked:
-                _log.info("broker.writes_again")
+                _log.info("broker.writes_again", file=self._file)
 
     def _tell(self, results: Sequence[_Result], handed: Sequence[Hand] = ()) -> None:
         with suppress(RuntimeError):  # the loop was closed before this broker was: nobody is left to be told
@@ -191,6 +192,11 @@ def _file_trouble(error: Exception) -> bool:
 
 def _told(error: Exception) -> Exception:
     return Unconfirmed(f"the broker's file: {_code(error)}") if _file_trouble(error) else error
+
+
+def _reason(error: Exception) -> str:
+    """SQLite's own words ("database or disk is full") hold no values; another error is told by its type alone."""
+    return str(error) if _file_trouble(error) else type(error).__name__
 
 
 def _code(error: Exception) -> str:

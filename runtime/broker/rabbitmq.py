@@ -27,6 +27,7 @@ from schemas.topology import Topology
 
 RECONNECT_SECONDS: Final = 1.0
 REOPEN_SECONDS: Final = 0.2
+RENEW_SECONDS: Final = 30.0
 
 
 def _reconnect_pause() -> float:
@@ -41,10 +42,13 @@ def _reopen_pause() -> float:
 class RabbitMQ:
     """The `Broker` of RabbitMQ; `open_rabbitmq` makes one and keeps its parts running."""
 
-    def __init__(self, publishing: Link, consuming: Link, *, confirm_timeout_seconds: float) -> None:
+    def __init__(
+        self, publishing: Link, consuming: Link, *, confirm_timeout_seconds: float, renew_seconds: float
+    ) -> None:
         self._publishing = publishing
         self._consuming = consuming
         self._timeout = confirm_timeout_seconds
+        self._renew_seconds = renew_seconds
         self.publisher = Publisher(publishing, confirm_timeout_seconds=confirm_timeout_seconds, pause=_reopen_pause)
         self.asker = Asker(publishing, confirm_timeout_seconds=confirm_timeout_seconds, pause=_reopen_pause)
         self._consumers: set[RabbitConsumer] = set()
@@ -71,10 +75,16 @@ class RabbitMQ:
         """See `Broker.publish`; waits out a reconnect, up to the confirm timeout."""
         await self.publisher.publish(batch)
 
+    async def recovered(self) -> None:
+        """See `Broker.recovered`: a new channel after a loss, or the last confirm that was overdue."""
+        await self.publisher.recovered()
+
     @asynccontextmanager
     async def consume(self, queue: str, *, prefetch: int) -> AsyncIterator[Consumer]:
         """See `Broker.consume`; a queue that does not exist yet is subscribed to once it does."""
-        consumer = RabbitConsumer(self._consuming, queue, prefetch=prefetch, pause=_reconnect_pause)
+        consumer = RabbitConsumer(
+            self._consuming, queue, prefetch=prefetch, pause=_reconnect_pause, renew_seconds=self._renew_seconds
+        )
         self._consumers.add(consumer)
         try:
             async with running(consumer.run()):
@@ -130,9 +140,15 @@ class RabbitMQ:
 
 @asynccontextmanager
 async def open_rabbitmq(
-    url: str, *, start_timeout_seconds: float = 30, confirm_timeout_seconds: float = 3.0
+    url: str,
+    *,
+    start_timeout_seconds: float = 30,
+    confirm_timeout_seconds: float = 3.0,
+    renew_seconds: float = RENEW_SECONDS,
 ) -> AsyncIterator[RabbitMQ]:
     """A connected broker; it keeps trying for `start_timeout_seconds` first, as the broker may start after us.
+
+    A consumer that got nothing for once or twice `renew_seconds` subscribes again (see `RabbitConsumer.run`).
 
     Raises:
         Misconfigured: this is no AMQP address.
@@ -142,7 +158,9 @@ async def open_rabbitmq(
     address = _address(url)
     publishing = Link(address, purpose="publish", pause=_reconnect_pause)
     consuming = Link(address, purpose="consume", pause=_reconnect_pause)
-    broker = RabbitMQ(publishing, consuming, confirm_timeout_seconds=confirm_timeout_seconds)
+    broker = RabbitMQ(
+        publishing, consuming, confirm_timeout_seconds=confirm_timeout_seconds, renew_seconds=renew_seconds
+    )
     async with running(publishing.run(), consuming.run(), broker.publisher.run(), broker.asker.run()):
         try:
             async with asyncio.timeout(start_timeout_seconds):

@@ -36,11 +36,15 @@ _BROKERS_OWN: Final = frozenset({_DELIVERY_COUNT, "x-acquired-count"})  # told b
 class RabbitConsumer:
     """The `Consumer` of RabbitMQ; `run` must be running. Never loses an unacked message: the broker keeps it."""
 
-    def __init__(self, link: Link, queue: str, *, prefetch: int, pause: Callable[[], float]) -> None:
+    def __init__(
+        self, link: Link, queue: str, *, prefetch: int, pause: Callable[[], float], renew_seconds: float
+    ) -> None:
         self._link = link
         self._queue = queue
         self._prefetch = prefetch
         self._pause = pause
+        self._renew_seconds = renew_seconds
+        self._renewing = False
         self._subscription: _Subscription | None = None
         self._arrived = asyncio.Event()
         self._generation = 0
@@ -51,7 +55,7 @@ class RabbitConsumer:
     @property
     def consuming(self) -> bool:
         """Whether the broker currently knows this subscription; a silent peer is noticed after about 33 s (trap 9)."""
-        return self._subscription is not None and not self._stopped
+        return (self._subscription is not None or self._renewing) and not self._stopped
 
     @property
     def stopped(self) -> bool:
@@ -59,10 +63,11 @@ class RabbitConsumer:
         return self._stopped
 
     async def run(self) -> None:
-        """Subscribe, and again after each loss, until told to stop.
+        """Subscribe, and again after each loss, until told to stop; a subscription that brings nothing is renewed.
 
         A loss is also an ack that took longer than the broker allows: the channel is closed, and from RabbitMQ 4.3
-        on the consumer cancelled (trap 13).
+        on the consumer cancelled (trap 13). Renewed, because RabbitMQ 3.10.8 can forget us silently: when a quorum
+        queue is deleted and declared again within some 20 ms, its consumers are still listed and get nothing (tried).
         """
         told: tuple[int, str] | None = None
         while not self._stopped:
@@ -73,27 +78,41 @@ class RabbitConsumer:
                 if loss != told and not self._stopped:
                     log.warning("broker.consumer_lost", queue=self._queue, reason=str(lost))
                 told = loss
-            self.attempted.set()
-            await asyncio.sleep(self._pause())
+                self._renewing = False
+                self.attempted.set()
+                await asyncio.sleep(self._pause())
 
     async def _subscribed_once(self) -> None:
         async with self._link.channel() as channel:
             generation = self._generation + 1
             subscription = _Subscription(channel, self._arrived, generation=generation, base=self._last_tag)
             await subscription.open(self._queue, prefetch=self._prefetch)
+            if self._stopped:
+                return
             self._generation = generation
             self._subscription = subscription
             self.attempted.set()
-            log.info("broker.consuming", queue=self._queue, generation=generation)
+            if not self._renewing:
+                log.info("broker.consuming", queue=self._queue, generation=generation)
             try:
                 async with running(subscription.writer.run()) as writing:
                     closing = channel.closing
-                    await asyncio.wait({closing, subscription.cancelled, *writing}, return_when=asyncio.FIRST_COMPLETED)
+                    self._renewing = await self._idle(subscription, {closing, subscription.cancelled, *writing})
             finally:
                 # Nobody can settle these any more; the broker hands them out again.
                 self._subscription = None
                 self._last_tag = subscription.last_tag
-        raise Lost("cancelled by the broker" if subscription.cancelled.done() else why_closed(closing))
+        if not self._renewing:
+            raise Lost("cancelled by the broker" if subscription.cancelled.done() else why_closed(closing))
+
+    async def _idle(self, subscription: _Subscription, losses: set[asyncio.Future[Any]]) -> bool:
+        """Whether it brought nothing for a while and owes nothing; False once it is lost."""
+        arrived = 0
+        while not (await asyncio.wait(losses, timeout=self._renew_seconds, return_when=asyncio.FIRST_COMPLETED))[0]:
+            if subscription.arrived == arrived and subscription.owes_nothing and not self._stopped:
+                return True
+            arrived = subscription.arrived
+        return False
 
     async def batch(self, most: int) -> Sequence[Delivery]:
         """See `Consumer.batch`; raises only once it was stopped."""
@@ -153,9 +172,15 @@ class _Subscription:
         self._unsettled: dict[int, None] = {}  # handed out, oldest first
         self._consumer_tag = ""
         self.last_tag = base
+        self.arrived = 0
         self.buffer: deque[DeliveredMessage] = deque()
         self.writer = ChannelWriter(channel)
         self.cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def owes_nothing(self) -> bool:
+        """Whether all that arrived is settled."""
+        return not self.buffer and not self._unsettled
 
     async def open(self, queue: str, *, prefetch: int) -> None:
         """Subscribe; without timeouts, as a call that is given up closes the channel (trap 20)."""
@@ -173,6 +198,7 @@ class _Subscription:
     async def _on_message(self, message: DeliveredMessage) -> None:
         """Nothing but buffer: aiormq cancels this task when the channel closes (traps 1 and 2)."""
         self.buffer.append(message)
+        self.arrived += 1
         self._arrived.set()
 
     def _on_cancel(self, _frame: Any) -> None:

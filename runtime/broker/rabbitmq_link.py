@@ -160,6 +160,9 @@ class Link:
     async def channel(self, *, confirms: bool = False) -> AsyncIterator[Channel]:
         """A channel of its own, as soon as there is a connection; closed at the end.
 
+        For long use: one for each publish would leak and cost a round trip (trap 17). Who opens it holds it, and
+        aiormq's connection does too, unlike aio-pika's (trap 18).
+
         Raises:
             Lost: the connection went away while the channel was opened.
         """

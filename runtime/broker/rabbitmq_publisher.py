@@ -42,6 +42,7 @@ class Publisher:
         self._pause = pause
         self._prepare = prepare
         self._current: Slot[_Session] = Slot()
+        self._recovery = asyncio.Event()  # never stays set: it wakes who waits at that moment
 
     @property
     def healthy(self) -> bool:
@@ -52,6 +53,14 @@ class Publisher:
     async def ready(self) -> None:
         """Return as soon as there is a channel."""
         await self._current.get()
+
+    async def recovered(self) -> None:
+        """Return at the next new channel, or when the last overdue confirm has come (the end of an alarm, trap 7)."""
+        await self._recovery.wait()
+
+    def _tell_recovery(self) -> None:
+        self._recovery.set()
+        self._recovery.clear()
 
     async def run(self) -> None:
         """Open a channel whenever there is none, for ever."""
@@ -64,11 +73,12 @@ class Publisher:
 
     async def _publish_on_one_channel(self) -> None:
         async with self._link.channel(confirms=True) as channel:
-            session = _Session(channel)
+            session = _Session(channel, caught_up=self._tell_recovery)
             with gone_is_lost():
                 await self._prepare(channel)
             async with running(session.writer.run()) as writing:
                 with self._current.holding(session):
+                    self._tell_recovery()
                     closing = channel.closing
                     await asyncio.wait({closing, *writing, session.stuck}, return_when=asyncio.FIRST_COMPLETED)
                 session.lose()
@@ -151,8 +161,9 @@ class _Receipt:
 class _Session:
     """One channel's publishes: numbers them as the broker does, and keeps at most UNCONFIRMED_MOST in flight."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, *, caught_up: Callable[[], None]) -> None:
         self._channel = channel
+        self._caught_up = caught_up
         self._encoder = Encoder(channel.number, frame_max=channel.connection.connection_tune.frame_max)
         self.writer = ChannelWriter(channel)
         self.stuck: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -222,6 +233,8 @@ class _Session:
         batch.left -= 1
         if batch.abandoned:
             self.overdue -= 1
+            if not self.overdue:
+                self._caught_up()
         elif not batch.left:
             batch.settle()
 

@@ -17,27 +17,17 @@ from yarl import URL
 
 from tests.chaos.receiver import Receiver
 from tests.chaos.schedule import Fault
-from tests.integration.amqp_peer import Proxy
+from tests.services.proxy import Proxy
 
 CALL_SECONDS: Final = 30.0
 
 T = TypeVar("T")
 
 
-class Wire(Proxy):
-    """The proxy, also while what is behind it is away: then a connection is cut as soon as it is made."""
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await super()._serve(reader, writer)
-        except OSError:
-            writer.transport.abort()
-
-
 class Cuttable:
     """A wire as a target of faults."""
 
-    def __init__(self, wire: Wire, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, wire: Proxy, loop: asyncio.AbstractEventLoop) -> None:
         self._wire = wire
         self._loop = loop
         self._back_since: float | None = 0.0
@@ -73,7 +63,7 @@ class Backstage:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._wires: list[Wire] = []
+        self._wires: list[Proxy] = []
         self._runners: list[web.ServerRunner] = []
 
     def serve(self, receiver: Receiver) -> str:
@@ -99,8 +89,8 @@ class Backstage:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         return f"http://127.0.0.1:{runner.addresses[0][1]}/calls"
 
-    async def _wire(self, target: str) -> Wire:
-        wire = Wire(URL(target))
+    async def _wire(self, target: str) -> Proxy:
+        wire = Proxy(URL(target))
         await wire.accept()
         self._wires.append(wire)
         return wire

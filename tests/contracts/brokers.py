@@ -18,7 +18,7 @@ from runtime.broker.base import Broker, Consumer, Delivery, Message
 from runtime.broker.embedded import open_embedded
 from runtime.broker.rabbitmq import open_rabbitmq
 from schemas.topology import Queue, Topology
-from tests.integration.amqp_peer import open_proxy
+from tests.services.proxy import open_proxy
 
 CONFIRM_SECONDS: Final = 0.5  # of a stalled broker
 _PATIENCE_SECONDS: Final = 15.0

@@ -175,6 +175,17 @@ async def test_stop_returns_what_is_buffered_still_to_be_settled(broker: Broker,
     assert sorted(numbers(await all_in(broker, queue))) == [3, 4, 5]
 
 
+async def test_after_a_stop_acks_make_no_room_for_further_messages(broker: Broker, queue: str) -> None:
+    await broker.publish(numbered(queue, 5))
+    async with broker.consume(queue, prefetch=3) as consumer:
+        taken = await receive(consumer, 3)
+        await consumer.stop()
+        await consumer.ack(taken)
+        await asyncio.sleep(0.3)
+    left = await all_in(broker, queue)
+    assert [(int(delivery.body), delivery.deliveries) for delivery in left] == [(3, 1), (4, 1)]
+
+
 async def test_stop_wakes_who_waits_for_a_batch(broker: Broker, queue: str) -> None:
     async with broker.consume(queue, prefetch=5) as consumer:
         waiting = asyncio.ensure_future(consumer.batch(1))

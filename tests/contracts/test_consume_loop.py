@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Final
 
 import pytest
 
 from runtime.broker.base import Broker, Message
-from runtime.clock import system_clock
-from runtime.consumer import StageLoop, StageSpec
-from runtime.telemetry import Telemetry
-from runtime.verdict import Policy
-from runtime.wire import ISOLATED, bundles, pack, unpack
-from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind, monotonic_message_ids
+from runtime.wire import ISOLATED, bundles, pack
+from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind
 from schemas.errors import Malformed, Paused, Permanent, Transient, Unavailable
 from schemas.stage import Failed, Outcome, Stage
 from schemas.topology import CALLS, DEAD, QUARANTINE, RECEIVED, UNIQUE, Binding, Topology, topology
 from tests.building.facts import T0
+from tests.building.loops import IDS, a_loop, an_envelope, is_empty, number, passed_on, read, running, send, until
 from tests.contracts.brokers import EmbeddedRig, RabbitMQRig, Rig
-
-IDS: Final = monotonic_message_ids("test")
-WAIT_SECONDS: Final = 20.0
 
 
 @pytest.fixture
@@ -41,71 +33,6 @@ async def broker(rig: Rig) -> AsyncIterator[Broker]:
     async with rig.open() as opened:
         await opened.declare(topology([]))
         yield opened
-
-
-def an_envelope(n: int) -> Envelope:
-    return Envelope(id=f"e{n}", kind=Kind.NOTIFICATION, source="s", at=T0, body={"n": n}, trace="t")
-
-
-def number(envelope: Envelope) -> int:
-    assert isinstance(envelope.body, dict)
-    return int(envelope.body["n"])
-
-
-def passed_on(envelope: Envelope) -> Envelope:
-    return Envelope(id=envelope.id, kind=Kind.FACT, source="s", at=T0, body={"n": number(envelope)})
-
-
-async def send(broker: Broker, envelopes: Sequence[Envelope], *, each_alone: bool = False) -> None:
-    groups = [[one] for one in envelopes] if each_alone else [envelopes]
-    await broker.publish([message for group in groups for message in bundles(group, "", RECEIVED, IDS)])
-
-
-@asynccontextmanager
-async def running(
-    broker: Broker, stage: Stage, *, delays: tuple[str, ...] = ("1s",), most: int = 16
-) -> AsyncIterator[asyncio.Event]:
-    """The loop of a stage that reads `received`; it has drained when the context ends."""
-    loop = StageLoop(
-        spec=StageSpec(name="dedupe", queue=RECEIVED, policy=Policy(delays), most=most),
-        stage=stage,
-        broker=broker,
-        clock=system_clock(),
-        message_ids=IDS,
-        metrics=Telemetry().stage("dedupe"),
-    )
-    stopping = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(loop.run(stopping))
-        try:
-            yield stopping
-        finally:
-            stopping.set()
-
-
-async def until(done: Callable[[], bool | Awaitable[bool]]) -> None:
-    async with asyncio.timeout(WAIT_SECONDS):
-        while True:
-            found = done()
-            if found if isinstance(found, bool) else await found:
-                return
-            await asyncio.sleep(0.02)
-
-
-async def read(broker: Broker, queue: str, *, expected: int) -> list[Envelope]:
-    """Take that many envelopes off a queue, and then see that there are no more."""
-    found: list[Envelope] = []
-    async with asyncio.timeout(WAIT_SECONDS), broker.consume(queue, prefetch=100) as consumer:
-        while len(found) < expected:
-            deliveries = await consumer.batch(100)
-            found += [envelope for delivery in deliveries for envelope in unpack(delivery, T0, queue=queue)]
-            await consumer.ack(deliveries)
-    assert (await broker.depths([queue]))[queue] == 0
-    return found
-
-
-async def is_empty(broker: Broker, queue: str) -> bool:
-    return (await broker.depths([queue]))[queue] == 0
 
 
 async def test_of_a_hundred_one_that_raises_is_retried_and_dead_lettered_and_99_go_on(broker: Broker) -> None:
@@ -250,14 +177,7 @@ async def test_cancellation_settles_nothing(broker: Broker) -> None:
         return []
 
     await send(broker, [an_envelope(1)])
-    loop = StageLoop(
-        spec=StageSpec(name="dedupe", queue=RECEIVED, policy=Policy(())),
-        stage=Stage(handle),
-        broker=broker,
-        clock=system_clock(),
-        message_ids=IDS,
-        metrics=Telemetry().stage("dedupe"),
-    )
+    loop = a_loop(broker, Stage(handle))
     task = asyncio.create_task(loop.run(asyncio.Event()))
     await started.wait()
     task.cancel()
@@ -333,14 +253,7 @@ async def test_a_tick_that_raises_makes_the_stage_unready_until_one_works(broker
             raise ValueError("bug")
         return []
 
-    loop = StageLoop(
-        spec=StageSpec(name="dedupe", queue=RECEIVED, policy=Policy(())),
-        stage=Stage(handle, tick=tick),
-        broker=broker,
-        clock=system_clock(),
-        message_ids=IDS,
-        metrics=Telemetry().stage("dedupe"),
-    )
+    loop = a_loop(broker, Stage(handle, tick=tick))
     stopping = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(loop.run(stopping))

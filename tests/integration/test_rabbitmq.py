@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -15,34 +14,14 @@ from runtime.broker.rabbitmq import RabbitMQ, open_rabbitmq
 from schemas.errors import Misconfigured, Unavailable, Unconfirmed, Unroutable
 from schemas.topology import Binding, Exchange, Queue, Topology
 from tests.integration import amqp_peer
-from tests.integration.amqp_peer import Proxy, open_proxy, until
+from tests.integration.amqp_peer import until
+from tests.services.proxy import Proxy, open_proxy
 from tests.services.rabbitmq import RabbitMQ as Node
 
 pytestmark = pytest.mark.rabbitmq
 
 TIER = Queue(name="", dead_letter_exchange="", ttl_seconds=1.5, delivery_limit=1)
 KEYED = Queue(name="", dead_letter_exchange="", dead_letter_key="k", delivery_limit=3)
-
-
-@pytest.fixture
-def name(amqp_url: str) -> Iterator[str]:
-    """A name of this test's own; the queue, dead letter exchange and so on of that name are deleted at the end."""
-    name = f"test.{uuid4().hex[:12]}"
-    yield name
-    amqp_peer.delete(amqp_url, name)
-
-
-@pytest.fixture
-async def proxy(amqp_url: str) -> AsyncIterator[Proxy]:
-    async with open_proxy(amqp_url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def broker(proxy: Proxy, name: str) -> AsyncIterator[RabbitMQ]:
-    async with open_rabbitmq(proxy.url, confirm_timeout_seconds=2) as broker:
-        await broker.declare(just(Queue(name=name)))
-        yield broker
 
 
 @pytest.mark.parametrize(
