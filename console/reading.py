@@ -13,8 +13,8 @@ from typing import Final
 from console.ledger import Difference, Sight, compare, read_ledger, totals
 from runtime.broker import open_broker
 from runtime.broker.embedded_file import File
-from runtime.verdict import POLICIES
-from schemas.config import Config, DownstreamQueue, Sink
+from runtime.verdict import policies
+from schemas.config import Config, DownstreamQueue, RetryingStage, Sink
 from schemas.envelope import JsonObject
 from schemas.errors import Unavailable
 from schemas.topology import DEAD, QUARANTINE, RECEIVED, UNIQUE, retry_queue, sink_queue
@@ -26,10 +26,14 @@ from workers.stores.sqlite_file import read_only
 Outgoing = Sink | DownstreamQueue
 
 BROKER_SECONDS: Final = 5.0
-ON_THE_WAY: Final = (  # a notification, or what became of it, is in one of these until the stores know it
-    *(RECEIVED, UNIQUE, QUARANTINE, DEAD),
-    *sorted({retry_queue(delay) for stage in ("dedupe", "correlate", "park") for delay in POLICIES[stage].delays}),
-)
+_TO_THE_STORES: Final[tuple[RetryingStage, ...]] = ("dedupe", "correlate", "park")
+
+
+def on_the_way(config: Config) -> tuple[str, ...]:
+    """The queues in which a notification, or what became of it, may be until the stores know it."""
+    schedules = policies(config.retry)
+    delays = {delay for stage in _TO_THE_STORES for delay in schedules[stage].delays}
+    return (RECEIVED, UNIQUE, QUARANTINE, DEAD, *sorted(retry_queue(delay) for delay in delays))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +130,9 @@ def reckon(
         Misconfigured, Unavailable: the store refuses us or does not answer; the broker refuses us.
     """
     outlets = _outlets(config)
-    depths = queue_depths(config, [*ON_THE_WAY, *outlets])
-    queues = None if depths is None else {name: depths[name] for name in ON_THE_WAY if name in depths}
+    ways = on_the_way(config)
+    depths = queue_depths(config, [*ways, *outlets])
+    queues = None if depths is None else {name: depths[name] for name in ways if name in depths}
     reads = open_reads(config)
     rows = read_ledger(reads, since=since, until=until, source=source, now=now)
     waits = {one.name: one.settle + one.cdr_wait for one in config.source}

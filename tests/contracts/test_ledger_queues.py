@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from console.reading import ON_THE_WAY, queue_depths
+from console.reading import on_the_way, queue_depths
 from runtime.broker.base import Broker
 from runtime.broker.embedded import open_embedded
 from schemas.config import Config
@@ -46,5 +46,7 @@ async def test_an_embedded_broker_that_is_not_running_is_read_all_the_same(tmp_p
 
 def test_only_the_tiers_that_lead_to_the_stores_keep_a_window_open() -> None:
     """A webhook that is away for a day waits in the long tiers, and must not hide a loss for that day."""
-    assert {retry_queue(delay) for delay in ("1s", "5s", "30s", "2m")} <= set(ON_THE_WAY)
-    assert not {retry_queue(delay) for delay in ("10m", "1h", "6h")} & set(ON_THE_WAY)
+    assert {retry_queue(delay) for delay in ("1s", "5s", "30s", "2m")} <= set(on_the_way(Config()))
+    assert not {retry_queue(delay) for delay in ("10m", "1h", "6h")} & set(on_the_way(Config()))
+    longer = Config.model_validate({"retry": {"dedupe": {"schedule": ["1s", "10m"]}}})
+    assert retry_queue("10m") in on_the_way(longer)

@@ -23,7 +23,7 @@ from tests.services.rabbitmq import RabbitMQ
 # A longer run may ask for the whole minute that the promise speaks of.
 STORE_AWAY_SECONDS = float(os.environ.get("CALLSTITCH_TEST_STORE_AWAY_SECONDS", "10"))
 QUIET_SECONDS = 2.0  # what had left correlate before has reached the sink by then
-BACK_SECONDS = 60.0  # the longest pause between two tries is 15 s, and one try waits 5 s for a lock
+BACK_SECONDS = 60.0  # the longest pause between two tries is 5 s, and one try waits 5 s for a lock
 CALLS = 80
 RATE = 100.0  # notifications a second
 ANSWERED_BEFORE = 60
