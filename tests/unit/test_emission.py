@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from itertools import permutations
 from typing import Any
 
@@ -13,59 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.envelope import Envelope, JsonObject, Kind
+from schemas.envelope import JsonObject
 from schemas.errors import Permanent
 from schemas.facts import Announced, Code, Fact
 from schemas.merge import build_record
-from schemas.session import Session, decode_session, encode_session, fold, winners
+from schemas.session import fold, winners
 from tests.building.facts import CALL, T0, a_cdr, a_stored_recording, all_events, an_event, seconds
-from workers.emission import Patience, Step, step
+from tests.building.story import PATIENCE, Story
+from workers.emission import Patience, step
 
-PATIENCE = Patience()
 AUDIO = Announced(name="a.wav", domain="ostor.example.com")
-
-
-class Story:
-    """A session that is told facts at moments; remembers everything it said."""
-
-    def __init__(self, patience: Patience = PATIENCE) -> None:
-        self.session: Session | None = None
-        self.patience = patience
-        self.said: list[JsonObject] = []
-        self.ordered: list[Envelope] = []
-        self.due_at: datetime | None = None
-
-    def told(self, facts: Sequence[Fact], *, at: float) -> Story:
-        taken = step(self.session, facts, now=T0 + seconds(at), patience=self.patience)
-        return self._kept(taken)
-
-    def waits(self, *, until: float) -> Story:
-        """Sweep as the tick does, once a second, up to the moment."""
-        for moment in range(int(until) + 1):
-            while self.due_at is not None and self.due_at <= T0 + seconds(moment):
-                self._kept(step(self.session, [], now=T0 + seconds(moment), patience=self.patience))
-        return self
-
-    def _kept(self, taken: Step) -> Story:
-        # what a store keeps is what comes back
-        self.session, self.due_at = decode_session(encode_session(taken.session)), taken.due_at
-        for envelope in taken.envelopes:
-            if envelope.kind == Kind.EVENT:
-                assert isinstance(envelope.body, bytes)
-                self.said.append(orjson.loads(envelope.body))
-            else:
-                self.ordered.append(envelope)
-        assert sum(envelope.kind == Kind.EVENT for envelope in taken.envelopes) <= 1
-        return self
-
-    @property
-    def types(self) -> list[str]:
-        return [event["type"].removeprefix("callstitch.").removesuffix(".v1") for event in self.said]
-
-    @property
-    def record(self) -> JsonObject:
-        record: JsonObject = self.said[-1]["data"]["call"]
-        return record
 
 
 def test_a_whole_call_is_completed_at_once() -> None:
