@@ -18,7 +18,7 @@ from runtime.broker.base import Broker, Consumer, Delivery
 from runtime.clock import Clock
 from runtime.crash import CrashPoint, never
 from runtime.isolate import run_isolated
-from runtime.poison import Sorted, Suspects, Trials
+from runtime.poison import Aside, Sorted, Suspects, Trials
 from runtime.settle import Settler, backoffs
 from runtime.telemetry import StageMetrics
 from runtime.verdict import Policy, reason_of
@@ -76,7 +76,7 @@ class StageLoop:
         self._resting = False
         self._ticking = True
         self._held = False
-        self._suspects = Suspects()
+        self._suspects = Suspects(queue=spec.queue, message_ids=message_ids)
         self._trials = trials or Trials()
         self._settler = Settler(
             name=spec.name,
@@ -120,37 +120,50 @@ class StageLoop:
 
     async def _consume(self, consumer: Consumer, stopping: asyncio.Event) -> None:
         while (deliveries := await next_batch(consumer, self.spec.most, stopping)) is not None:
-            if held := await self._process(consumer, deliveries, stopping):
+            found = self._suspects.sort(deliveries, self._clock())
+            if found.trial is not None:
+                return await self._try(consumer, found, found.trial, stopping)
+            if held := await self._process(consumer, found, stopping):
                 return await self._give_back(consumer, [*held, *await consumer.stop()])
         return await self._drain(consumer)
 
-    async def _process(
-        self, consumer: Consumer, deliveries: Sequence[Delivery], stopping: asyncio.Event
-    ) -> Sequence[Delivery]:
-        """Handle and settle one batch; returns what is still unsettled because it had to be held too long."""
-        found = self._suspects.sort(deliveries, queue=self.spec.queue, now=self._clock(), message_ids=self._ids)
-        if found.settle:
-            log.warning("stage.suspects", stage=self.spec.name, put_back=len(found.messages), dead=len(found.dead))
-            await self._settler.publish(found.messages)
-            await self._settler.settle(consumer, found.settle, found.dead)
-        if not found.alone:
-            return await self._handle(consumer, found, stopping)
-        if not await self._trials.begin(found.alone):
+    async def _try(self, consumer: Consumer, found: Sorted, trial: tuple[int, int], stopping: asyncio.Event) -> None:
+        """Try suspects with nothing else in hand; then the lane subscribes again."""
+        rest = self._suspects.aside(await consumer.stop(), self._clock())
+        for aside in (found.aside, rest):
+            await self._put_aside(consumer, aside)
+        if not await self._trials.begin(trial):
             self._resting = True
-            return found.handle
+            return await self._give_back(consumer, found.handle)
         try:
-            return await self._handle(consumer, found, stopping)
+            return await self._give_back(consumer, await self._handle(consumer, found.handle, stopping))
         finally:
             self._trials.end()
 
-    async def _handle(self, consumer: Consumer, found: Sorted, stopping: asyncio.Event) -> Sequence[Delivery]:
-        work, unreadable = self._unpacked(found.handle)
+    async def _process(self, consumer: Consumer, found: Sorted, stopping: asyncio.Event) -> Sequence[Delivery]:
+        """Handle and settle one batch; returns what is still unsettled because it had to be held too long."""
+        await self._put_aside(consumer, found.aside)
+        if not found.handle:
+            return ()
+        return await self._handle(consumer, found.handle, stopping)
+
+    async def _put_aside(self, consumer: Consumer, aside: Aside) -> None:
+        if not aside.settle:
+            return
+        log.warning("stage.suspects", stage=self.spec.name, put_back=len(aside.messages), dead=len(aside.dead))
+        await self._settler.publish(aside.messages)
+        await self._settler.settle(consumer, aside.settle, aside.dead)
+
+    async def _handle(
+        self, consumer: Consumer, deliveries: Sequence[Delivery], stopping: asyncio.Event
+    ) -> Sequence[Delivery]:
+        work, unreadable = self._unpacked(deliveries)
         self._crash("before_handle", work)
         outcome = await self._hold(work, stopping)
         if outcome is None:
-            return found.handle
+            return deliveries
         self._crash("after_handle", work)
-        await self._settler.settle(consumer, found.handle, [*unreadable, *outcome], work=work)
+        await self._settler.settle(consumer, deliveries, [*unreadable, *outcome], work=work)
         return ()
 
     def _unpacked(self, deliveries: Sequence[Delivery]) -> tuple[list[Envelope], list[Envelope]]:
@@ -209,7 +222,11 @@ class StageLoop:
         stopped.set()
         while rest and time.monotonic() < deadline:
             batch, rest = rest[: self.spec.most], rest[self.spec.most :]
-            if held := await self._process(consumer, batch, stopped):
+            found = self._suspects.sort(batch, self._clock())
+            if found.trial is not None:  # not in a hurry: they are put back as they are
+                await self._give_back(consumer, batch)
+                continue
+            if held := await self._process(consumer, found, stopped):
                 rest = [*held, *rest]
                 break
         await self._give_back(consumer, rest)

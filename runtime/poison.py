@@ -1,12 +1,17 @@
-"""Poison that kills the process: found by its delivery count, split off, tried alone, then dead-lettered.
+"""Poison that kills the process: found by its delivery count, cornered step by step, then dead-lettered alone.
 
-A crash counts a delivery of everything the process held, so a high count alone proves nothing. A bundle delivered
-three times is republished as bundles of one, marked as suspected. Each of them is tried with nothing else in hand (the
-others are put back with a fresh count), so the poison costs the same few deaths in a bundle of any size; a retry, a
-bundle of one too, is tried so once it comes again. After three such deliveries it alone is a dead letter.
-Deliveries to this very process do not count: they did not kill it.
+A crash counts a delivery of everything the process held, so a high count alone proves nothing, and killing healthy
+processes now and then must cost nothing. So suspicion has degrees, which a message carries in a header; each time it
+is raised the message is put back, and its count starts again:
 
-Stages that share a process share its death, so only one of them tries a suspect at a time, and the others hold none.
+- 0: any bundle. Delivered three times, it is split into bundles of one, of degree 1.
+- 1: handled like everything else. Delivered twice, it is of degree 2.
+- 2: a few are tried with nothing else in hand. Delivered twice, each is of degree 3.
+- 3: tried alone, with nothing else in hand. After three such deliveries it is a dead letter.
+
+So poison costs the same few deaths in a bundle of any size, and an innocent has to be in hand at four deaths before
+anybody waits for it. Deliveries to this very process do not count: they did not kill it. Stages that share a process
+share its death, so only one of them tries its suspects at a time, and the others hold none meanwhile.
 """
 
 from __future__ import annotations
@@ -19,47 +24,58 @@ from datetime import datetime
 from typing import Final
 
 from runtime.broker.base import Delivery, Message
-from runtime.wire import ISOLATED, SUSPECTED, again, dead_envelope, isolated, unpack
+from runtime.wire import SUSPICION, again, dead_envelope, suspected, unpack
 from schemas.envelope import Envelope, Kind
 from schemas.topology import PARKING
 
-SUSPICIOUS_DELIVERIES: Final = 3
+FEW: Final = 2  # the degree from which on suspects are tried with nothing else in hand
+ALONE: Final = 3
+RAISED_AT: Final = (3, 2, 2)  # deliveries, by degree
+LAST_DELIVERY: Final = 3  # alone
+GROUP: Final = 4
 QUIET_SECONDS: Final = 0.2  # for acks to arrive, which have no reply, and for the other stages to put theirs back
 REST_SECONDS: Final = 5.0
 REMEMBERED: Final = 10_000  # messages; a lost connection brings back at most what was prefetched
 REASON: Final = "delivered three times alone and never settled: it probably kills the process"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """What is not for the handler now: `settle` is acked once `messages` and `dead` are confirmed."""
+
+    settle: Sequence[Delivery] = ()
+    messages: Sequence[Message] = ()
+    dead: Sequence[Envelope] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """`settle` is acked once `messages` and `dead` are confirmed; then `handle` goes to the handler.
+    """`handle` goes to the handler once `aside` is settled.
 
-    `alone`: how often the one suspect in `handle` came; 0 where `handle` is above suspicion.
+    `trial` is None, or the degree and count of the suspects in `handle`: then nothing else may be in hand.
     """
 
     handle: Sequence[Delivery]
-    settle: Sequence[Delivery] = field(default_factory=list)
-    messages: Sequence[Message] = field(default_factory=list)
-    dead: Sequence[Envelope] = field(default_factory=list)
-    alone: int = 0
+    aside: Aside = field(default_factory=Aside)
+    trial: tuple[int, int] | None = None
 
 
 class Trials:
-    """The trials of one process: the suspect that came most often has its turn first, alone in the whole process."""
+    """The trials of one process: one at a time, the greatest suspicion first."""
 
     def __init__(self) -> None:
-        self._bids: list[tuple[int, int]] = []
+        self._bids: list[tuple[tuple[int, int], int]] = []
         self._drawn = 0
         self._over = asyncio.Event()
         self._over.set()
 
-    async def begin(self, count: int) -> bool:
-        """Whether a suspect that came `count` times may be tried now; then `end` must follow.
+    async def begin(self, suspicion: tuple[int, int]) -> bool:
+        """Whether suspects of this degree may be tried now, the greatest first; then `end` must follow.
 
         Else it has to be put back, and the stage rests, because what it holds or is sent would count this death.
         """
         self._drawn += 1
-        bid = (count, -self._drawn)
+        bid = (suspicion, -self._drawn)
         self._bids.append(bid)
         try:
             await asyncio.sleep(QUIET_SECONDS)
@@ -85,37 +101,50 @@ class Trials:
 
 
 class Suspects:
-    """Remembers what this process has survived, and sorts batches by it."""
+    """Remembers what this process has survived, and sorts batches by it; `queue` is the one they come from."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, queue: str, message_ids: Iterator[str]) -> None:
+        self._queue = queue
+        self._ids = message_ids
         self._survived: OrderedDict[str, int] = OrderedDict()
 
-    def sort(self, deliveries: Sequence[Delivery], *, queue: str, now: datetime, message_ids: Iterator[str]) -> Sorted:
+    def sort(self, deliveries: Sequence[Delivery], now: datetime) -> Sorted:
         """Everything goes to the handler, unless something in the batch has been delivered suspiciously often."""
         counts = {delivery.tag: self._elsewhere(delivery) for delivery in deliveries}
-        suspects = [d for d in deliveries if counts[d.tag] >= _limit(d)]
+        raised = [d for d in deliveries if _is_raised(d, counts[d.tag])]
+        suspects = [d for d in deliveries if _degree(d) >= FEW and d not in raised]
         if not suspects:
-            return Sorted(deliveries)
-        alone = max((d for d in suspects if ISOLATED in d.headers), key=lambda d: counts[d.tag], default=None)
-        others = [d for d in deliveries if d is not alone]
+            innocent = [d for d in deliveries if d not in raised]
+            return Sorted(innocent, self._aside(raised, counts, now))
+        trial = max((_degree(d), counts[d.tag]) for d in suspects)
+        tried = [d for d in suspects if _degree(d) == trial[0]]
+        if trial[0] == ALONE:
+            tried = [d for d in tried if counts[d.tag] == trial[1]][:1]
+        tried = tried[:GROUP]
+        return Sorted(tried, self._aside([d for d in deliveries if d not in tried], counts, now), trial)
+
+    def aside(self, deliveries: Sequence[Delivery], now: datetime) -> Aside:
+        """Put all of them back, with their suspicion raised where it is due."""
+        return self._aside(deliveries, {delivery.tag: self._elsewhere(delivery) for delivery in deliveries}, now)
+
+    def _aside(self, deliveries: Sequence[Delivery], counts: dict[int, int], now: datetime) -> Aside:
         messages: list[Message] = []
         dead: list[Envelope] = []
-        for delivery in others:
-            split = counts[delivery.tag] >= SUSPICIOUS_DELIVERIES and ISOLATED not in delivery.headers
-            if not split:
-                messages.append(again(delivery, queue=queue, message_id=next(message_ids)))
+        for delivery in deliveries:
+            if not _is_raised(delivery, counts[delivery.tag]):
+                messages.append(again(delivery, queue=self._queue, message_id=next(self._ids)))
                 continue
-            for envelope in unpack(delivery, now, queue=queue):
-                if envelope.kind == Kind.DEAD and queue not in PARKING:
+            for envelope in unpack(delivery, now, queue=self._queue):
+                if envelope.kind == Kind.DEAD and self._queue not in PARKING:
                     dead.append(envelope)
+                elif _degree(delivery) == ALONE:
+                    dead.append(dead_envelope(envelope, reason=REASON, stage=self._queue))
                 else:
-                    messages.append(isolated(envelope, queue=queue, message_id=next(message_ids)))
-        if alone is None:
-            return Sorted([], others, messages, dead)
-        if counts[alone.tag] <= SUSPICIOUS_DELIVERIES:
-            return Sorted([alone], others, messages, dead, alone=counts[alone.tag])
-        given_up = [dead_envelope(envelope, reason=REASON, stage=queue) for envelope in unpack(alone, now, queue=queue)]
-        return Sorted([], deliveries, messages, [*dead, *given_up])
+                    messages.append(self._more_suspected(envelope, _degree(delivery)))
+        return Aside(settle=deliveries, messages=messages, dead=dead)
+
+    def _more_suspected(self, envelope: Envelope, degree: int) -> Message:
+        return suspected(envelope, queue=self._queue, message_id=next(self._ids), suspicion=degree + 1)
 
     def _elsewhere(self, delivery: Delivery) -> int:
         """How often it has been delivered, less the times that this process had it before and lived."""
@@ -126,7 +155,11 @@ class Suspects:
         return max(delivery.deliveries - before, 1)
 
 
-def _limit(delivery: Delivery) -> int:
-    if delivery.headers.get(ISOLATED) == SUSPECTED:
-        return 1
-    return 2 if ISOLATED in delivery.headers else SUSPICIOUS_DELIVERIES
+def _degree(delivery: Delivery) -> int:
+    marked = delivery.headers.get(SUSPICION, 0)
+    return min(max(marked, 0), ALONE) if isinstance(marked, int) else 0
+
+
+def _is_raised(delivery: Delivery, count: int) -> bool:
+    degree = _degree(delivery)
+    return count > LAST_DELIVERY if degree == ALONE else count >= RAISED_AT[degree]

@@ -24,9 +24,7 @@ from schemas.errors import Malformed
 from schemas.topology import CALLS, DEAD, ROUTES, retry_exchange
 
 OUR_QUEUES: Final = "callstitch."
-ISOLATED: Final = "callstitch-isolated"  # header: this is a bundle of one, and nobody else is to blame
-SUSPECTED: Final = 2  # its value where the bundle was split off one that may hold poison; 1 on a retry
-_RETRIED: Final[Mapping[str, int]] = {ISOLATED: 1}
+SUSPICION: Final = "callstitch-suspicion"  # header: how much a bundle of one is suspected to kill (runtime/poison.py)
 
 
 def pack(envelopes: Sequence[Envelope], message_ids: Iterator[str]) -> list[Message]:
@@ -78,13 +76,12 @@ def _event(envelope: Envelope, message_ids: Iterator[str]) -> Message:
 
 def retry(envelope: Envelope, *, queue: str, delay: str, message_id: str) -> Message:
     """A bundle of one in a delay tier, which hands it back to `queue`."""
-    exchange = retry_exchange(delay)
-    return _alone(envelope.retried(), exchange=exchange, queue=queue, message_id=message_id, headers=_RETRIED)
+    return _alone(envelope.retried(), exchange=retry_exchange(delay), queue=queue, message_id=message_id, headers={})
 
 
-def isolated(envelope: Envelope, *, queue: str, message_id: str) -> Message:
+def suspected(envelope: Envelope, *, queue: str, message_id: str, suspicion: int) -> Message:
     """A bundle of one for the same queue, marked, with a delivery count that starts again."""
-    return _alone(envelope, exchange="", queue=queue, message_id=message_id, headers={ISOLATED: SUSPECTED})
+    return _alone(envelope, exchange="", queue=queue, message_id=message_id, headers={SUSPICION: suspicion})
 
 
 def _alone(envelope: Envelope, *, exchange: str, queue: str, message_id: str, headers: Mapping[str, int]) -> Message:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from runtime.broker.base import Broker, Message
-from runtime.wire import ISOLATED, bundles, pack
+from runtime.wire import SUSPICION, bundles, pack
 from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind
 from schemas.errors import Malformed, Paused, Permanent, Transient, Unavailable
 from schemas.stage import Failed, Outcome, Stage
@@ -204,7 +204,7 @@ async def test_a_message_that_nobody_can_read_is_a_dead_letter_with_its_bytes(br
 
 
 async def test_restarts_during_an_outage_dead_letter_nothing(broker: Broker) -> None:
-    """A release counts as a delivery, and a retried envelope is marked as isolated: neither may add up."""
+    """A release counts as a delivery, and this one is suspected already: neither may add up."""
     called = asyncio.Event()
 
     async def handle(_: Sequence[Envelope]) -> Outcome:
@@ -213,7 +213,7 @@ async def test_restarts_during_an_outage_dead_letter_nothing(broker: Broker) -> 
 
     retried = Message(
         exchange="", routing_key=RECEIVED, body=bundles([an_envelope(1).retried()], "", RECEIVED, IDS)[0].body,
-        content_type=BUNDLE_CONTENT_TYPE, message_id=next(IDS), headers={ISOLATED: 1},
+        content_type=BUNDLE_CONTENT_TYPE, message_id=next(IDS), headers={SUSPICION: 2},
     )  # fmt: skip
     await broker.publish([retried])
     for _ in range(8):

@@ -75,7 +75,11 @@ class Round:
             events = {step: payloads.event(call, step) for step in call.times}
             yield (
                 call.session_id,
-                {"given_up": [], "expect": expect(call, seed=SEED, events=events, cdrs={call.record_id: cdr})},
+                {
+                    "session_id": call.session_id,
+                    "given_up": [],
+                    "expect": expect(call, seed=SEED, events=events, cdrs={call.record_id: cdr}),
+                },
             )
 
     def _correction(self) -> payloads.Content:

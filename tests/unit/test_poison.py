@@ -1,86 +1,124 @@
-"""Poison that kills the process: who is tried alone, who is put back, who is dead."""
+"""Poison that kills the process: who is suspected how much, who is tried with nothing else in hand, who is dead."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
-from runtime.broker.base import Delivery
-from runtime.poison import Sorted, Suspects
-from runtime.wire import ISOLATED, SUSPECTED
+from runtime.broker.base import Delivery, Message
+from runtime.poison import Sorted, Suspects, Trials
+from runtime.wire import SUSPICION
 from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind, decode_bundle, encode_bundles, monotonic_message_ids
 from tests.building.facts import T0
 
 QUEUE = "q"
 
 
-def a_delivery(*ids: str, deliveries: int = 1, isolated: bool = False, mark: int = 1) -> Delivery:
+def a_delivery(*ids: str, deliveries: int = 1, degree: int = 0) -> Delivery:
     """A bundle; its tag is drawn from its first id."""
     envelopes = [Envelope(id=i, kind=Kind.FACT, source="s", at=T0, body={}) for i in ids]
     ((body, _),) = encode_bundles(envelopes)
     return Delivery(
         tag=ord(ids[0]), generation=1, body=body, content_type=BUNDLE_CONTENT_TYPE, message_id=ids[0],
-        routing_key=QUEUE, headers={ISOLATED: mark} if isolated else {}, deliveries=deliveries,
+        routing_key=QUEUE, headers={SUSPICION: degree} if degree else {}, deliveries=deliveries,
     )  # fmt: skip
 
 
+def some_suspects() -> Suspects:
+    return Suspects(queue=QUEUE, message_ids=monotonic_message_ids("t"))
+
+
 def sorted_out(*deliveries: Delivery) -> Sorted:
-    return Suspects().sort(deliveries, queue=QUEUE, now=T0, message_ids=monotonic_message_ids("t"))
+    return some_suspects().sort(deliveries, T0)
+
+
+def goes_on(found: Sorted) -> list[Delivery]:
+    """What goes to the handler, where nothing else is to be done."""
+    assert (list(found.aside.settle), found.trial) == ([], None)
+    return list(found.handle)
+
+
+def told(message: Message) -> tuple[list[str], object]:
+    """Whom a message holds, and how much they are suspected."""
+    return [envelope.id for envelope in decode_bundle(message.body)], message.headers.get(SUSPICION, 0)
 
 
 def test_a_batch_that_nobody_suspects_goes_to_the_handler_as_it_is() -> None:
-    batch = (a_delivery("a", "b", deliveries=2), a_delivery("c", isolated=True))
-    assert sorted_out(*batch) == Sorted(batch)
+    batch = [a_delivery("a", "b", deliveries=2), a_delivery("c", degree=1)]
+    assert goes_on(sorted_out(*batch)) == batch
 
 
-def test_a_bundle_delivered_three_times_is_split_into_marked_bundles_of_one() -> None:
+def test_a_bundle_delivered_three_times_is_split_and_the_others_go_on() -> None:
     bad, good = a_delivery("a", "b", deliveries=3), a_delivery("c")
     found = sorted_out(bad, good)
-    assert (found.handle, found.settle, found.dead) == ([], [bad, good], [])
-    ids = [[e.id for e in decode_bundle(m.body)] for m in found.messages]
-    assert (ids, [m.headers.get(ISOLATED) for m in found.messages]) == (
-        [["a"], ["b"], ["c"]],
-        [SUSPECTED, SUSPECTED, None],
-    )
+    assert (found.handle, found.aside.settle, found.aside.dead, found.trial) == ([good], [bad], [], None)
+    assert [told(message) for message in found.aside.messages] == [(["a"], 1), (["b"], 1)]
 
 
-def test_what_was_split_off_is_tried_alone_at_once_so_that_a_bundle_of_any_size_costs_the_same_deaths() -> None:
-    first, second = (a_delivery(name, isolated=True, mark=SUSPECTED) for name in "ab")
-    found = sorted_out(first, second)
-    assert (found.handle, found.settle, found.alone) == ([first], [second], 1)
-    assert [m.headers for m in found.messages] == [{ISOLATED: SUSPECTED}]
+def test_what_was_split_off_is_handled_like_everything_else_until_it_comes_twice() -> None:
+    again, fresh = a_delivery("a", deliveries=2, degree=1), a_delivery("b", degree=1)
+    found = sorted_out(again, fresh)
+    assert (found.handle, found.trial) == ([fresh], None)
+    assert [told(message) for message in found.aside.messages] == [(["a"], 2)]
 
 
-def test_the_one_that_was_there_at_most_deaths_is_tried_first() -> None:
-    other = a_delivery("a", deliveries=2, isolated=True, mark=SUSPECTED)
-    poison = a_delivery("b", deliveries=3, isolated=True, mark=SUSPECTED)
-    assert sorted_out(other, poison).handle == [poison]
+def test_then_four_are_tried_with_nothing_else_in_hand_and_the_rest_is_put_back_as_suspected_as_it_was() -> None:
+    suspects = [a_delivery(name, degree=2) for name in "abcde"]
+    other, raised = a_delivery("x", "y"), a_delivery("z", deliveries=2, degree=2)
+    found = sorted_out(other, *suspects, raised)
+    assert (found.handle, found.trial) == (suspects[:4], (2, 1))
+    assert found.aside.settle == [other, suspects[4], raised]
+    assert [told(message) for message in found.aside.messages] == [(["x", "y"], 0), (["e"], 2), (["z"], 3)]
 
 
-def test_an_isolated_one_that_comes_again_is_tried_alone_and_the_others_are_put_back() -> None:
-    suspect = a_delivery("a", deliveries=2, isolated=True)
-    others = [a_delivery("b", deliveries=2, isolated=True), a_delivery("c")]
-    found = sorted_out(suspect, *others)
-    assert (found.handle, found.settle) == ([suspect], others)
-    assert [[e.id for e in decode_bundle(m.body)] for m in found.messages] == [["b"], ["c"]]
+def test_then_each_is_tried_alone_and_the_one_that_came_most_often_first() -> None:
+    other, poison = (a_delivery(name, deliveries=n, degree=3) for name, n in (("a", 1), ("b", 3)))
+    found = sorted_out(other, a_delivery("c", degree=2), poison)
+    assert (found.handle, found.trial) == ([poison], (3, 3))
+    assert [told(message) for message in found.aside.messages] == [(["a"], 3), (["c"], 2)]
 
 
 def test_after_three_deliveries_alone_it_alone_is_dead() -> None:
-    suspect, other = a_delivery("a", deliveries=4, isolated=True), a_delivery("b", deliveries=4, isolated=True)
-    found = sorted_out(suspect, other)
-    assert found.handle == []
-    assert [envelope.body["envelope"]["id"] for envelope in found.dead if isinstance(envelope.body, dict)] == ["a"]
-    assert [[e.id for e in decode_bundle(m.body)] for m in found.messages] == [["b"]]
+    poison, other = a_delivery("a", deliveries=4, degree=3), a_delivery("b", degree=3)
+    found = sorted_out(poison, other)
+    assert (found.handle, found.aside.messages) == ([other], [])
+    assert [envelope.body["envelope"]["id"] for envelope in found.aside.dead if isinstance(envelope.body, dict)] == [
+        "a"
+    ]
+
+
+def test_what_is_put_back_besides_is_judged_by_its_own_count() -> None:
+    aside = some_suspects().aside([a_delivery("a"), a_delivery("b", deliveries=2, degree=1)], T0)
+    assert [told(message) for message in aside.messages] == [(["a"], 0), (["b"], 2)]
 
 
 def test_a_delivery_that_this_process_survived_does_not_count() -> None:
     """Lost connections bring the same message again and again; only a death of the process is a sign of poison."""
-    suspects = Suspects()
+    suspects = some_suspects()
     for count in range(1, 12):
-        again = a_delivery("a", deliveries=count, isolated=True)
-        assert suspects.sort([again], queue=QUEUE, now=T0, message_ids=monotonic_message_ids("t")) == Sorted([again])
+        again = a_delivery("a", deliveries=count, degree=1)
+        assert goes_on(suspects.sort([again], T0)) == [again]
 
 
 def test_garbage_that_is_suspected_becomes_a_dead_letter_and_never_work() -> None:
     garbage = replace(a_delivery("a", deliveries=3), body=b"garbage")
     found = sorted_out(garbage)
-    assert (found.handle, found.messages, [envelope.kind for envelope in found.dead]) == ([], [], [Kind.DEAD])
+    assert (found.handle, found.aside.messages, [envelope.kind for envelope in found.aside.dead]) == (
+        [],
+        [],
+        [Kind.DEAD],
+    )
+
+
+def test_a_mark_that_we_did_not_make_is_no_more_than_the_greatest_suspicion() -> None:
+    strange = [replace(a_delivery("a"), headers={SUSPICION: mark}) for mark in (99, -1, "x")]
+    assert [sorted_out(delivery).trial for delivery in strange] == [(3, 1), None, None]
+
+
+async def test_one_trial_at_a_time_and_the_greatest_suspicion_first() -> None:
+    trials = Trials()
+    begun = await asyncio.gather(trials.begin((2, 1)), trials.begin((3, 2)), trials.begin((3, 1)))
+    assert tuple(begun) == (False, True, False)
+    assert not await trials.begin((3, 9)), "the first one is not over"
+    trials.end()
+    assert await trials.begin((2, 1))
