@@ -2,6 +2,7 @@
 PYTHON ?= python3
 LOCK_FLAGS ?=
 CHAOS ?=
+BENCH ?=
 
 BIN := .venv/bin
 CODE := schemas runtime ingest workers console tests
@@ -36,9 +37,9 @@ lint: $(DEV)  ## Lint, format, types and import contracts, without the tests
 	@$(BIN)/mypy $(CODE)
 	@$(BIN)/lint-imports
 
-bench: $(DEV)  ## The benchmarks, each peer in the same run
-	@ls tests/bench/bench_*.py >/dev/null 2>&1 || { echo 'there is no benchmark yet (tests/bench/bench_*.py)'; exit 1; }
-	@set -e; for file in tests/bench/bench_*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file"; done
+# BENCH says more: make bench BENCH='--case ingest --rounds 3'; --help tells it all. All of it takes about 25 minutes.
+bench: $(DEV)  ## The benchmarks, each peer in the same run; a whole run writes docs/bench.md
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 # CHAOS says more: make chaos CHAOS='--seconds 600 --seed 7 --stack embedded'; --help tells it all.
 chaos: $(DEV)  ## Kill, stop and cut everything under load for a minute; then nothing may be lost, wrong or said twice

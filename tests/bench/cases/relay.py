@@ -1,0 +1,273 @@
+"""Case b: queue to queue, the publish confirmed before the ack, 1 KB each; the broker's limit as a C client sees it.
+
+The source queue is full before the relay starts. The clock runs from the last look that finds nothing in the
+target to the first that finds everything there. A run counts when the target then names each session once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Final
+
+from runtime.broker import open_broker
+from runtime.broker.base import Broker
+from runtime.clock import system_clock
+from schemas.envelope import BUNDLE_CONTENT_TYPE, EVENT_CONTENT_TYPE, Envelope, Kind, encode_bundles, new_id, new_trace
+from schemas.notification import Notification, to_json
+from schemas.topology import Subscription, sink_queue, topology
+from tests.bench import queues
+from tests.bench.bodies import Posts
+from tests.bench.contender import Processes, Trouble, module, processes
+from tests.bench.figures import Run, difference
+from tests.bench.ours_relay import EVENT_ROUTE, IN, OUT, SOURCE, TARGET
+from tests.bench.peers_environment import PEERS
+from tests.bench.playing import best, guarded
+from tests.bench.theatre import Theatre, new_run
+from tests.bench.usage import Usage
+
+CASE: Final = "relay"
+LOOK_SECONDS: Final = 0.05
+STALL_SECONDS: Final = 60.0  # a start on a busy machine included
+SETTLED_SECONDS: Final = 1.0
+LIMIT_EXPECTED: Final = 15000
+LEAST: Final = 200
+WINDOW: Final = 512
+BODY_BYTES: Final = 1024
+REPID: Final = "repid (publishes unconfirmed)"
+
+Start = Callable[[Theatre, Processes, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One way to relay; `expected` (a second) only says how much to put in front of it.
+
+    `bundle` envelopes are in each message; 0: the message is the notification itself.
+    """
+
+    name: str
+    setting: str
+    expected: int
+    start: Start
+    source: str = SOURCE
+    target: str = TARGET
+    content_type: str = queues.JSON
+    bundle: int = 0
+    shared_vhost: bool = False
+
+
+def _ours(name: str, way: str, *, expected: int, content_type: str, bundle: int = 0) -> Contender:
+    def start(_: Theatre, found: Processes, url: str) -> None:
+        found.start("relay", module("tests.bench.ours_relay", url, way))
+
+    return Contender(
+        name=name,
+        setting="prefetch 16 bundles" if bundle else "prefetch 256, batches of 128",
+        expected=expected,
+        start=start,
+        source=IN[way],
+        target=OUT[way],
+        content_type=content_type,
+        bundle=bundle,
+    )
+
+
+def _peer(
+    name: str, setting: str, script: str, *arguments: str, expected: int, shared_vhost: bool = False
+) -> Contender:
+    def start(theatre: Theatre, found: Processes, url: str) -> None:
+        command = [str(theatre.peers), str(PEERS / f"{script}.py"), url, SOURCE, TARGET, *arguments]
+        found.start(script, command)
+
+    return Contender(name=name, setting=setting, expected=expected, start=start, shared_vhost=shared_vhost)
+
+
+def _mq_bridge(batch: int, concurrency: int) -> Contender:
+    def start(theatre: Theatre, found: Processes, url: str) -> None:
+        route = {
+            "input": {"amqp": {"url": url, "queue": SOURCE, "prefetch_count": max(100, batch * concurrency)}},
+            "output": {"amqp": {"url": url, "queue": TARGET, "no_declare_queue": True, "delayed_ack": False}},
+            "batch_size": batch,
+            "concurrency": concurrency,
+        }
+        found.start("mq_bridge", [str(theatre.peers), str(PEERS / "mq_bridge_route.py"), json.dumps(route)])
+
+    setting = f"batch_size {batch}, concurrency {concurrency}, prefetch_count {max(100, batch * concurrency)}"
+    return Contender(name="mq-bridge", setting=setting, expected=6000, start=start)
+
+
+CONTENDERS: Final[Sequence[Sequence[Contender]]] = (
+    (_ours("Callstitch, broker only", "messages", expected=5000, content_type=queues.JSON),),
+    (_ours("Callstitch, one event a message", "events", expected=4000, content_type=EVENT_CONTENT_TYPE),),
+    (_ours("Callstitch, bundles of 1", "bundles", expected=4000, content_type=BUNDLE_CONTENT_TYPE, bundle=1),),
+    (_ours("Callstitch, bundles of 8", "bundles", expected=20000, content_type=BUNDLE_CONTENT_TYPE, bundle=8),),
+    (_ours("Callstitch, bundles of 64", "bundles", expected=30000, content_type=BUNDLE_CONTENT_TYPE, bundle=64),),
+    [_peer("aio-pika", f"prefetch {n}", "relay_aio_pika", str(n), expected=1500) for n in (100, 300)],
+    [_peer("FastStream", f"prefetch {n}", "relay_faststream", str(n), expected=600) for n in (100, 300)],
+    (_mq_bridge(512, 1), _mq_bridge(512, 4), _mq_bridge(64, 4)),
+    [_peer(REPID, f"tasks_limit {n}", "relay_repid", str(n), expected=600, shared_vhost=True) for n in (100, 1000)],
+)
+
+
+async def play_one(theatre: Theatre, contender: Contender, *, seconds: float) -> Run:
+    """One run.
+
+    Raises:
+        Trouble: it could not be played.
+    """
+    run, count = new_run(), max(LEAST, round(contender.expected * seconds))
+    async with _vhost(theatre, contender) as url:
+        await _prepare(url, contender, run, count)
+        with processes(theatre.run_directory()) as found:
+            contender.start(theatre, found, url)
+            moved = await _moving(theatre, url, contender, found, messages=count)
+        arrived = await queues.sessions_in(url, contender.target)
+        sent = [f"{run}x{call:08d}" for call in range(count)]
+        twice = len(arrived) - len(set(arrived))
+        return Run(
+            case=CASE,
+            contender=contender.name,
+            count=count,
+            seconds=moved.seconds,
+            cpu=moved.cpu,
+            services_cpu=moved.services_cpu,
+            peak_mib=moved.peak_mib,
+            trouble=f"{twice} sessions arrived twice" if twice else difference(sent=sent, arrived=arrived),
+            note=contender.setting,
+        )
+
+
+@asynccontextmanager
+async def _vhost(theatre: Theatre, contender: Contender) -> AsyncIterator[str]:
+    """A vhost of its own, or the node's default one where the contender cannot name another."""
+    if contender.shared_vhost:
+        yield theatre.node.url
+    else:
+        async with theatre.vhost() as url:
+            yield url
+
+
+async def _prepare(url: str, contender: Contender, run: str, count: int) -> None:
+    """Source and target declared and empty, then the source full."""
+    if contender.source == SOURCE:
+        await queues.declare(url, SOURCE, TARGET)
+        for queue in (SOURCE, TARGET):
+            await queues.purge(url, queue)
+    else:
+        subscriptions = [
+            Subscription(queue=sink_queue("relay"), events=("recording.stored",)),
+            Subscription(queue=TARGET, events=(EVENT_ROUTE.rpartition(".")[0],), dead_letters=False),
+        ]
+        async with open_broker(url) as broker:
+            await broker.declare(topology(subscriptions))
+    posts = Posts("cdrs", run=run, calls=count)
+    bodies = (posts[position].body for position in range(count))
+    filling = _bundles(bodies, contender.bundle) if contender.bundle else bodies
+    await queues.fill(url, contender.source, filling, content_type=contender.content_type)
+
+
+def _bundles(bodies: Iterator[bytes], size: int) -> Iterator[bytes]:
+    clock = system_clock()
+    while group := list(islice(bodies, size)):
+        for body, _ in encode_bundles([_envelope(body, clock()) for body in group]):
+            yield body
+
+
+def _envelope(body: bytes, now: datetime) -> Envelope:
+    notification = Notification(path="/fee", remote="", content_type=queues.JSON, headers={}, body=body)
+    return Envelope(
+        id=new_id(now),
+        kind=Kind.NOTIFICATION,
+        source="relay",
+        at=now.astimezone(UTC),
+        body=to_json(notification),
+        trace=new_trace(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Moved:
+    """From the last look that found nothing in the target to the first that found all of it."""
+
+    seconds: float
+    cpu: float
+    services_cpu: float
+    peak_mib: float
+
+
+async def _moving(theatre: Theatre, url: str, contender: Contender, found: Processes, *, messages: int) -> _Moved:
+    """Watch the target grow until it grows no more, as what arrives may be bundled otherwise than what was there.
+
+    Raises:
+        Trouble: nothing moves any more, and not all has arrived.
+    """
+    async with open_broker(url) as broker:
+        there, began, grown = 0, time.monotonic(), time.monotonic()
+        before = (found.usage, theatre.services_usage)
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            found.check()
+            now, depth = time.monotonic(), await queues.depth(broker, contender.target)
+            if depth > there:
+                there, grown = depth, now
+            elif not there:
+                began, before = now, (found.usage, theatre.services_usage)
+            if there >= messages or (there and now - grown > SETTLED_SECONDS and not await _left(broker, contender)):
+                return _moved(before, (found.usage, theatre.services_usage), grown - began)
+            if now - grown > STALL_SECONDS:
+                raise Trouble(f"nothing moved for {STALL_SECONDS:g} s; {there} arrived of {messages}")
+
+
+async def _left(broker: Broker, contender: Contender) -> int:
+    return await queues.depth(broker, contender.source)
+
+
+def _moved(before: tuple[Usage, Usage], after: tuple[Usage, Usage], seconds: float) -> _Moved:
+    return _Moved(
+        seconds=seconds,
+        cpu=after[0].cpu - before[0].cpu,
+        services_cpu=after[1].cpu - before[1].cpu,
+        peak_mib=after[0].peak_mib,
+    )
+
+
+async def limits(theatre: Theatre, *, count: int) -> AsyncIterator[Run]:
+    """The broker's limit: a C client that publishes with confirms, then one that consumes with acks, each alone."""
+    async with theatre.vhost() as url:
+        await queues.declare(url, SOURCE)
+        place = ["127.0.0.1", str(theatre.node.port), url.rpartition("/")[2], SOURCE, str(count)]
+        for way, options in (("publish", [str(BODY_BYTES)]), ("consume", [])):
+            name = f"C client, {way} alone"
+            yield await guarded(CASE, name, _limit(theatre, name, [way, *place, *options, str(WINDOW)], count))
+
+
+async def _limit(theatre: Theatre, name: str, arguments: Sequence[str], count: int) -> Run:
+    services = theatre.services_usage
+    seconds, cpu = await theatre.run_limit(*arguments)
+    used = theatre.services_usage.cpu - services.cpu
+    note = f"librabbitmq, window {WINDOW}"
+    return Run(case=CASE, contender=name, count=count, seconds=seconds, cpu=cpu, services_cpu=used, peak_mib=0,
+               note=note)  # fmt: skip
+
+
+async def play(theatre: Theatre) -> AsyncIterator[Run]:
+    """Every contender in turn, in each round."""
+    seconds = theatre.settings.relay_seconds
+    chosen = [
+        await best(theatre, CASE, row, lambda contender: play_one(theatre, contender, seconds=seconds / 2))
+        for row in CONTENDERS
+        if theatre.settings.wants(row[0].name)
+    ]
+    for _ in range(theatre.settings.rounds):
+        for contender in chosen:
+            yield await guarded(CASE, contender.name, play_one(theatre, contender, seconds=seconds))
+        if theatre.settings.wants("C client"):
+            async for run in limits(theatre, count=max(LEAST, round(LIMIT_EXPECTED * seconds))):
+                yield run

@@ -1,0 +1,83 @@
+"""Callstitch as the benchmarks run it: its own command, one role a process, with a config made for the case."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.bench.contender import Processes
+from tests.e2e.programs import request
+from tests.services import ports
+
+SOURCE: Final = "bench"
+TOKEN: Final = "benchmark-token-0000"
+PATH: Final = f"/v1/{SOURCE}/{TOKEN}"
+DOWNSTREAM: Final = "bench"
+EVENTS_FILE: Final = "calls.jsonl"
+_EVENTS: Final = '["call.completed", "call.amended", "call.progress"]'
+_ENVIRON: Final = {"BENCH_TOKEN": TOKEN}
+
+
+@dataclass(kw_only=True)
+class Ours:
+    """The processes of Callstitch in one run. `merged`: the source pushes no call events."""
+
+    processes: Processes
+    broker: str
+    store: str
+    merged: bool = False
+    port: int = field(default_factory=ports.free_port)
+
+    def __post_init__(self) -> None:
+        """Write the config."""
+        self.processes.directory.mkdir(parents=True, exist_ok=True)
+        (self.processes.directory / "config.toml").write_text(self._config())
+
+    @property
+    def events_file(self) -> Path:
+        """Where the embedded stack leaves its events."""
+        return self.processes.directory / EVENTS_FILE
+
+    async def declare(self) -> None:
+        """Declare the topology; returns when it is there."""
+        self.processes.start("declare", self._command("declare"), _ENVIRON)
+        declaring = self.processes.started.pop("declare")
+        await self.processes.wait_until(lambda: declaring.poll() is not None)
+
+    async def start(self, name: str, *arguments: str) -> None:
+        """Start `callstitch ARGUMENTS` and wait until it is ready."""
+        port = ports.free_port()
+        admin = f"127.0.0.1:{port}"
+        environ = {
+            **_ENVIRON,
+            "CALLSTITCH_INGEST_LISTEN": f"127.0.0.1:{self.port}",
+            "CALLSTITCH_INGEST_ADMIN": admin,
+        }
+        self.processes.start(name, self._command(*arguments), environ)
+        await self.processes.wait_until(lambda: self.processes.listens(port) and _is_ready(admin))
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "console", *arguments, "--config", "config.toml"]
+
+    def _config(self) -> str:
+        embedded = self.broker.startswith("embedded:")
+        out = (
+            f'[[sink]]\nname = "file"\nkind = "jsonl"\npath = "{EVENTS_FILE}"\nevents = {_EVENTS}\n'
+            if embedded
+            else f'[[queue]]\nname = "{DOWNSTREAM}"\nevents = {_EVENTS}\n'
+        )
+        return (
+            f'broker = "{self.broker}"\nstore = "{self.store}"\nobjects = "file:recordings"\n\n'
+            f'[[source]]\nname = "{SOURCE}"\nplatform = "huawei_privatenumber"\ntokens = ["env:BENCH_TOKEN"]\n'
+            f"call_events = {str(not self.merged).lower()}\n\n{out}"
+        )
+
+
+def _is_ready(admin: str) -> bool:
+    try:
+        return request(admin, "GET", "/readyz").status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
