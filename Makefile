@@ -29,7 +29,7 @@ demo: $(RUNTIME)  ## 200 calls through the whole pipeline, and a ledger that bal
 WORKERS ?= $(if $(CALLSTITCH_TEST_AMQP)$(CALLSTITCH_TEST_POSTGRES),0,3)
 
 test: lint  ## Lint, types, import contracts, then every test; says which were skipped and why
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(DEV)  ## Lint, format, types and import contracts, without the tests
 	@$(BIN)/ruff check .
