@@ -1,7 +1,7 @@
 """aiohttp and one aio-pika publish per request, as everybody writes it: answered after its own confirm.
 
-Its page (aio-pika's README and "Robust" examples): `connect_robust`, confirms are on by default, `publish` returns
-with the confirm. Arguments: port, AMQP URL, queue, number of channels.
+From its installed code and our notes, its pages still to be compared: `connect_robust`, confirms are on by default,
+`publish` returns with the confirm. Arguments: port, AMQP URL, queue, number of channels.
 """
 
 # What it imports is installed in the peers' environment only.

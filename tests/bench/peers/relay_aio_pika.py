@@ -1,6 +1,6 @@
 """aio-pika queue to queue: one await for each publish (its confirm), one for each ack; `prefetch` callbacks at once.
 
-Its page (aio-pika's README, "Simple consumer" and "Publisher confirms"). Not `message.process()`, which rejects on
+From its installed code and our notes, its pages still to be compared. Not `message.process()`, which rejects on
 cancellation; `ack` after the confirm instead. Arguments: AMQP URL, from, to, prefetch.
 """
 

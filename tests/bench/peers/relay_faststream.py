@@ -1,6 +1,6 @@
 """FastStream queue to queue: a subscriber whose publish is confirmed before its message is acked.
 
-Its pages (FastStream: "Rabbit > Publishing", "Acknowledgement", "Rabbit > Queues"): `AckPolicy.NACK_ON_ERROR` acks
+Its pages "Rabbit > Publishing" and "Rabbit > Queues", and its installed code: `AckPolicy.NACK_ON_ERROR` acks
 after the handler, and the quorum type is declared with the queue. Arguments: AMQP URL, from, to, prefetch.
 """
 
