@@ -46,8 +46,7 @@ class Code:
 class CallFields:
     """What one notification tells about the call as a whole: the REAL parties, numbers in E.164, None if not told.
 
-    `talk_seconds` is the platform's own figure, where its times cannot be trusted: it beats their difference, and
-    more than 0 means answered.
+    `talk_seconds`: the platform's own figure, which beats its times; more than 0 means answered.
     """
 
     product: str | None = None
@@ -97,9 +96,9 @@ class Leg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announced:
-    """A recording that a platform announced. Without name and URL it can never be fetched: `no_file_named`.
+    """A recording that a platform announced; with neither name nor URL it can never be fetched: `no_file_named`.
 
-    `called_at` is the moment of the call by which the platform's API finds it, where it asks for one.
+    `called_at`: the moment of the call, by which some platforms' API finds it.
     """
 
     name: str | None = None
@@ -147,10 +146,9 @@ class Recording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sms:
-    """A short message: its sender and receiver are the REAL parties; the session id is the SMS identifier.
+    """A short message between the REAL parties; `mode` is `block` where the platform asked about it, else `notify`.
 
-    `mode` is `block` where the platform asked what to do with it, else `notify`. `status` is `delivered`, `failed`,
-    `intercepted` or None where the platform does not tell; `code` the platform's own result as sent.
+    `status` is `delivered`, `failed`, `intercepted` or None (not told); `code` the platform's own result as sent.
     """
 
     identifier: str
@@ -171,7 +169,7 @@ class Sms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberState:
-    """The state of a private number changed; bodies differ and are in part not documented: kept raw."""
+    """The state of a private number changed, as the platform told it."""
 
     raw: JsonObject
 
@@ -231,6 +229,11 @@ class Fact:
         """The id of the call record it belongs to."""
         return f"{self.source}:{self.session_id}"
 
+    @property
+    def event_type(self) -> str | None:
+        """The timeline type of a call event, else None."""
+        return self.body.type if isinstance(self.body, CallEvent) else None
+
 
 def encode_fact(fact: Fact) -> bytes:
     """A fact as JSON."""
@@ -238,11 +241,7 @@ def encode_fact(fact: Fact) -> bytes:
 
 
 def decode_fact(row: JsonObject) -> Fact:
-    """The fact of one decoded JSON object.
-
-    Raises:
-        KeyError, TypeError, ValueError: the row was not written by `encode_fact`.
-    """
+    """The fact of a row of `encode_fact`; of any other, KeyError, TypeError or ValueError is raised."""
     at = datetime.fromisoformat(row["at"])
     return Fact(**{**row, "at": at, "body": decode_body(row["kind"], row["body"])})
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from schemas.envelope import JsonObject
-from schemas.facts import Fact, FactBody, Recording, decode_body
+from schemas.facts import Fact, FactBody, FactKind, Recording, decode_body
 
 STATE_VERSION: Final = 1
 _AS_KEPT: Final = ("id", "kind", "source", "platform", "session_id", "key", "fingerprint")
@@ -87,6 +87,11 @@ class _KeptFact(Fact):
         put(self, "at", datetime.fromisoformat(row["at"]))
         put(self, "row", row)
         put(self, "_body", None)
+
+    @property
+    def event_type(self) -> str | None:
+        """The timeline type of a call event, without decoding it."""
+        return self.row["body"]["type"] if self.kind == FactKind.CALL_EVENT else None
 
     @property
     def body(self) -> FactBody:

@@ -15,7 +15,7 @@ import orjson
 from schemas.envelope import Envelope, JsonObject, Kind, derived_id
 from schemas.errors import Permanent
 from schemas.events import Event, changes, event_envelope
-from schemas.facts import CallEvent, Fact, FactKind
+from schemas.facts import Fact, FactKind
 from schemas.merge import all_announced, build_record
 from schemas.record import CallRecord
 from schemas.recording import RecordingWanted, recording_key
@@ -99,7 +99,7 @@ def _next(session: Session, record: JsonObject, patience: Patience) -> tuple[str
 
 
 def _overdue_at(session: Session, patience: Patience) -> datetime:
-    ends = [f.at for f in session.facts.values() if isinstance(f.body, CallEvent) and f.body.type == "ended"]
+    ends = [fact.at for fact in session.facts.values() if fact.event_type == "ended"]
     if ends:
         return min(ends) + patience.cdr_wait
     return max(fact.at for fact in session.facts.values()) + patience.open_max
