@@ -18,7 +18,7 @@ from runtime.broker.base import Broker, Consumer, Delivery
 from runtime.clock import Clock
 from runtime.crash import CrashPoint, never
 from runtime.isolate import run_isolated
-from runtime.poison import Aside, Sorted, Suspects, Trials
+from runtime.poison import QUIET_SECONDS, Aside, Sorted, Suspects, Trials
 from runtime.settle import Settler, backoffs
 from runtime.telemetry import StageMetrics
 from runtime.verdict import Policy, reason_of
@@ -143,6 +143,8 @@ class StageLoop:
     async def _process(self, consumer: Consumer, found: Sorted, stopping: asyncio.Event) -> Sequence[Delivery]:
         """Handle and settle one batch; returns what is still unsettled because it had to be held too long."""
         await self._put_aside(consumer, found.aside)
+        if found.aside.settle:
+            await asyncio.sleep(QUIET_SECONDS)  # a death before the acks arrive would leave the copies' originals too
         if not found.handle:
             return ()
         return await self._handle(consumer, found.handle, stopping)
