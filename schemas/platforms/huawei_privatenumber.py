@@ -7,28 +7,25 @@ A push is known by its shape and not by the address it came to: one source may h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
 
 from schemas.config import Source
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
-from schemas.facts import FactBody, FactKind, NumberState, Other, Parsed
+from schemas.facts import FactKind, NumberState, Parsed
 from schemas.notification import Notification, Reply
 from schemas.platforms import huawei_privatenumber_calls as calls
 from schemas.platforms.base import no_nonce as nonce
-from schemas.platforms.fields import MAX_ID, digits
 from schemas.platforms.huawei_auth import verify
 from schemas.platforms.huawei_privatenumber_questions import answer, question
 from schemas.platforms.huawei_privatenumber_shape import shape_of
 from schemas.platforms.huawei_privatenumber_sms import sms
+from schemas.platforms.huawei_pushes import fee_list, known_by_bytes, other, read_item
 from schemas.platforms.huawei_recordings import recording_location, recording_request
-from schemas.platforms.json_body import fingerprint, load_object, sha256_hex
+from schemas.platforms.json_body import load_object
 
 __all__ = ["answer", "nonce", "parse", "question", "recording_location", "recording_request", "reply", "verify"]
-
-MAX_RECORDS: Final = 1000  # documented: up to 50 CDRs in one push
 
 
 def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:
@@ -43,15 +40,15 @@ def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malfo
     body = load_object(notification.body)
     match shape_of(body):
         case "call_event":
-            return [_item(partial(calls.call_event, source=source), body)]
+            return [read_item(partial(calls.call_event, source=source), body)]
         case "cdr":
-            return [_item(partial(calls.cdr, source=source), record) for record in _fee_list(body)]
+            return [read_item(partial(calls.cdr, source=source), record) for record in fee_list(body)]
         case "sms":
-            return [_item(sms, body)]
+            return [read_item(sms, body)]
         case "number_state":
             return [_number_state(body, notification.body)]
         case "other":
-            return [_other(body, notification.body)]
+            return [other(body, notification.body)]
 
 
 def reply(notification: Notification) -> Reply:  # noqa: ARG001 - the same for all of them
@@ -59,42 +56,6 @@ def reply(notification: Notification) -> Reply:  # noqa: ARG001 - the same for a
     return Reply()
 
 
-def _fee_list(body: JsonObject) -> list[Any]:
-    records = body.get("feeLst")
-    if not isinstance(records, list) or not records:
-        raise Malformed("no_fee_list")
-    if len(records) > MAX_RECORDS:
-        raise Malformed("long_fee_list", f"{len(records)} records")
-    return records
-
-
-def _item(read: Callable[[JsonObject], Parsed], item: Any) -> Parsed | Malformed:
-    if not isinstance(item, dict):
-        return Malformed("not_an_object")
-    try:
-        return read(item)
-    except Malformed as error:
-        return error.with_traceback(None)
-
-
 def _number_state(body: JsonObject, sent: bytes) -> Parsed:
     """The body is not documented, so its digest is its key: a state that comes back in the same bytes is a re-push."""
-    return _raw(FactKind.NUMBER_STATE, NumberState(raw=body), body, sent, session_id="")
-
-
-def _other(body: JsonObject, sent: bytes) -> Parsed:
-    """Never an error: new event types appear, and one that names a session belongs to it."""
-    info = body.get("statusInfo")
-    session_id = digits(info, "sessionId") if isinstance(info, dict) else None
-    kept = session_id if session_id and len(session_id) <= MAX_ID else ""
-    return _raw(FactKind.OTHER, Other(raw=body), body, sent, session_id=kept)
-
-
-def _raw(kind: str, fact: FactBody, body: JsonObject, sent: bytes, *, session_id: str) -> Parsed:
-    return Parsed(
-        kind=kind,
-        session_id=session_id,
-        key=f"{kind}|{sha256_hex(sent)}",
-        fingerprint=fingerprint(body),
-        body=fact,
-    )
+    return known_by_bytes(FactKind.NUMBER_STATE, NumberState(raw=body), body, sent, session_id="")

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
 from schemas.config import Source
 from schemas.envelope import JsonObject
-from schemas.errors import Malformed
-from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, FactKind, Parsed
+from schemas.facts import CallFields, Cdr, FactKind, Parsed
 from schemas.platforms.fields import as_integer, digits, phone, text, utc
 from schemas.platforms.huawei_codes import NEVER_FORWARDED, fail_code, state_code
-from schemas.platforms.huawei_privatenumber_shape import DIRECTIONS, EVENT_TYPES, exact_id
-from schemas.platforms.json_body import fingerprint, sha256_hex
+from schemas.platforms.huawei_privatenumber_shape import DIRECTIONS
+from schemas.platforms.huawei_pushes import (
+    call_event_fact,
+    record_id_of,
+    recordings_of,
+    sent_codes,
+    session_of,
+    status_info,
+)
+from schemas.platforms.json_body import fingerprint
 from schemas.platforms.q850 import q850_code, sip_code
 
 PRODUCT: Final = "privatenumber"
@@ -34,35 +41,12 @@ _AXB_OR_X: Final = ("004", None)  # a CDR of X is told from one of AXB by its no
 def call_event(body: JsonObject, source: Source) -> Parsed:
     """`{"eventType", "statusInfo"}` of a known event type; `raw` is this whole body.
 
-    The key holds the called number as a digest only, since keys reach logs.
-
     Raises:
         Malformed: no_status_info, no_session_id, numeric_id, long_id, bad_time.
     """
-    info = body.get("statusInfo")
-    if not isinstance(info, dict):
-        raise Malformed("no_status_info")
-    session_id = _session_id(info)
-    platform_type: str = body["eventType"]
-    timeline_type = EVENT_TYPES[platform_type.lower()]
+    info, _, timeline_type = status_info(body)
     at = utc(info, "timestamp")
-    called = sha256_hex((digits(info, "called") or "").encode())[:16]
-    stamp = at.isoformat() if at else ""
-    return Parsed(
-        kind=FactKind.CALL_EVENT,
-        session_id=session_id,
-        key=f"event|{session_id}|{platform_type.lower()}|{called}|{stamp}",
-        fingerprint=fingerprint(body),
-        body=CallEvent(
-            type=timeline_type,
-            platform_type=platform_type,
-            at=at,
-            caller=phone(info, "caller"),
-            callee=phone(info, "called"),
-            call=_event_fields(info, source, timeline_type, at),
-            raw=body,
-        ),
-    )
+    return call_event_fact(body, at, _event_fields(info, source, timeline_type, at))
 
 
 def cdr(record: JsonObject, source: Source) -> Parsed:
@@ -71,9 +55,9 @@ def cdr(record: JsonObject, source: Source) -> Parsed:
     Raises:
         Malformed: no_session_id, numeric_id, long_id, bad_time.
     """
-    session_id = _session_id(record)
+    session_id = session_of(record)
     times = {name: utc(record, name) for name in _CDR_TIMES}
-    record_id = exact_id(record, "icid") or _derived_record_id(record, times.values())
+    record_id = record_id_of(record, times.values())
     return Parsed(
         kind=FactKind.CDR,
         session_id=session_id,
@@ -82,18 +66,11 @@ def cdr(record: JsonObject, source: Source) -> Parsed:
         body=Cdr(
             record_id=record_id,
             call=_cdr_fields(record, source, times),
-            recordings=_recordings(record),
+            recordings=recordings_of(record),
             implies=tuple(timeline_type for name, timeline_type in _CDR_TIMES.items() if times[name]),
             raw=record,
         ),
     )
-
-
-def _session_id(row: JsonObject) -> str:
-    session_id = exact_id(row, "sessionId")
-    if session_id is None:
-        raise Malformed("no_session_id")
-    return session_id
 
 
 def _event_fields(info: JsonObject, source: Source, timeline_type: str, at: datetime | None) -> CallFields:
@@ -114,7 +91,7 @@ def _event_fields(info: JsonObject, source: Source, timeline_type: str, at: date
         ringing_at=at if timeline_type == "ringing" else None,
         answered_at=at if timeline_type == "answered" else None,
         ended_at=at if timeline_type == "ended" else None,
-        codes=_codes(state_code(info.get("stateCode"), text(info, "stateDesc"))),
+        codes=sent_codes(state_code(info.get("stateCode"), text(info, "stateDesc"))),
     )
 
 
@@ -150,7 +127,7 @@ def _cdr_fields(record: JsonObject, source: Source, times: Mapping[str, datetime
         ringing_at=times["fwdAlertingTime"],
         answered_at=times["fwdAnswerTime"],
         ended_at=times["callEndTime"],
-        codes=_codes(
+        codes=sent_codes(
             fail_code(record.get("ulFailReason")),
             q850_code(record.get("fwdUnaswRsn"), record.get("callOutUnaswRsn")),
             sip_code(record.get("sipStatusCode")),
@@ -164,27 +141,3 @@ def _mode(record: JsonObject) -> str | None:
     if service_type in _AXB_OR_X and text(record, "notifyMode"):
         return "X"
     return _MODES.get(service_type or "")
-
-
-def _derived_record_id(record: JsonObject, times: Iterable[datetime | None]) -> str:
-    """For a record without icid: its parties and its earliest time, hashed, for an id must not spell a number."""
-    numbers = [digits(record, name) or "" for name in ("callerNum", "calleeNum", "fwdDstNum")]
-    earliest = min((at for at in times if at), default=None)
-    return sha256_hex("|".join([*numbers, earliest.isoformat() if earliest else ""]).encode())[:32]
-
-
-def _recordings(record: JsonObject) -> tuple[Announced, ...]:
-    flag = record.get("recordFlag")
-    if as_integer(flag) != 1 and flag is not True and flag != "true":
-        return ()
-    return (
-        Announced(
-            name=text(record, "recordObjectName"),
-            domain=text(record, "recordDomain"),
-            url=text(record, "recordFileDownloadUrl"),
-        ),
-    )
-
-
-def _codes(*codes: Code | None) -> tuple[Code, ...]:
-    return tuple(code for code in codes if code is not None)

@@ -16,8 +16,9 @@ from schemas.errors import Malformed
 from schemas.notification import Notification, Reply
 from schemas.platforms.fields import digits, phone, text
 from schemas.platforms.huawei_privatenumber_calls import call_event
-from schemas.platforms.huawei_privatenumber_shape import event_type_of, shape_of, waits
+from schemas.platforms.huawei_privatenumber_shape import shape_of, waits
 from schemas.platforms.huawei_privatenumber_sms import sms
+from schemas.platforms.huawei_pushes import event_type_of
 from schemas.platforms.json_body import load_object
 from schemas.platforms.numbers import e164
 from schemas.question import Asked, Decision

@@ -1,4 +1,4 @@
-"""What tells PrivateNumber's pushes apart, and how its ids, directions and waiting modes are spelled.
+"""What tells PrivateNumber's pushes apart, and how its directions and waiting modes are spelled.
 
 Source: protocols/huawei-privatenumber.md sections 0, 1, 3, 4 and 5, huawei-reason-codes.md table F.
 """
@@ -9,19 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from schemas.envelope import JsonObject
-from schemas.platforms.fields import identifier, text
+from schemas.platforms.huawei_pushes import EVENT_TYPES, event_type_of, holds_cdrs
 
 Shape = Literal["call_event", "cdr", "sms", "number_state", "other"]
-
-# The event type, compared ignoring case: what it is on our timeline.
-EVENT_TYPES: Final[Mapping[str, str]] = {
-    "callin": "incoming",
-    "callout": "outgoing",
-    "alerting": "ringing",
-    "answer": "answered",
-    "disconnect": "ended",
-    "collectinfo": "digits",
-}
 
 # huawei-reason-codes.md F: "0 to A, 1 from A, 2 abnormal", for CDRs and SMS of all modes; an SMS of X always says 1.
 DIRECTIONS: Final[Mapping[int | None, str]] = {0: "b_to_a", 1: "a_to_b", 2: "abnormal"}
@@ -33,10 +23,9 @@ def shape_of(body: JsonObject) -> Shape:
     The body of a number state was not found: it is what has no known event type, no CDRs and no SMS (section 5).
     A new event type of a call is told from it by the session that it names, and a body without CDRs by its list.
     """
-    event_type = event_type_of(body)
-    if event_type in EVENT_TYPES:
+    if event_type_of(body) in EVENT_TYPES:
         return "call_event"
-    if event_type == "fee" or _is_list_of_cdrs(body.get("feeLst")):
+    if holds_cdrs(body):
         return "cdr"
     if "smsEvent" in body:
         return "sms"
@@ -45,27 +34,6 @@ def shape_of(body: JsonObject) -> Shape:
     return "other" if of_a_call or "feeLst" in body or not body else "number_state"
 
 
-def event_type_of(body: JsonObject) -> str:
-    """In lower case; empty when there is none."""
-    return (text(body, "eventType") or "").lower()
-
-
 def waits(mode: Any) -> bool:
     """Whether `notifyMode` or `notificationMode` says Block; the vendor's demos compare it ignoring case."""
     return isinstance(mode, str) and mode.strip().lower() == "block"
-
-
-def exact_id(row: JsonObject, name: str) -> str | None:
-    """An id as sent; an integer counts as its digits, all of which a JSON reader keeps up to 64 bits.
-
-    Raises:
-        Malformed: numeric_id, for a float, which is what a longer integer has become; long_id.
-    """
-    value = row.get(name)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return identifier(row, name)
-
-
-def _is_list_of_cdrs(value: Any) -> bool:
-    return isinstance(value, list) and bool(value)

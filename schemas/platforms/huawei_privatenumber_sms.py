@@ -10,7 +10,8 @@ from schemas.errors import Malformed
 from schemas.facts import FactKind, Parsed, Sms
 from schemas.platforms.fields import as_integer, digits, phone, text, utc
 from schemas.platforms.huawei_codes import send_result, sms_status
-from schemas.platforms.huawei_privatenumber_shape import DIRECTIONS, exact_id, waits
+from schemas.platforms.huawei_privatenumber_shape import DIRECTIONS, waits
+from schemas.platforms.huawei_pushes import exact_id
 from schemas.platforms.json_body import fingerprint
 
 _NOT_SENT_YET: Final = 0  # a Block push says sendResult 0 too, of an SMS about which it asks

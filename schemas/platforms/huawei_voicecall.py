@@ -6,31 +6,30 @@ huawei-reason-codes.md. Whatever else arrives is kept raw as `other`. The platfo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from schemas.config import Source
-from schemas.envelope import JsonObject
 from schemas.errors import Malformed
-from schemas.facts import FactKind, Other, Parsed
+from schemas.facts import Parsed
 from schemas.notification import Notification, Reply
 from schemas.platforms import huawei_recordings
 from schemas.platforms.base import no_nonce as nonce
-from schemas.platforms.fields import MAX_ID, text
+from schemas.platforms.huawei_pushes import EVENT_TYPES, event_type_of, fee_list, holds_cdrs, other, read_item
 from schemas.platforms.huawei_recordings import recording_location
 from schemas.platforms.huawei_voicecall_auth import verify
 from schemas.platforms.huawei_voicecall_cdrs import cdr
-from schemas.platforms.huawei_voicecall_events import EVENT_TYPES, call_event
+from schemas.platforms.huawei_voicecall_events import call_event
 from schemas.platforms.huawei_voicecall_products import named_by
-from schemas.platforms.json_body import fingerprint, load_object, sha256_hex
+from schemas.platforms.json_body import load_object
 from schemas.question import Asked, Decision
 from schemas.recording import HttpRequest, RecordingWanted
 
 __all__ = ["answer", "nonce", "parse", "question", "recording_location", "recording_request", "reply", "verify"]
 
 DEFAULT_API: Final = "https://rtccall.cn-north-1.myhuaweicloud.cn:443"  # section 4, base seen
-MAX_RECORDS: Final = 1000  # documented: up to 50 CDRs in one push
 
 
 def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:  # noqa: ARG001 - no setting counts
@@ -46,12 +45,11 @@ def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malfo
     """
     body = load_object(notification.body)
     product = named_by(notification.path)
-    event_type = (text(body, "eventType") or "").lower()
-    if event_type in EVENT_TYPES:
-        return [_item(call_event, body, product)]
-    if event_type == "fee" or _is_fee_list(body.get("feeLst")):
-        return [_item(cdr, record, product) for record in _fee_list(body)]
-    return [_other(body, notification.body)]
+    if event_type_of(body) in EVENT_TYPES:
+        return [read_item(partial(call_event, named=product), body)]
+    if holds_cdrs(body):
+        return [read_item(partial(cdr, named=product), record) for record in fee_list(body)]
+    return [other(body, notification.body)]
 
 
 def reply(notification: Notification) -> Reply:  # noqa: ARG001 - the same for all of them
@@ -78,38 +76,3 @@ def recording_request(wanted: RecordingWanted, source: Source, *, nonce: str, cr
     """
     asked = source if source.recording_api else source.model_copy(update={"recording_api": DEFAULT_API})
     return huawei_recordings.recording_request(wanted, asked, nonce=nonce, created=created)
-
-
-def _is_fee_list(value: Any) -> bool:
-    return isinstance(value, list) and bool(value)
-
-
-def _fee_list(body: JsonObject) -> list[Any]:
-    records = body.get("feeLst")
-    if not isinstance(records, list) or not records:
-        raise Malformed("no_fee_list")
-    if len(records) > MAX_RECORDS:
-        raise Malformed("long_fee_list", f"{len(records)} records")
-    return records
-
-
-def _item(read: Callable[[JsonObject, str | None], Parsed], item: Any, product: str | None) -> Parsed | Malformed:
-    if not isinstance(item, dict):
-        return Malformed("not_an_object")
-    try:
-        return read(item, product)
-    except Malformed as error:
-        return error.with_traceback(None)
-
-
-def _other(body: JsonObject, sent: bytes) -> Parsed:
-    """Never an error: new event types appear."""
-    info = body.get("statusInfo")
-    session_id = text(info, "sessionId") if isinstance(info, dict) else None
-    return Parsed(
-        kind=FactKind.OTHER,
-        session_id=session_id if session_id and len(session_id) <= MAX_ID else "",
-        key=f"other|{sha256_hex(sent)}",
-        fingerprint=fingerprint(body),
-        body=Other(raw=body),
-    )

@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Final
 
 from schemas.envelope import JsonObject
-from schemas.facts import Announced, CallFields, Cdr, FactKind, Leg, Parsed
-from schemas.platforms.fields import as_integer, digits, identifier, phone, text
+from schemas.facts import CallFields, Cdr, FactKind, Leg, Parsed
+from schemas.platforms.fields import digits, phone
+from schemas.platforms.huawei_pushes import record_id_of, recordings_of, sent_codes, session_of
 from schemas.platforms.huawei_voicecall_codes import fail_code
-from schemas.platforms.huawei_voicecall_fields import moment, sent, session_of
+from schemas.platforms.huawei_voicecall_fields import moment
 from schemas.platforms.huawei_voicecall_products import CALLBACK, product_of_cdr
-from schemas.platforms.json_body import fingerprint, sha256_hex
+from schemas.platforms.json_body import fingerprint
 from schemas.platforms.q850 import q850_code, sip_code
 
 # The times of each leg: each says that there was an event of that type (design section 5, Whole).
@@ -39,7 +40,7 @@ def cdr(record: JsonObject, named: str | None) -> Parsed:
     """
     session_id = session_of(record)
     times = {name: moment(record, name) for name in _TIMES}
-    record_id = identifier(record, "icid") or _derived_record_id(record, times)
+    record_id = record_id_of(record, times.values())
     product = product_of_cdr(record, named)
     two_legs = product == CALLBACK
     body = _callback(record, record_id, times) if two_legs else _one_leg(record, record_id, times, product)
@@ -62,13 +63,13 @@ def _callback(record: JsonObject, record_id: str, times: Times) -> Cdr:
         caller=phone(record, "calleeNum"),
         callee=phone(record, "fwdDstNum"),
         display_number=phone(record, "fwdDisplayNum"),
-        user_data=text(record, "userData"),
+        user_data=digits(record, "userData"),
         called_in_at=times["callInTime"],
         started_at=times["callOutStartTime"],
         ringing_at=times["fwdAlertingTime"],
         answered_at=times["fwdAnswerTime"],
         ended_at=times["callEndTime"],
-        codes=sent(
+        codes=sent_codes(
             fail_code(record.get("ulFailReason")),
             q850_code(record.get("fwdUnaswRsn"), record.get("callOutUnaswRsn")),
             sip_code(record.get("sipStatusCode")),
@@ -79,7 +80,7 @@ def _callback(record: JsonObject, record_id: str, times: Times) -> Cdr:
         record_id=record_id,
         call=call,
         legs=_legs(call, times),
-        recordings=_recordings(record),
+        recordings=recordings_of(record),
         implies=(*implied, "ended"),
         raw=record,
     )
@@ -91,19 +92,19 @@ def _one_leg(record: JsonObject, record_id: str, times: Times, product: str | No
         product=product,
         callee=phone(record, "calleeNum"),
         display_number=phone(record, "callerNum"),
-        user_data=text(record, "userData"),
+        user_data=digits(record, "userData"),
         called_in_at=times["callInTime"],
         started_at=times["callOutStartTime"],
         ringing_at=times["callOutAlertingTime"],
         answered_at=times["callOutAnswerTime"],
         ended_at=times["callEndTime"],
-        codes=sent(
+        codes=sent_codes(
             fail_code(record.get("ulFailReason")),
             q850_code(record.get("callOutUnaswRsn"), record.get("fwdUnaswRsn")),
             sip_code(record.get("sipStatusCode")),
         ),
     )
-    return Cdr(record_id=record_id, call=call, recordings=_recordings(record), implies=("ended",), raw=record)
+    return Cdr(record_id=record_id, call=call, recordings=recordings_of(record), implies=("ended",), raw=record)
 
 
 def _legs(call: CallFields, times: Times) -> tuple[Leg, ...]:
@@ -125,24 +126,3 @@ def _legs(call: CallFields, times: Times) -> tuple[Leg, ...]:
         ),
     )
     return tuple(leg for leg in legs if leg != Leg(name=leg.name))
-
-
-def _derived_record_id(record: JsonObject, times: Times) -> str:
-    """For a record without icid: its parties and its earliest time, hashed, for an id must not spell a number."""
-    numbers = [digits(record, name) or "" for name in ("callerNum", "calleeNum", "fwdDstNum")]
-    earliest = min((at for at in times.values() if at), default=None)
-    return sha256_hex("|".join([*numbers, earliest.isoformat() if earliest else ""]).encode())[:32]
-
-
-def _recordings(record: JsonObject) -> tuple[Announced, ...]:
-    """Only callback carries one; where another CDR says so nevertheless, it is not lost."""
-    flag = record.get("recordFlag")
-    if as_integer(flag) != 1 and flag is not True and flag != "true":
-        return ()
-    return (
-        Announced(
-            name=text(record, "recordObjectName"),
-            domain=text(record, "recordDomain"),
-            url=text(record, "recordFileDownloadUrl"),
-        ),
-    )

@@ -2,64 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
 
 from schemas.envelope import JsonObject
-from schemas.errors import Malformed
-from schemas.facts import CallEvent, CallFields, FactKind, Parsed
+from schemas.facts import CallFields, Parsed
 from schemas.platforms.fields import digits, phone, text
+from schemas.platforms.huawei_pushes import call_event_fact, sent_codes, status_info
 from schemas.platforms.huawei_voicecall_codes import state_code
-from schemas.platforms.huawei_voicecall_fields import moment, sent, session_of
+from schemas.platforms.huawei_voicecall_fields import moment
 from schemas.platforms.huawei_voicecall_products import CALLBACK, ONE_LEG, product_of_event
-from schemas.platforms.json_body import fingerprint, sha256_hex
-
-# The event type, compared ignoring case: what it is on our timeline. No callin is defined, though the page names it.
-EVENT_TYPES: Final[Mapping[str, str]] = {
-    "callin": "incoming",
-    "callout": "outgoing",
-    "alerting": "ringing",
-    "answer": "answered",
-    "disconnect": "ended",
-    "collectinfo": "digits",
-}
 
 
 def call_event(body: JsonObject, named: str | None) -> Parsed:
     """`{"eventType", "statusInfo"}` of a known event type; `raw` is this whole body, `named` the URL's product.
 
     Both legs of a callback tell the same event types under one session id, told apart by `called` alone, and no
-    event says which of the two numbers is A's: only the CDR does. So `leg` is None, to be told by the number. The
-    key holds that number as a digest only, since keys reach logs.
+    event says which of the two numbers is A's: only the CDR does. So `leg` is None, to be told by the number.
 
     Raises:
         Malformed: no_status_info, no_session_id, numeric_id, long_id, bad_time.
     """
-    info = body.get("statusInfo")
-    if not isinstance(info, dict):
-        raise Malformed("no_status_info")
-    session_id = session_of(info)
-    platform_type: str = body["eventType"]
-    timeline_type = EVENT_TYPES[platform_type.lower()]
+    info, _, timeline_type = status_info(body)
     at = moment(info, "timestamp")
-    called = sha256_hex((digits(info, "called") or "").encode())[:16]
-    stamp = at.isoformat() if at else ""
-    return Parsed(
-        kind=FactKind.CALL_EVENT,
-        session_id=session_id,
-        key=f"event|{session_id}|{platform_type.lower()}|{called}|{stamp}",
-        fingerprint=fingerprint(body),
-        body=CallEvent(
-            type=timeline_type,
-            platform_type=platform_type,
-            at=at,
-            caller=phone(info, "caller"),
-            callee=phone(info, "called"),
-            call=_told(info, timeline_type, at, product_of_event(info, timeline_type, named)),
-            raw=body,
-        ),
-    )
+    return call_event_fact(body, at, _told(info, timeline_type, at, product_of_event(info, timeline_type, named)))
 
 
 def _told(info: JsonObject, timeline_type: str, at: datetime | None, product: str | None) -> CallFields:
@@ -75,11 +40,11 @@ def _told(info: JsonObject, timeline_type: str, at: datetime | None, product: st
         caller=phone(info, "called") if names_a else None,
         callee=phone(info, "called") if one_leg else None,
         display_number=phone(info, "displayCallerNum", "caller") if one_leg else None,
-        user_data=text(info, "userData"),
+        user_data=digits(info, "userData"),
         called_in_at=at if timeline_type == "incoming" else None,
         started_at=at if timeline_type == "outgoing" else None,
         ringing_at=at if timeline_type == "ringing" and one_leg else None,
         answered_at=at if timeline_type == "answered" and one_leg else None,
         ended_at=at if timeline_type == "ended" else None,
-        codes=sent(state_code(info.get("stateCode"), text(info, "stateDesc"))),
+        codes=sent_codes(state_code(info.get("stateCode"), text(info, "stateDesc"))),
     )

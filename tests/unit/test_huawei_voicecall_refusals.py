@@ -56,7 +56,8 @@ BAD_ITEMS = [
     ({}, "no_session_id"),
     ({"sessionId": None}, "no_session_id"),
     ({"SessionId": "1"}, "no_session_id"),  # section 0, row case: sessionId, not sessionid
-    ({"sessionId": 1}, "numeric_id"),
+    ({"sessionId": 1.5}, "numeric_id"),
+    ({"sessionId": 2**64}, "numeric_id"),  # a reader makes a float of it
     ({"sessionId": "s" * 257}, "long_id"),
 ]
 BAD_TIMES = [20190124, NUMBER, "2019-13-24 02:30:03", "2019-01-24", "2019-01-24 02:30:03+08:00", {}, True]
@@ -68,7 +69,7 @@ BAD_TIMES = [20190124, NUMBER, "2019-13-24 02:30:03", "2019-01-24", "2019-01-24 
         *BAD_ITEMS,
         (7, "not_an_object"),
         (None, "not_an_object"),
-        ({"sessionId": "1", "icid": 7}, "numeric_id"),
+        ({"sessionId": "1", "icid": 7.5}, "numeric_id"),
         *(({"sessionId": "1", "icid": "2", "fwdAnswerTime": time}, "bad_time") for time in BAD_TIMES),
         *(({"sessionId": "1", "icid": "2", "callOutAnswerTime": time}, "bad_time") for time in BAD_TIMES),
     ],
@@ -80,6 +81,17 @@ def test_a_bad_record_is_refused_alone(record: Any, reason: str) -> None:
     assert refused.reason == reason
     assert NUMBER not in str(refused)
     assert isinstance(read, Parsed)
+
+
+def test_an_integer_is_an_id_with_all_its_digits() -> None:
+    record = {"sessionId": 2**64 - 1, "icid": 2**63}
+    (read,) = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
+    as_text = {"sessionId": "18446744073709551615", "icid": "9223372036854775808"}
+    (same,) = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [as_text]}), SOURCE)
+    assert isinstance(read, Parsed)
+    assert isinstance(same, Parsed)
+    assert (read.session_id, read.key) == (same.session_id, same.key)
+    assert read.session_id == "18446744073709551615"
 
 
 @pytest.mark.parametrize(
