@@ -1,7 +1,8 @@
 """aiohttp and one aio-pika publish per request, as everybody writes it: answered after its own confirm.
 
-From its installed code and our notes, its pages still to be compared: `connect_robust`, confirms are on by default,
-`publish` returns with the confirm. Arguments: port, AMQP URL, queue, number of channels.
+Its pages "Publisher Confirms" (on by default, `publish` returns with the confirm; one task each, which aiohttp's
+requests are, is its fastest strategy), "Work Queues" (persistent messages) and the example fastapi-pubsub
+(`connect_robust`, the channel opened once). Arguments: port, AMQP URL, queue, number of channels.
 """
 
 # What it imports is installed in the peers' environment only.

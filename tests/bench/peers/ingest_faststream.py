@@ -1,6 +1,6 @@
 """FastAPI with FastStream's RabbitRouter, on uvicorn with uvloop and httptools, answered after the confirm.
 
-Its pages "Rabbit > Publishing" and "Rabbit > Queues", and its installed code: the router owns the broker and
+Its pages "Rabbit > Publishing" and "Rabbit > Queue Arguments", and its installed code: the router owns the broker and
 starts it with the application; `persist=True` for durable messages; confirms are the channel's default.
 Arguments: port, AMQP URL, queue.
 """

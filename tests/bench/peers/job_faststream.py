@@ -3,8 +3,8 @@
 Two processes, as ours has three: `door` answers after the confirm of its publish; `worker` does the rest. One
 transaction a message: a claim of each fact's key (ON CONFLICT DO NOTHING), the facts of a session merged into its row
 (jsonb ||), the events published (confirmed) before the commit, the message acked after it; so a crash says nothing
-twice that a consumer could not tell by its id, and loses nothing. Pages: FastStream
-"Rabbit > Publishing" and "Rabbit > Prefetch"; the rest is from the installed code.
+twice that a consumer could not tell by its id, and loses nothing. Pages: FastStream "Rabbit > Publishing",
+"Consuming Acknowledgements" and "Concurrency and Prefetch"; the rest is from the installed code.
 Arguments: door PORT URL, or worker URL DSN PREFETCH steps|merged.
 """
 

@@ -1,7 +1,8 @@
 """aio-pika queue to queue: one await for each publish (its confirm), one for each ack; `prefetch` callbacks at once.
 
-From its installed code and our notes, its pages still to be compared. Not `message.process()`, which rejects on
-cancellation; `ack` after the confirm instead. Arguments: AMQP URL, from, to, prefetch.
+Its pages "Work Queues" (`set_qos`, `ack` after the work, persistent messages) and "Publisher Confirms" (on by default).
+Not `message.process()`, which rejects on cancellation; `ack` after the confirm instead.
+Arguments: AMQP URL, from, to, prefetch.
 """
 
 # What it imports is installed in the peers' environment only.

@@ -1,7 +1,8 @@
 """FastStream queue to queue: a subscriber whose publish is confirmed before its message is acked.
 
-Its pages "Rabbit > Publishing" and "Rabbit > Queues", and its installed code: `AckPolicy.NACK_ON_ERROR` acks
-after the handler, and the quorum type is declared with the queue. Arguments: AMQP URL, from, to, prefetch.
+Its pages "Rabbit > Publishing", "Consuming Acknowledgements" and "Concurrency and Prefetch", and its installed code:
+`AckPolicy.NACK_ON_ERROR` acks after the handler; a RabbitMQ subscriber of 0.7 runs `prefetch` handlers at once (there
+is no `max_workers`); the quorum type is declared with the queue. Arguments: AMQP URL, from, to, prefetch.
 """
 
 # What it imports is installed in the peers' environment only.
