@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,10 +21,10 @@ from typing import Final
 
 from rich.console import Console
 
-from console.config_file import load_config
+from console.config_file import load_config, read_toml
 from console.demo_check import Truth, faults, latest_records, left_open, read_events, read_truth
 from console.demo_config import SOURCES, Places, config_text
-from console.demo_report import show_calls, show_ledger, show_sources, show_timeline
+from console.demo_report import show_calls, show_evidence, show_ledger, show_sources, show_timeline
 from console.ledger import read_ledger, totals
 from console.reading import holds_state, open_reads
 from console.sabotage import VARIABLE
@@ -48,7 +47,7 @@ TOLD_AT_ONCE: Final = frozenset(
 )
 STARTS: Final = 4  # `up` is started again when it dies, as a container would be
 
-WIDTH: Final = 124  # narrower, the table of calls would lose its numbers
+WIDTH: Final = 132  # narrower, the table of calls would lose its numbers
 
 out = Console(soft_wrap=True, width=max(Console().width, WIDTH))
 
@@ -72,6 +71,9 @@ def run_demo(given: Path | None, *, stay: bool) -> int:
     demo = _prepare(given)
     asyncio.run(_refuse_leftovers(demo.config))
     with _running(demo):
+        broker = demo.config.broker.partition(":")[0]
+        out.print(f"playing {CALLS} calls of {len(SOURCES)} platforms over HTTP; broker: {broker}; some 20 seconds\n",
+                  highlight=False)  # fmt: skip
         emulator = _start_emulator(demo)
         try:
             settled = _play(demo, emulator)
@@ -101,7 +103,7 @@ def _prepare(given: Path | None) -> _Demo:
     )
     path = DIRECTORY / "config.toml"
     path.touch(mode=0o600)
-    path.write_text(config_text(tomllib.loads(given.read_text()) if given else {}, places))
+    path.write_text(config_text(read_toml(given) if given else {}, places))
     return _Demo(config_path=path, config=load_config(path), places=places)
 
 
@@ -224,6 +226,7 @@ def _report(demo: _Demo, *, settled: bool, seconds: float) -> int:
     show_sources(out, latest_records(events), ledger)
     show_timeline(out, events)
     show_ledger(out, ledger)
+    show_evidence(out, DIRECTORY, events)
     return 0 if not found else 1
 
 

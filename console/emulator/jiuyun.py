@@ -12,7 +12,7 @@ from typing import Final
 from console.emulator import jiuyun_payloads as payloads
 from console.emulator.act import Act, Heard
 from console.emulator.expect import rfc3339
-from console.emulator.jiuyun_calls import AxbCall, build_axb_calls
+from console.emulator.jiuyun_calls import TYPES_WITHOUT_X, WITH_EVENTS, AxbCall, build_axb_calls
 from console.emulator.push import KINDS, Content, Draft, Form, Item, Push, later, number
 from console.emulator.recordings import Recordings
 from console.emulator.settings import EmulatorSettings
@@ -51,6 +51,7 @@ def expect(call: AxbCall, items: Sequence[Item], recordings: Recordings) -> Cont
     """What the record must say (contract.md section 1); a hang-up alone makes it whole."""
     told = {item.name for item in items}
     notice = call.variety in ("notice", "code")
+    nothing_private = notice or call.variety in TYPES_WITHOUT_X
     ended = "Hangup" in told
     events = [TIMELINE[name] for name in told if name in TIMELINE]
     return {
@@ -59,9 +60,9 @@ def expect(call: AxbCall, items: Sequence[Item], recordings: Recordings) -> Cont
         "direction": None,
         "caller": None if notice else _e164(call.caller),
         "callee": _e164(call.called),
-        "private_number": None if notice else _e164(call.private),
+        "private_number": None if nothing_private else _e164(call.private),
         "extension": None,
-        "user_data": call.user_data if call.variety in ("virtual", "mask") else None,
+        "user_data": call.user_data if call.variety in {"virtual", *WITH_EVENTS} else None,
         "outcome": call.outcome,
         "answered": call.outcome == "answered",
         "ring_seconds": None,
@@ -83,7 +84,7 @@ def expect(call: AxbCall, items: Sequence[Item], recordings: Recordings) -> Cont
 def _drafts(call: AxbCall, recordings: Recordings) -> list[Draft]:
     url = recordings.audio_url(call.audio_name) if call.recorded else None
     drafts = [_draft(call, "Hangup", payloads.hang_up(call, url), call.ended_at + timedelta(seconds=1))]
-    if call.variety != "mask":
+    if call.variety not in WITH_EVENTS:
         return drafts
     invites = [payloads.invite(call, leg) for leg in (0, 1)]
     moments = [call.invited_at + timedelta(seconds=2 * leg) for leg in (0, 1)]

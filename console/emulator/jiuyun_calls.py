@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final, Literal
 
-Variety = Literal["axb", "virtual", "mask", "income", "notice", "code"]
-# 云呼AXB (type 22), 虚拟小号 (type 10), 专号 (type 2), its call-back, voice notice, voice code.
-VARIETIES: Final[tuple[Variety, ...]] = ("axb",) * 12 + ("virtual",) * 3 + ("mask",) * 5 + ("income", "notice", "code")
+Variety = Literal[
+    "axb", "virtual", "mask", "line", "sip_callback", "sip_direct", "sip_return", "income", "notice", "code"
+]
+# 云呼AXB (type 22), 虚拟小号 (10), 专号回拨 (2), 专线回拨 (1), sipPhone 回拨, 直拨 and 回呼 (7, 8, 9); then the call
+# back to a mask number, voice notice, voice code.
+VARIETIES: Final[tuple[Variety, ...]] = (
+    *("axb",) * 8, *("virtual",) * 3, *("mask",) * 4, *("line",) * 2, *("sip_callback",) * 2, *("sip_direct",) * 2,
+    *("sip_return",) * 2, "income", "notice", "code",
+)  # fmt: skip
+# Of these each leg's invitation and B's answer are told too, and user data is given back.
+WITH_EVENTS: Final[frozenset[Variety]] = frozenset({"mask", "line", "sip_callback"})
+TYPES_WITHOUT_X: Final[Mapping[Variety, int]] = {"line": 1, "sip_callback": 7, "sip_direct": 8, "sip_return": 9}
 CALL_GAP: Final = timedelta(seconds=2)
 CALLERLESS_SHARE: Final = 0.15  # of type 22: the official sample has neither caller nor called
 

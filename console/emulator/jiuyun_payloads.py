@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from console.emulator.calls import BEIJING_AHEAD
-from console.emulator.jiuyun_calls import AxbCall
+from console.emulator.jiuyun_calls import TYPES_WITHOUT_X, AxbCall
 from console.emulator.push import Content
 
 CONTENT_TYPES: Final = {
@@ -41,24 +41,18 @@ def write(content: Content) -> bytes:
 
 
 def invite(call: AxbCall, leg: int) -> Content:
-    """CallInvite of type 2: one for each leg, 0 A and 1 B."""
-    at = call.invited_at + timedelta(seconds=2 * leg)
-    return {
-        "action": "CallInvite",
-        **_type_2(call),
-        "userFlag": leg,
-        "callId": call.call_id,
-        "dateCreated": stamp(at),
-        "userData": call.user_data,
-        "writes": call.writes,
-    }
+    """CallInvite: one for each leg, 0 A and 1 B."""
+    told = {"callId": call.call_id, "dateCreated": stamp(call.invited_at + timedelta(seconds=2 * leg))}
+    flag = {"userFlag": leg}
+    fields = {**_type_2(call), **flag, **told} if call.variety == "mask" else {**_without_x(call), **told, **flag}
+    return {"action": "CallInvite", **fields, "userData": call.user_data, "writes": call.writes}
 
 
 def establish(call: AxbCall) -> Content:
-    """CallEstablish of type 2: B answered."""
+    """CallEstablish: B answered."""
     return {
         "action": "CallEstablish",
-        **_type_2(call),
+        **(_type_2(call) if call.variety == "mask" else _without_x(call)),
         "callId": call.call_id,
         "dateCreated": stamp(call.answered_at),
         "userData": call.user_data,
@@ -130,6 +124,36 @@ def _mask(call: AxbCall, record_url: str | None) -> Content:
     }
 
 
+def _callback(call: AxbCall, record_url: str | None) -> Content:
+    """Types 1 and 7: the platform rings A, then B; the time of each one's answer."""
+    times = {
+        "startTimeA": stamp(call.invited_at + timedelta(seconds=1)),
+        "startTimeB": stamp(call.answered_at),
+        "userData": call.user_data,
+    }
+    return _hang_up_without_x(call, times, record_url)
+
+
+def _direct(call: AxbCall, record_url: str | None) -> Content:
+    """Types 8 and 9: one time of answer, and no user data."""
+    return _hang_up_without_x(call, {"startTime": stamp(call.answered_at)}, record_url)
+
+
+def _hang_up_without_x(call: AxbCall, told: Content, record_url: str | None) -> Content:
+    return {
+        "action": "Hangup",
+        **_without_x(call),
+        "callId": call.call_id,
+        "dateCreated": _created(call),
+        "userFlag": 0,
+        **told,
+        "endTime": stamp(call.ended_at),
+        "duration": str(call.talk_seconds),
+        "recordUrl": record_url,
+        "byeType": str(call.bye),
+    }
+
+
 def _income(call: AxbCall, record_url: str | None) -> Content:
     """A call back to the mask number: no callId."""
     return {
@@ -186,6 +210,17 @@ def _type_2(call: AxbCall) -> Content:
     }
 
 
+def _without_x(call: AxbCall) -> Content:
+    """The head of types 1, 7, 8 and 9; subType says if B is shown A's number."""
+    return {
+        "type": TYPES_WITHOUT_X[call.variety],
+        "appId": call.app_id,
+        "caller": call.caller,
+        "called": call.called,
+        "subType": call.number % 2,
+    }
+
+
 def _created(call: AxbCall) -> str | None:
     """The time of the callback; in the official sample it lies before all others, so nothing may rest on it."""
     return stamp(call.ended_at + timedelta(seconds=1) if call.number % 5 else call.invited_at - timedelta(days=300))
@@ -195,6 +230,10 @@ MADE: Final[dict[str, Callable[[AxbCall, str | None], dict[str, Any]]]] = {
     "axb": _axb,
     "virtual": _virtual,
     "mask": _mask,
+    "line": _callback,
+    "sip_callback": _callback,
+    "sip_direct": _direct,
+    "sip_return": _direct,
     "income": _income,
     "notice": _notice,
     "code": _code,

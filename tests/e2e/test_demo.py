@@ -16,6 +16,8 @@ import pytest
 
 from console.demo import CALLS
 from console.demo_check import latest_records, read_events, read_truth
+from console.demo_report import EVIDENCE
+from console.emulator.recordings import TIMES_MISSING, Recordings
 from tests.e2e.programs import Program, end, wait_for
 
 DEMO_SECONDS = 150.0  # alone it takes 20; here five play at once, and one that lost something waits 45 s for it
@@ -30,6 +32,7 @@ PRODUCTS = {
     ("aliyun_pnp", "pnp"),
     ("jiuyun_axb", "axb"),
 }
+JIUYUN_TYPES = {1, 2, 7, 8, 9, 10, 22}
 COMPLETED = "callstitch.call.completed.v1"
 
 
@@ -114,6 +117,7 @@ def test_the_demo_balances_and_leaves_its_evidence_but_no_process(demos: Mapping
     assert demo.ledger() | {"balanced": True, "differences": [], "starts": 1} == demo.ledger()
     assert demo.ledger()["platform"]["calls"] == CALLS
     assert {"calls.jsonl", "recordings", "state", "sent.jsonl"} <= {path.name for path in demo.output.iterdir()}
+    assert {name.removesuffix("/") for name in EVIDENCE} <= {path.name for path in demo.output.iterdir()}
     assert any(path.is_file() for path in (demo.output / "recordings").rglob("*"))
     assert processes_in(demo.directory) == {}
 
@@ -123,15 +127,31 @@ def test_the_demo_shows_every_platform_product_and_mode_and_its_questions(demos:
     assert demo.wait(DEMO_SECONDS) == 0, demo.tail()
 
     records = latest_records(read_events(demo.output / "calls.jsonl")).values()
+    sent = [cdr["raw"] for record in records if record["source"] == "jiuyun" for cdr in record["cdrs"]]
     events = {event["type"].split(".", 1)[1] for event in read_events(demo.output / "calls.jsonl")}
 
     assert {(record["platform"], record["product"]) for record in records} == PRODUCTS
     assert {record["mode"] for record in records} == {"AX", "AXB", "AXE", "AXYB", "X", None}
+    assert {int(raw["type"]) for raw in sent if "type" in raw} == JIUYUN_TYPES
     assert {"call.decided.v1", "sms.notified.v1", "number.changed.v1", "platform.notified.v1"} <= events
     asked = {name: played["questions"] for name, played in demo.ledger()["platform"]["sources"].items()}
     assert {name for name, questions in asked.items() if questions} == {"huawei", "aliyun"}
     assert {record["decision"]["action"] for record in records if record["decision"]} == {"connect", "close"}
     assert demo.ledger()["platform"]["answers_wrong"] == 0
+
+
+def test_the_demo_stores_recordings_that_were_not_there_when_the_hang_up_named_them(demos: Mapping[str, Demo]) -> None:
+    demo = demos["plain"]
+    assert demo.wait(DEMO_SECONDS) == 0, demo.tail()
+
+    records = latest_records(read_events(demo.output / "calls.jsonl")).values()
+    stored = {row["sha256"] for record in records for row in record["recordings"] if row["state"] == "stored"}
+    host = Recordings(seed=1, app_key="", app_secret="")  # what it serves, and when, follows from seed and name
+    links = [name for line in jiuyun_calls(demo) for name in line["expect"]["recordings"]]
+    late = [name for name in links if host.mood(name) in TIMES_MISSING]
+
+    assert late, "the demo plays none of them"
+    assert {host.audio_digest(name)["sha256"] for name in late} <= stored
 
 
 @pytest.mark.parametrize("sabotage", ["drop", "double", "ack_first"])
@@ -144,6 +164,11 @@ def test_a_sabotaged_demo_fails_and_names_a_call_that_is_wrong(demos: Mapping[st
     calls = read_truth(demo.output / "sent.jsonl").calls
     assert [difference for difference in demo.ledger()["differences"] if difference.split(": ")[0] in calls]
     assert processes_in(demo.directory) == {}
+
+
+def jiuyun_calls(demo: Demo) -> list[dict[str, Any]]:
+    calls = read_truth(demo.output / "sent.jsonl").calls.values()
+    return [line for line in calls if line["source"] == "jiuyun"]
 
 
 def read_with_amqp_consume(program: Path, url: str, *, count: int) -> list[dict[str, Any]]:

@@ -5,12 +5,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from console.emulator.audio import make_wav
 from console.emulator.payloads import RECORD_DOMAIN
 from console.emulator.recordings import Recordings, serve_recordings
+from runtime.verdict import POLICIES, Retry, verdict
+from schemas.config import Source
 from schemas.facts import Recording
 from schemas.stage import Failed
+from schemas.topology import RETRY_DELAYS
 from tests.services.recording_theatre import (
     AT,
     KEY,
@@ -29,6 +33,13 @@ from tests.services.recording_theatre import (
     the_recording,
     the_retry,
 )
+
+FETCHING = POLICIES["fetch_recording"]
+
+
+def jiuyun_source(theatre: Theatre) -> Source:
+    """A platform that has no API for recordings."""
+    return a_source(theatre, platform="jiuyun_axb", app_key=None, app_secret=None, recording_api=None)
 
 
 @pytest.fixture
@@ -86,6 +97,33 @@ async def test_a_recording_not_there_yet_is_tried_again_and_then_stored(theatre:
 async def test_a_recording_never_there_fails_on_the_last_attempt(theatre: Theatre, tmp_path: Path) -> None:
     theatre.not_yet = 99
     assert await last_word(tmp_path, a_source(theatre)) == "record_does_not_exist"
+
+
+@pytest.mark.parametrize("missing", [1, 3, len(FETCHING.delays)])
+async def test_a_link_that_is_404_at_first_is_planned_again_until_the_audio_is_there(
+    theatre: Theatre, tmp_path: Path, missing: int
+) -> None:
+    """jiuyun-axb.md section 6.7: the hang-up names a file that is not there yet; its link is all that is known."""
+
+    async def late(_: web.Request) -> web.Response:
+        here = len(theatre.fetched) > missing
+        return web.Response(body=WAV, content_type="audio/wav") if here else web.Response(status=404)
+
+    theatre.on_audio = late
+    order = an_order(name=None, domain=None, url=theatre.location)
+    planned = []
+    async with fetching(tmp_path, jiuyun_source(theatre), last_attempt=FETCHING.last_attempt) as fetch:
+        (outcome,) = await fetch([order])
+        while isinstance(outcome, Failed):
+            planned.append(verdict(outcome.error, outcome.envelope.attempt, FETCHING))
+            (outcome,) = await fetch([outcome.envelope.retried()])
+    assert planned == [Retry(delay) for delay in FETCHING.delays[:missing]]
+    assert (the_recording(outcome).state, the_recording(outcome).sha256) == ("stored", hashlib.sha256(WAV).hexdigest())
+    assert theatre.asked == []
+
+
+def test_what_is_fetched_later_is_waited_for_longer_than_a_working_day() -> None:
+    assert sum(RETRY_DELAYS[delay] for delay in FETCHING.delays) > 12 * 3600
 
 
 @pytest.mark.parametrize("scheme", ["aksk", "wsse"])

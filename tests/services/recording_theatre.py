@@ -131,14 +131,16 @@ def a_source(theatre: Theatre, **changes: Any) -> Source:
 
 
 @asynccontextmanager
-async def fetching(root: Path, source: Source, *, objects: str | None = None) -> AsyncIterator[Handler]:
+async def fetching(
+    root: Path, source: Source, *, objects: str | None = None, last_attempt: int = LAST_ATTEMPT
+) -> AsyncIterator[Handler]:
     scratch = root / "scratch"
     scratch.mkdir(exist_ok=True)
     async with open_fetch_recording(
         sources=[source],
         platforms=PLATFORMS,
         objects=open_objects(objects or f"file:{root / 'objects'}"),
-        last_attempt=LAST_ATTEMPT,
+        last_attempt=last_attempt,
         clock=lambda: NOW,
         nonce=lambda: "nonce1",
         most_bytes=MOST_BYTES,

@@ -18,10 +18,10 @@ from console.emulator.recordings import Recordings
 from console.emulator.settings import EmulatorSettings
 
 START = datetime(2026, 11, 21, 2, 30, 3, tzinfo=UTC)
-CALLS = build_axb_calls(seed=7, start=START, calls=900)
+CALLS = build_axb_calls(seed=7, start=START, calls=1800)
 SETTINGS = EmulatorSettings(
     to="http://127.0.0.1:1/v1/jiuyun/t", platform="jiuyun_axb", app_key="KEY", app_secret="SECRET", start=START,
-    seed=7, calls=900,
+    seed=7, calls=1800,
 )  # fmt: skip
 RECORDINGS = Recordings(seed=7, app_key="KEY", app_secret="SECRET")
 ACT: Act = jiuyun(SETTINGS, RECORDINGS)
@@ -47,7 +47,7 @@ def a_push(writes: str) -> Push:
 
 
 def test_every_variety_is_written_in_every_format() -> None:
-    assert len({(call.variety, call.writes) for call in CALLS}) == 6 * 3
+    assert len({(call.variety, call.writes) for call in CALLS}) == len(payloads.MADE) * 3
 
 
 def test_a_type_22_hangup_has_the_required_fields_and_may_lack_the_people() -> None:
@@ -60,6 +60,37 @@ def test_a_type_22_hangup_has_the_required_fields_and_may_lack_the_people() -> N
 def test_a_type_2_hangup_keeps_the_order_sent() -> None:
     content = payloads.hang_up(a_call("mask"), None)
     assert list(content)[:13] == TYPE_2.split()
+
+
+@pytest.mark.parametrize(
+    ("variety", "number", "told"),
+    [
+        ("line", 1, "startTimeA startTimeB userData"),
+        ("sip_callback", 7, "startTimeA startTimeB userData"),
+        ("sip_direct", 8, "startTime"),
+        ("sip_return", 9, "startTime"),
+    ],
+)
+def test_types_without_a_private_number_keep_the_order_sent(variety: str, number: int, told: str) -> None:
+    content = payloads.hang_up(a_call(variety), None)
+    head = "action type appId caller called subType callId dateCreated userFlag"
+    assert list(content) == [*head.split(), *told.split(), "endTime", "duration", "recordUrl", "byeType", "writes"]
+    assert content["type"] == number
+
+
+@pytest.mark.parametrize("variety", ["line", "sip_callback"])
+def test_a_call_without_a_private_number_is_told_from_its_invitations_on(variety: str) -> None:
+    call = a_call(variety, outcome="answered")
+    invited, _, answered, _ = [item.content for item in items_of(call)]
+    assert [item.name for item in items_of(call)] == ["CallInvite-0", "CallInvite-1", "CallEstablish", "Hangup"]
+    assert " ".join(invited) == (
+        "action type appId caller called subType callId dateCreated userFlag userData writes"  # section 4
+    )
+    assert " ".join(answered) == "action type appId caller called subType callId dateCreated userData writes"
+    expected = ACT.expect(call.number, items_of(call))
+    assert expected["timeline"] == ["answered", "outgoing", "outgoing"]
+    assert (expected["private_number"], expected["mode"]) == (None, None)
+    assert expected["user_data"] == call.user_data
 
 
 def test_nothing_is_spelled_null_in_xml() -> None:
@@ -128,7 +159,7 @@ def test_a_privacy_line_tells_both_invitations_and_the_answer() -> None:
     [(1, "unreachable"), (2, "unreachable"), (3, "busy"), (4, "busy"), (6, "failed"), (7, "failed"), (255, "unknown")],
 )
 def test_the_record_of_an_unanswered_call_says_why(bye: int, outcome: str) -> None:
-    call = a_call("axb", bye=bye)
+    call = next(call for call in CALLS if call.bye == bye and call.variety in ("axb", "mask", "line"))
     expected = ACT.expect(call.number, items_of(call))
     assert (expected["outcome"], expected["talk_seconds"], expected["answered_at"]) == (outcome, 0, None)
 
