@@ -24,6 +24,19 @@ SCALARS: Final[Mapping[str, tuple[str, ...]]] = {
     "CALLSTITCH_INGEST_LISTEN": ("ingest", "listen"),
     "CALLSTITCH_INGEST_ADMIN": ("ingest", "admin"),
 }
+# What pydantic says of a model is no help to whoever wrote a file.
+SAID: Final[Mapping[str, str]] = {
+    "extra_forbidden": "no such key (docs/config.md has all of them)",
+    "missing": "is missing",
+    "too_short": "must not be empty",
+    "string_type": "must be a text in quotes",
+    "bool_parsing": "must be true or false",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a table",
+    "mapping_type": "must be a table",
+    "model_type": "must be a table",
+    "union_tag_not_found": "its kind is missing",
+}
 TOKENS_FILE: Final = Path("var/tokens.json")
 DEFAULT_PLATFORMS: Final = ("huawei_privatenumber", "huawei_voicecall", "aliyun_pnp", "jiuyun_axb")
 
@@ -34,7 +47,7 @@ def load_config(path: Path | None, environ: Mapping[str, str] = os.environ) -> C
     Raises:
         Misconfigured: with every fault named by its key, and no value shown.
     """
-    raw = _read(path) if path is not None else default_config(TOKENS_FILE)
+    raw = read_toml(path) if path is not None else default_config(TOKENS_FILE)
     for variable, keys in SCALARS.items():
         if variable in environ:
             _override(raw, keys, environ[variable])
@@ -49,10 +62,14 @@ def load_config(path: Path | None, environ: Mapping[str, str] = os.environ) -> C
 
 
 def _fault(details: ErrorDetails) -> str:
-    key = ".".join(map(str, details["loc"])) or "config"
+    key = ".".join(map(str, details["loc"])) or "the file as a whole"
     if details["type"] == "union_tag_invalid":  # its message repeats what stands in the file
         return f"{key}: {details['ctx']['discriminator']} must be one of {details['ctx']['expected_tags']}"
-    return f"{key}: {details['msg']}"
+    if details["type"] == "value_error":
+        return f"{key}: {details['ctx']['error']}"
+    if details["type"] == "tuple_type" and len(details["loc"]) == 1:
+        return f"{key}: write [[{key}]], one table for each"
+    return f"{key}: {SAID.get(details['type'], details['msg'])}"
 
 
 def _override(table: Any, keys: tuple[str, ...], value: str) -> None:
@@ -63,11 +80,18 @@ def _override(table: Any, keys: tuple[str, ...], value: str) -> None:
     table[keys[-1]] = value
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The file's tables.
+
+    Raises:
+        Misconfigured: it cannot be read, or is not TOML.
+    """
     try:
         return tomllib.loads(path.read_text())
     except OSError as error:
         raise Misconfigured(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Misconfigured(f"{path} is not TOML: it is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise Misconfigured(f"{path} is not TOML: {error}") from None
 
@@ -92,6 +116,17 @@ def default_config(tokens_file: Path) -> dict[str, Any]:
 
 
 def _tokens(path: Path) -> dict[str, str]:
+    try:
+        return _kept_tokens(path)
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot keep the tokens in {path}: {error.strerror}; name a --config to do without"
+        ) from None
+    except (ValueError, TypeError):
+        raise Misconfigured(f"{path} is damaged: mend it, or move it away to have new tokens (and URLs) made") from None
+
+
+def _kept_tokens(path: Path) -> dict[str, str]:
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     missing = [platform for platform in DEFAULT_PLATFORMS if platform not in known]
     if missing:

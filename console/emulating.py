@@ -8,20 +8,32 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
+from urllib.parse import urlsplit
 
 import typer
 from rich.progress import Progress
 
 from console.emulator.play import play_all
 from console.emulator.settings import EmulatorSettings, Platform, Played
-from console.main import EXIT_DIFFERENCE, app
+from console.main import EXIT_DIFFERENCE, app, exit_codes
+from runtime.admin import split_address
+from schemas.errors import Misconfigured
 
 DEFAULT_PLATFORM: Final = "huawei_privatenumber"
 PLATFORMS: Final[tuple[Platform, ...]] = get_args(Platform)
 # Of every ten calls, where several platforms share them.
 SHARES: Final[dict[str, int]] = {"huawei_privatenumber": 4, "huawei_voicecall": 2, "aliyun_pnp": 2, "jiuyun_axb": 2}
 START: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
+_SOURCE_PATH: Final = re.compile(r"/v1/[a-z0-9-]{1,40}/[^/]+(/.*)?")
 _NAMED: Final = re.compile(r"(?P<platform>[a-z_]+)=(?P<url>.+)")
+
+
+def _listen(address: str) -> str:
+    try:
+        split_address(address)
+    except ValueError:
+        raise typer.BadParameter("an address is host:port, for example 127.0.0.1:0") from None
+    return address
 
 
 @app.command()
@@ -36,16 +48,16 @@ def emulate(
     calls: Annotated[int, typer.Option(help="How many calls to play, shared by the platforms.")] = 200,
     rate: Annotated[float | None, typer.Option(help="Notifications per second; none: as fast as it goes.")] = None,
     truth: Annotated[Path | None, typer.Option(help="Where to write what was sent, as JSON lines.")] = None,
-    recordings: Annotated[str, typer.Option(help="Where the recording API listens.")] = "127.0.0.1:0",
+    recordings: Annotated[str, typer.Option(help="Where the recording API listens.", callback=_listen)] = "127.0.0.1:0",
     app_key: Annotated[str, typer.Option(help="Signs the pushes and checks the recording requests.")] = "EMULATORKEY",
     app_secret: Annotated[str, typer.Option(envvar="CALLSTITCH_EMULATOR_SECRET")] = "emulator-secret",  # noqa: S107
-    concurrency: Annotated[int, typer.Option(help="Requests under way at once, at most.")] = 16,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once, at most.")] = 16,
     repush_factor: Annotated[
         float,
         typer.Option(help="How many times faster than the platform it pushes again; 600: 1 minute is 0.1 s."),
     ] = 600,
     ask: Annotated[bool, typer.Option("--ask", help="Ask the questions too; the source needs control = true.")] = False,
-    messages: Annotated[int, typer.Option(help="SMS and number states besides, for each platform that has them.")] = 0,
+    messages: Annotated[int, typer.Option(min=0, help="SMS and number states besides, where a platform has them.")] = 0,
     linger: Annotated[float, typer.Option(help="Seconds to go on serving recordings; negative: until stopped.")] = 0,
 ) -> None:
     """Play platforms over real HTTP: their products and modes, re-pushes, merged CDRs, recordings and questions.
@@ -67,14 +79,25 @@ def emulate(
         "signed_at": datetime.now(UTC),
         "concurrency": max(concurrency // len(places), 1),
     }
-    parts = [
-        EmulatorSettings(to=url, platform=name, calls=share, rate=rate * share / calls if rate else None, **common)
-        for (name, url), share in zip(places, _shares([name for name, _ in places], calls), strict=True)
-    ]
+    shares = _shares([name for name, _ in places], calls)
+    try:
+        parts = [
+            EmulatorSettings(to=url, platform=name, calls=share, rate=rate * share / calls if rate else None, **common)
+            for (name, url), share in zip(places, shares, strict=True)
+        ]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    with exit_codes():
+        _tell(_play(parts, calls))
+
+
+def _play(parts: Sequence[EmulatorSettings], calls: int) -> Played:
     with Progress(transient=False) as progress:
         task = progress.add_task("playing calls", total=calls)
-        played = asyncio.run(play_all(parts, on_progress=lambda done, _: progress.update(task, completed=done)))
-    _tell(played)
+        try:
+            return asyncio.run(play_all(parts, on_progress=lambda done, _: progress.update(task, completed=done)))
+        except OSError as error:  # what the door does is counted; this is the truth's file, or the recordings' port
+            raise Misconfigured(f"cannot play: {error}") from None
 
 
 def _places(to: Sequence[str], platform: str) -> list[tuple[Platform, str]]:
@@ -88,8 +111,20 @@ def _places(to: Sequence[str], platform: str) -> list[tuple[Platform, str]]:
             raise typer.BadParameter(f"a platform is one of {', '.join(PLATFORMS)}", param_hint="--to")
         if known in [name for name, _ in found]:
             raise typer.BadParameter(f"{known} is named twice", param_hint="--to")
-        found.append((known, url))
+        found.append((known, _base_url(url)))
     return found
+
+
+def _base_url(url: str) -> str:
+    """As given, when it can be a source's at a door; the message does not repeat it, since it holds the token."""
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        right = False
+    if not right or not _SOURCE_PATH.fullmatch(parts.path):
+        raise typer.BadParameter("a URL looks like http://HOST:PORT/v1/SOURCE/TOKEN", param_hint="--to")
+    return url
 
 
 def _shares(platforms: Sequence[str], calls: int) -> list[int]:
@@ -107,6 +142,12 @@ def _tell(played: Played) -> None:
         f" ({played.distinct_items_accepted} distinct), {played.posts_given_up} given up,"
         f" {played.questions} questions, {played.answers_wrong} answers wrong, {played.attempts_late} late"
     )
+    if not played.posts_200:
+        typer.echo(
+            f"callstitch: no post was answered 200 ({played.attempts_unanswered} attempts had no answer,"
+            f" {played.attempts_refused} another status): does the door run there, with that source and token?",
+            err=True,
+        )
     for fault in played.faults:
         typer.echo(f"fault: {fault}", err=True)
     if played.faults or played.posts_given_up:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -10,7 +14,7 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from console.config_file import load_config, redacted_url, shown
 from console.ledger import COLUMNS, cells
@@ -28,10 +32,12 @@ from console.reading import Account, open_reads, reach_store, reckon
 from console.replay import Choice, bring_back, chosen
 from console.tracing import trace_rows
 from runtime.broker import open_broker
+from runtime.logs import configure_logs
 from schemas.masking import masked
 from workers.objects import open_objects
 from workers.wiring import config_topology
 
+PIPED_WIDTH: Final = 4000
 LEDGER_WIDTH: Final = 150  # narrower, its equations would break over lines
 
 out = Console(soft_wrap=True)
@@ -41,6 +47,15 @@ AllOption = Annotated[bool, typer.Option("--all", help="Everything that is parke
 SinceOption = Annotated[datetime | None, typer.Option(help="Last parked from then on, UTC.")]
 UntilOption = Annotated[datetime | None, typer.Option(help="Last parked before then, UTC.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say how many.")]
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Exit codes as documented; what is logged meanwhile goes to stderr, so that stdout is the answer alone."""
+    configure_logs(json=not sys.stderr.isatty(), level=logging.WARNING)
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # broker.unreachable says the same, once
+    with exit_codes():
+        yield
 
 
 @app.command()
@@ -54,7 +69,7 @@ def declare(config: ConfigOption = None) -> None:
             await broker.declare(wanted)
         return len(wanted.queues)
 
-    with exit_codes():
+    with quietly():
         typer.echo(f"declared {asyncio.run(run())} queues")
 
 
@@ -73,14 +88,14 @@ def check(config: ConfigOption = None) -> None:
         await asyncio.to_thread(reach_store, loaded)
         out.print(f"store: {redacted_url(loaded.store)}")
 
-    with exit_codes():
+    with quietly():
         asyncio.run(run())
 
 
 @config_app.command("show")
 def config_show(config: ConfigOption = None) -> None:
     """Print the config as it is understood, secrets redacted."""
-    with exit_codes():
+    with quietly():
         typer.echo(orjson.dumps(shown(load_config(config)), option=orjson.OPT_INDENT_2, default=_plain).decode())
 
 
@@ -91,15 +106,16 @@ def _plain(value: Any) -> Any:
 @app.command()
 def trace(call: str, config: ConfigOption = None, *, show_numbers: NumbersOption = False) -> None:
     """Print everything known about one call, in order; CALL is its id, or the platform's session id alone."""
-    with exit_codes():
+    with quietly():
         reads = open_reads(load_config(config))
+        show = (lambda text: text) if show_numbers else masked
         found = [one for one in reads.calls(call) if one == call] or reads.calls(call)
         if len(found) != 1:
-            typer.echo(f"callstitch: {len(found)} calls end in that id", err=True)
+            which = "".join(f"\n  {show(one)}" for one in found)
+            typer.echo(f"callstitch: {'say which call:' if found else 'no call has that id'}{which}", err=True)
             raise typer.Exit(EXIT_DIFFERENCE)
         session = reads.session(found[0])
     assert session is not None
-    show = (lambda text: text) if show_numbers else masked
     out.print(f"call {found[0]}: {session['status']}, revision {session['state']['revision']}", markup=False)
     _print_table(["at", "what", "details"], [[show(cell) for cell in row] for row in trace_rows(session)])
 
@@ -140,13 +156,13 @@ def dead_show(
 
 def _list_box(box: str, config: Path | None) -> None:
     columns = ["signature", "stage", "source", "count", "first_at", "last_at", "attempts", "reason", "example"]
-    with exit_codes():
+    with quietly():
         groups = open_reads(load_config(config)).parked_groups(box)
     _print_table(columns, [[str(group[name]) for name in columns] for group in groups])
 
 
 def _show_box(box: str, wanted: str, config: Path | None, *, show_numbers: bool) -> None:
-    with exit_codes():
+    with quietly():
         rows = open_reads(load_config(config)).parked(box, wanted=wanted, limit=20)
     if not rows:
         typer.echo("callstitch: nothing of that id or signature", err=True)
@@ -167,6 +183,7 @@ def quarantine_release(
     dry_run: DryRunOption = False,
 ) -> None:
     """Run today's code on the raw bytes of quarantined input again, for example after a fix of the dialect."""
+    _refuse_nothing(wanted, since, until, everything=everything)
     choice = Choice(box="quarantine", wanted=wanted, everything=everything, since=_utc(since), until=_utc(until))
     _bring_back(config, choice, dry_run=dry_run)
 
@@ -182,12 +199,18 @@ def dead_replay(
     dry_run: DryRunOption = False,
 ) -> None:
     """Give dead letters to their stage again, as on the first attempt."""
+    _refuse_nothing(wanted, since, until, everything=everything)
     choice = Choice(box="dead", wanted=wanted, everything=everything, since=_utc(since), until=_utc(until))
     _bring_back(config, choice, dry_run=dry_run)
 
 
+def _refuse_nothing(*choices: object, everything: bool) -> None:
+    if not (everything or any(choices)):
+        raise typer.BadParameter("choose an id, a signature, --since, --until or --all")
+
+
 def _bring_back(config: Path | None, choice: Choice, *, dry_run: bool) -> None:
-    with exit_codes():
+    with quietly():
         loaded = load_config(config)
         ids = chosen(loaded, choice)
         if dry_run:
@@ -217,9 +240,11 @@ def reconcile(
 ) -> None:
     """Compare what was answered with what became of it; exits 1 only for a difference in a closed window."""
     now = datetime.now(UTC)
-    with exit_codes():
+    with quietly():
         loaded = load_config(config)
         account = reckon(loaded, since=since, until=until, source=source, now=now, fact_by_fact=fact_by_fact)
+        if source is not None and not account.rows and source not in {one.name for one in loaded.source}:
+            raise typer.BadParameter("neither the config nor the ledger has a source of that name")
     if json:
         typer.echo(orjson.dumps(account.as_json(), option=orjson.OPT_INDENT_2).decode())
     else:
@@ -248,7 +273,9 @@ def _known(count: int | None) -> str:
 
 
 def _print_table(columns: list[str], rows: list[list[str]]) -> None:
-    table = Table(*columns, box=None)
+    """Whole values always: on a terminal they are folded, elsewhere a row is a line."""
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=None)
     for row in rows:
         table.add_row(*row)
-    out.print(table, markup=False)
+    width = out.width if out.is_terminal else PIPED_WIDTH
+    Console(soft_wrap=True, width=width).print(table, markup=False)

@@ -18,7 +18,7 @@ import orjson
 
 from console.reading import open_reads
 from schemas.config import Config
-from schemas.errors import Misconfigured, Unavailable
+from schemas.errors import Unavailable
 from workers.stores import open_parked
 
 TOKEN_FILE: Final = "admin.token"  # noqa: S105 - the name of a file
@@ -38,13 +38,7 @@ class Choice:
 
 
 def chosen(config: Config, choice: Choice) -> list[str]:
-    """The ids of a choice.
-
-    Raises:
-        Misconfigured: nothing was chosen; all has to be said.
-    """
-    if not (choice.wanted or choice.everything or choice.since or choice.until):
-        raise Misconfigured("choose an id, a signature, --since, --until or --all")
+    """The ids of a choice."""
     reads = open_reads(config)
     return reads.parked_ids(choice.box, wanted=choice.wanted, since=choice.since, until=choice.until)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +26,8 @@ from schemas.topology import DEFAULT_EVENTS, EVENT_TYPES, RETRY_DELAYS
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]+")
 _ASKING: Final = frozenset({"huawei_privatenumber", "aliyun_pnp"})  # the platforms whose pushes may be questions
+_HOST: Final = re.compile(r"(\*?\.)?[^\s/:@\[\]]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
+_MOST_PORT: Final = 65535
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -42,14 +45,47 @@ def _secret(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value.startswith("env:"):
-        if value[4:] not in os.environ:
-            raise ValueError(f"the environment variable {value[4:]} is not set")
+        if not os.environ.get(value[4:]):
+            raise ValueError(f"the environment variable {value[4:]} is not set, or empty")
         return os.environ[value[4:]]
     if value.startswith("file:"):
         try:
             return Path(value[5:]).read_text().strip()
         except OSError as error:
             raise ValueError(f"cannot read {value[5:]}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"cannot read {value[5:]}: it is not UTF-8 text") from None
+    return value
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or "/" in host or not port.isdecimal() or int(port) > _MOST_PORT:
+        raise ValueError("an address is host:port, for example 127.0.0.1:8080")
+    return value
+
+
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # its text repeats what stands in the file
+        right = False
+    if not right:
+        raise ValueError("a URL begins with https:// (or http://) and a host")
+    return value
+
+
+def _secret_url(value: SecretStr) -> SecretStr:
+    _url(value.get_secret_value())
+    return value
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError(
+            "a host has neither scheme nor path: audio.example.com, .example.com, each with or without :port"
+        )
     return value
 
 
@@ -83,6 +119,11 @@ def _tier(value: Any) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Secret = Annotated[SecretStr, BeforeValidator(_secret), Field(min_length=1)]
+Given = Annotated[str, BeforeValidator(_secret)]  # no secret, and yet it may come as one does
+Address = Annotated[str, AfterValidator(_address)]
+Url = Annotated[str, AfterValidator(_url)]
+SecretUrl = Annotated[Secret, AfterValidator(_secret_url)]
+Host = Annotated[str, AfterValidator(_host)]
 Token = Annotated[Secret, AfterValidator(_token)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 Tier = Annotated[str, BeforeValidator(_tier)]
@@ -97,8 +138,8 @@ class _Model(BaseModel):
 class Ingest(_Model):
     """The door; `admin` serves health and metrics and stays on loopback unless told otherwise."""
 
-    listen: str = "127.0.0.1:8080"
-    admin: str = "127.0.0.1:8081"
+    listen: Address = "127.0.0.1:8080"
+    admin: Address = "127.0.0.1:8081"
 
 
 class Source(_Model):
@@ -113,10 +154,10 @@ class Source(_Model):
     name: Name
     platform: Literal["huawei_privatenumber", "huawei_voicecall", "aliyun_pnp", "jiuyun_axb"]
     tokens: Annotated[tuple[Token, ...], Field(min_length=1)]
-    app_key: str | None = None
+    app_key: Given | None = None
     app_secret: Secret | None = None
     verify: Literal["never", "when_present", "always"] = "when_present"
-    push_url: Secret | None = None
+    push_url: SecretUrl | None = None
     control_secret: Secret | None = None
     mode: Literal["AX", "AXB", "AXE", "AXYB", "X"] | None = None
     control: bool = False
@@ -130,9 +171,9 @@ class Source(_Model):
     settle: Duration = timedelta(seconds=2)
     cdr_wait: Duration = timedelta(minutes=15)
     open_max: Duration = timedelta(hours=24)
-    recording_api: str | None = None
+    recording_api: Url | None = None
     recording_auth: Literal["aksk", "wsse"] = "aksk"
-    recording_hosts: tuple[str, ...] = ()
+    recording_hosts: tuple[Host, ...] = ()
     allow_private: bool = False
 
     @model_validator(mode="after")
@@ -168,7 +209,7 @@ class WebhookSink(_Model):
 
     name: Name
     kind: Literal["webhook"]
-    url: str
+    url: Url
     secret: Secret
     events: EventTypes = DEFAULT_EVENTS
     sources: tuple[Name, ...] = ()

@@ -23,6 +23,7 @@ BAD_CONFIGS = {
     "an unknown key": (f'{SOURCE}tokens = ["{VALUE}"]\nappsecret = "{VALUE}"', "source.0.appsecret"),
     "a secret that is not in the environment": (f'{SOURCE}tokens = ["env:E2E_NOT_SET"]', "E2E_NOT_SET"),
     "a broker that nobody knows": (f'broker = "kafka://u:{VALUE}@host"', "broker"),
+    "a store where a file is in the way": ('broker = "embedded:b.db"\nstore = "sqlite:config.toml"', "config.toml"),
     "a store that nobody knows": (f'broker = "embedded:b.db"\nstore = "mysql://u:{VALUE}@host"', "store"),
 }
 
@@ -105,13 +106,89 @@ def test_a_door_that_is_taken_is_78(tmp_path: Path) -> None:
     assert (ended.code, up.listen in ended.output) == (78, True), ended.output
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("work", "no-such-stage"), ("up", "--no-such-option")],
-    ids=" ".join,
-)
+DOOR = f"http://127.0.0.1:9/v1/huawei/{VALUE}"
+USAGE = [
+    ("work", "no-such-stage"),
+    ("up", "--no-such-option"),
+    ("dead", "replay"),
+    ("quarantine", "release", "--dry-run"),
+    ("emulate", "--to", VALUE),
+    ("emulate", "--to", f"ftp://127.0.0.1/v1/huawei/{VALUE}"),
+    ("emulate", "--to", f"http://127.0.0.1:port/v1/huawei/{VALUE}"),
+    ("emulate", "--to", f"http://127.0.0.1:9/{VALUE}"),
+    ("emulate", "--to", DOOR, "--rate", "-1"),
+    ("emulate", "--to", DOOR, "--repush-factor", "0"),
+    ("emulate", "--to", DOOR, "--recordings", "nowhere"),
+]
+
+
+@pytest.mark.parametrize("arguments", USAGE, ids=" ".join)
 def test_usage_is_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    assert callstitch(tmp_path, *arguments).code == 2
+    ended = callstitch(tmp_path, *arguments)
+
+    assert ended.code == 2, ended.output
+    assert VALUE not in ended.output
+    assert "Traceback" not in ended.output
+
+
+def test_an_emulator_that_nobody_answers_is_1_and_says_where_to_look(tmp_path: Path) -> None:
+    ended = callstitch(tmp_path, "emulate", "--to", DOOR, "--calls", "1", "--repush-factor", "100000")
+
+    assert (ended.code, "no post was answered 200" in ended.output) == (1, True), ended.output
+    assert VALUE not in ended.output
+
+
+def test_an_emulator_that_cannot_write_its_truth_is_78(tmp_path: Path) -> None:
+    ended = callstitch(tmp_path, "emulate", "--to", DOOR, "--calls", "1", "--truth", str(tmp_path))
+
+    assert (ended.code, str(tmp_path) in ended.output) == (78, True), ended.output
+    assert "Traceback" not in ended.output
+
+
+def test_a_demo_on_a_config_that_is_not_there_is_78(tmp_path: Path) -> None:
+    ended = callstitch(tmp_path, "up", "--demo", "--config", "no-such.toml")
+
+    assert (ended.code, "no-such.toml" in ended.output) == (78, True), ended.output
+    assert "Traceback" not in ended.output
+
+
+READING = [("trace", "x"), ("quarantine", "list"), ("dead", "show", "x"), ("dead", "replay", "x"), ("reconcile",)]
+
+
+@pytest.mark.parametrize("arguments", READING, ids=" ".join)
+def test_a_store_that_is_not_there_or_damaged_is_78_and_its_file_is_named(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "config.toml").write_text("")
+    away = callstitch(tmp_path, *arguments, "--config", "config.toml")
+    (tmp_path / "var/state").mkdir(parents=True)
+    for name in ("dedupe", "correlate", "park"):
+        (tmp_path / f"var/state/{name}.db").write_bytes(b"no database at all " * 400)
+    damaged = callstitch(tmp_path, *arguments, "--config", "config.toml")
+
+    for ended, said in ((away, "there is no state file var/state/"), (damaged, "cannot read var/state/")):
+        assert (ended.code, said in ended.output) == (78, True), ended.output
+        assert "Traceback" not in ended.output
+
+
+def test_a_call_or_message_that_nobody_knows_is_1(tmp_path: Path) -> None:
+    with running_up(tmp_path) as up:
+        assert up.post("axyb-event-callin.json") == 200
+        config = ("--config", "config.toml")
+        trace, shown, replayed, strange = (
+            callstitch(tmp_path, *arguments, *config, **up.environ)
+            for arguments in (
+                ("trace", "nobody"),
+                ("quarantine", "show", "x"),
+                ("dead", "replay", "x"),
+                ("reconcile", "--source", "nobody"),
+            )
+        )
+
+    assert (trace.code, trace.output) == (1, "callstitch: no call has that id\n")
+    assert (shown.code, shown.output) == (1, "callstitch: nothing of that id or signature\n")
+    assert (replayed.code, replayed.output) == (1, "callstitch: nothing of that choice is parked\n")
+    assert (strange.code, "has a source of that name" in strange.output) == (2, True), strange.output
 
 
 def test_config_show_redacts_every_secret(tmp_path: Path) -> None:

@@ -198,7 +198,6 @@ async def test_a_private_address_gets_no_event(customer: Customer) -> None:
     [
         {"url": "http://crm.example.com/", "allow_private": False},
         {"url": "https://u:p@crm.example.com/"},
-        {"url": "crm.example.com"},
         {"secret": SecretStr("whsec_!!!")},
     ],
 )

@@ -49,6 +49,49 @@ FAULTS = {
     "a schedule that is no list": ('[retry.fan_out]\nschedule = "1s"', "retry.fan_out.schedule"),
     "retries of no stage": ('[retry.ingest]\nschedule = ["1s"]', "retry.ingest"),
     "an unknown key of retries": (f'[retry.dedupe]\njitter = "{VALUE}"', "retry.dedupe.jitter"),
+    "a secret's variable that is empty": (
+        f'{SOURCE}tokens = ["x"]\napp_secret = "env:CALLSTITCH_EMPTY"',
+        "source.0.app_secret: the environment variable CALLSTITCH_EMPTY is not set, or empty",
+    ),
+    "a push_url that is not in the environment": (
+        f'{SOURCE}tokens = ["x"]\npush_url = "env:CALLSTITCH_NOT_SET"',
+        "source.0.push_url: the environment variable CALLSTITCH_NOT_SET",
+    ),
+    "a control_secret that is not in the environment": (
+        f'{SOURCE}tokens = ["x"]\ncontrol_secret = "env:CALLSTITCH_NOT_SET"',
+        "source.0.control_secret: the environment variable CALLSTITCH_NOT_SET",
+    ),
+    "an app_key that is not in the environment": (
+        f'{SOURCE}tokens = ["x"]\napp_key = "env:CALLSTITCH_NOT_SET"',
+        "source.0.app_key: the environment variable CALLSTITCH_NOT_SET",
+    ),
+    "a secret's file that is no text": (f'{SOURCE}tokens = ["file:/bin/sh"]', "/bin/sh: it is not UTF-8 text"),
+    "a push_url that is no URL": (f'{SOURCE}tokens = ["x"]\npush_url = "{VALUE}"', "source.0.push_url: a URL"),
+    "a recording_api without a scheme": (
+        f'{SOURCE}tokens = ["x"]\nrecording_api = "{VALUE}.example.com"',
+        "source.0.recording_api: a URL",
+    ),
+    "a recording host with a scheme": (
+        f'{SOURCE}tokens = ["x"]\nrecording_hosts = ["https://{VALUE}.example.com"]',
+        "source.0.recording_hosts.0: a host",
+    ),
+    "a webhook without a scheme": (
+        f'[[sink]]\nname = "crm"\nkind = "webhook"\nurl = "crm.example.com"\nsecret = "{VALUE}"',
+        "sink.0.webhook.url: a URL",
+    ),
+    "a webhook that is no URL": (
+        f'[[sink]]\nname = "crm"\nkind = "webhook"\nurl = "{VALUE}"\nsecret = "{VALUE}"',
+        "sink.0.webhook.url: a URL",
+    ),
+    "a sink without a kind": ('[[sink]]\nname = "crm"', "sink.0: its kind is missing"),
+    "an address without a port": (f'[ingest]\nlisten = "{VALUE}"', "ingest.listen: an address is host:port"),
+    "a port that is none": ('[ingest]\nlisten = "127.0.0.1:99999"', "ingest.listen: an address is host:port"),
+    "a key that is missing": ('[[queue]]\nevents = ["call.completed"]', "queue.0.name: is missing"),
+    "one table where many may be": ('[queue]\nname = "billing"', "queue: write [[queue]]"),
+    "a rule with an unknown key": (
+        f'[[rule]]\nsource = "x"\naction = "close"\nwhen = "{VALUE}"',
+        "rule.0.when: no such key",
+    ),
     "no TOML": (f"broker = {VALUE}", "config.toml"),
 }
 
@@ -56,8 +99,9 @@ FAULTS = {
 @pytest.mark.parametrize(("text", "key"), FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize("environ", [{}, {"CALLSTITCH_BROKER_PASSWORD": "p", "CALLSTITCH_INGEST_ADMIN": "a:1"}])
 def test_a_fault_is_named_by_its_key_and_no_value_is_told(
-    tmp_path: Path, text: str, key: str, environ: dict[str, str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, key: str, environ: dict[str, str]
 ) -> None:
+    monkeypatch.setenv("CALLSTITCH_EMPTY", "")
     path = tmp_path / "config.toml"
     path.write_text(text)
 
@@ -65,6 +109,50 @@ def test_a_fault_is_named_by_its_key_and_no_value_is_told(
         load_config(path, environ)
 
     assert VALUE not in str(refused.value)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(b'broker = "\xff\xfe"')
+    with pytest.raises(Misconfigured, match=r"config\.toml is not TOML: it is not UTF-8"):
+        load_config(tmp_path / "config.toml", {})
+
+
+def test_an_app_key_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLSTITCH_TEST_KEY", "KEY")
+    path = tmp_path / "config.toml"
+    path.write_text(f'{SOURCE}tokens = ["x"]\napp_key = "env:CALLSTITCH_TEST_KEY"')
+    assert load_config(path, {}).source[0].app_key == "KEY"
+
+
+HOSTS = ["audio.example.com", ".example.com", "*.example.com", "audio.example.com:8443", "10.0.0.1", "[::1]:8443"]
+
+
+def test_every_form_of_an_address_that_is_documented_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        f'{SOURCE}tokens = ["x"]\nrecording_hosts = {HOSTS}\nrecording_api = "https://api.example.com:12543"\n'
+        'push_url = "http://door.example.com/v1/a/t?x=1"\n[ingest]\nlisten = "[::1]:0"\nadmin = "0.0.0.0:65535"'
+    )
+    config = load_config(path, {})
+    assert config.source[0].recording_hosts == tuple(HOSTS)
+    assert config.ingest.listen == "[::1]:0"
+
+
+@pytest.mark.parametrize("kept", ['{"huawei_privatenumber": ', "[1]", "\ufeff"])
+def test_damaged_tokens_are_named_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/tokens.json").write_text(kept)
+    with pytest.raises(Misconfigured, match=r"var/tokens\.json is damaged"):
+        load_config(None, {})
+    assert (tmp_path / "var/tokens.json").read_text() == kept
+
+
+def test_a_directory_that_takes_no_tokens_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "var").write_text("a file where the directory would be")
+    with pytest.raises(Misconfigured, match=r"cannot keep the tokens in var/tokens\.json"):
+        load_config(None, {})
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -102,15 +102,19 @@ def _signed(event_id: str, body: bytes, *, key: bytes, now: datetime) -> dict[st
     }
 
 
+_REFUSED: Final = {
+    "scheme_not_allowed": "only https, or http where allow_private = true",
+    "userinfo_not_allowed": "a user name or password has no place in it",
+}
+
+
 def _target(sink: WebhookSink) -> URL:
     try:
         url = URL(sink.url)
         check_scheme(url, allow_private=sink.allow_private)
     except (ValueError, Permanent) as error:
-        reason = str(error) if isinstance(error, Permanent) else "not a URL"
+        reason = _REFUSED.get(str(error), "not a URL")
         raise Misconfigured(f"sink {sink.name}: url: {reason}") from None
-    if not url.raw_host:
-        raise Misconfigured(f"sink {sink.name}: url: not a URL")
     return url
 
 
