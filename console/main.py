@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -44,6 +45,8 @@ app.add_typer(dead_app, name="dead")
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", envvar="CALLSTITCH_CONFIG", help="TOML file; none: the default config.")
 ]
+ProcessesOption = Annotated[int, typer.Option(min=1, help="So many processes, under one supervisor.")]
+MemberOption = Annotated[Path | None, typer.Option(hidden=True)]  # what the supervisor tells its processes
 NumbersOption = Annotated[bool, typer.Option("--show-numbers", help="Do not mask phone numbers.")]
 
 
@@ -116,9 +119,12 @@ def _greeting(path: Path | None, config: Config) -> Callable[[], None] | None:
 
 
 @app.command()
-def ingest(config: ConfigOption = None) -> None:
+def ingest(config: ConfigOption = None, processes: ProcessesOption = 1, member: MemberOption = None) -> None:
     """Run the door alone."""
-    _run(config, ingest_role)
+    from console.supervisor import role_in_group  # noqa: PLC0415 - it knows our exit codes
+
+    make = partial(ingest_role, shared=processes > 1)
+    _run(config, lambda loaded: role_in_group(loaded, None, make, processes=processes, member=member))
 
 
 @app.command()
@@ -126,13 +132,21 @@ def work(
     stage: Annotated[str, typer.Argument(help="dedupe, correlate, fetch_recording, fan_out, decide or park")],
     config: ConfigOption = None,
     sink: Annotated[str | None, typer.Option(help="fan_out: only this sink.")] = None,
+    processes: ProcessesOption = 1,
+    member: MemberOption = None,
 ) -> None:
     """Run one stage."""
+    from console.supervisor import role_in_group  # noqa: PLC0415 - it knows our exit codes
     from workers.wiring import stage_names  # noqa: PLC0415 - usage is checked before anything is loaded
 
     if stage not in stage_names():
         raise typer.BadParameter(f"one of {', '.join(stage_names())}", param_hint="STAGE")
-    _run(config, lambda loaded: work_role(loaded, stage, sink=sink, sabotage=chosen_sabotage()))
+
+    def role(loaded: Config) -> BoundRole:
+        make = partial(work_role, stage=stage, sink=sink, sabotage=chosen_sabotage())
+        return role_in_group(loaded, stage, make, sink=sink, processes=processes, member=member)
+
+    _run(config, role)
 
 
 def main() -> None:

@@ -47,14 +47,14 @@ async def open_process(config: Config, *, declare: bool, sabotage: Sabotage | No
         )
 
 
-def ingest_role(config: Config) -> BoundRole:
-    """Only the door."""
+def ingest_role(config: Config, *, shared: bool = False) -> BoundRole:
+    """Only the door; `shared`: other doors may listen at its address too."""
 
     async def role(stopping: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=False))
             await stack.enter_async_context(_admin(process, config.ingest.admin, []))
-            await stack.enter_async_context(_door(process))
+            await stack.enter_async_context(_door(process, shared=shared))
             log.info("ingest.ready", listen=config.ingest.listen)
             await stopping.wait()
 
@@ -112,7 +112,7 @@ async def _run(loops: Sequence[Loop], stopping: asyncio.Event) -> None:
             tasks.create_task(loop.run(stopping), name=loop.spec.name)
 
 
-def _door(process: Process) -> AbstractAsyncContextManager[Door]:
+def _door(process: Process, *, shared: bool = False) -> AbstractAsyncContextManager[Door]:
     return serve_door(
         process.config.ingest.listen,
         sources=sources_of(process.config),
@@ -121,6 +121,7 @@ def _door(process: Process) -> AbstractAsyncContextManager[Door]:
         message_ids=process.message_ids,
         telemetry=process.telemetry,
         clock=process.clock,
+        shared=shared,
     )
 
 

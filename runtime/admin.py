@@ -23,17 +23,23 @@ def split_address(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-async def start_listening(runner: web.BaseRunner, address: str) -> None:
-    """Open the port.
+async def start_listening(runner: web.BaseRunner, address: str, *, shared: bool = False) -> None:
+    """Open the port, or the socket of `unix:PATH`; a `shared` port is open to other processes of our user too.
 
     Raises:
         Misconfigured: the address is not `host:port`, or something else listens there.
     """
     try:
-        host, port = split_address(address)
-        await web.TCPSite(runner, host, port, backlog=1024, reuse_address=True).start()
+        await _site(runner, address, shared=shared).start()
     except (OSError, ValueError) as error:
         raise Misconfigured(f"cannot listen on {address}: {error}") from None
+
+
+def _site(runner: web.BaseRunner, address: str, *, shared: bool) -> web.BaseSite:
+    if address.startswith("unix:"):
+        return web.UnixSite(runner, address.removeprefix("unix:"))
+    host, port = split_address(address)
+    return web.TCPSite(runner, host, port, backlog=1024, reuse_address=True, reuse_port=shared)
 
 
 @asynccontextmanager

@@ -32,13 +32,14 @@ def running_roles(
     extra: str = "",
     environ: Mapping[str, str] | None = None,
     workers: Mapping[str, Sequence[str]] = FILE_WORKERS,
+    ingest: Sequence[str] = ("ingest",),
     **overrides: str | bool,
 ) -> Iterator[tuple[Up, dict[str, Role]]]:
     """The door, and the workers by name, all ready, on a topology that `callstitch declare` made.
 
-    `workers` gives the words after `callstitch work` for each; the rest is as in `running_up`.
+    `workers` gives the words after `callstitch work` for each, `ingest` the door's; the rest is as in `running_up`.
     """
-    door = prepared_up(directory, None, extra=extra, environ=environ, command=("ingest",), broker=broker, **overrides)
+    door = prepared_up(directory, None, extra=extra, environ=environ, command=ingest, broker=broker, **overrides)
     _declare(door)
     roles = {name: _worker(door, name, words) for name, words in workers.items()}
     try:

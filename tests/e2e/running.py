@@ -121,7 +121,7 @@ def prepared_up(
     return Up(
         arguments=(*command, "--config", "config.toml"),
         directory=directory,
-        name=command[-1],
+        name=command[0],
         environ={
             TOKEN_VARIABLE: token,
             SECRET_VARIABLE: secret,

@@ -1,0 +1,206 @@
+"""Several processes of one role under one supervisor: `callstitch ingest --processes N`, `work STAGE --processes N`.
+
+A member is the same command again, with `--member SOCKET`: its admin port is that socket, and the supervisor answers
+for all of them at the address of the config (see group_admin). A supervisor touches neither broker nor store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from console.group_admin import serve_group_admin
+from console.main import EXIT_CONFIG, EXIT_UNAVAILABLE
+from console.replay import state_directory
+from console.roles import BoundRole
+from runtime.lifecycle import DRAIN_SECONDS
+from schemas.config import Config, JsonlSink
+from schemas.errors import Misconfigured, Unavailable
+
+log = structlog.get_logger()
+
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 30.0
+SETTLED_SECONDS: Final = 60.0  # a member that lived as long begins with the first pause again
+END_SECONDS: Final = DRAIN_SECONDS + 1.0  # where no signal has set run_process its own deadline
+CUT_OFF_SECONDS: Final = 0.5  # at that deadline a member cuts itself off too; after this the kernel does
+_STATEFUL: Final = ("dedupe", "correlate", "park")
+
+
+def role_in_group(
+    config: Config,
+    stage: str | None,
+    make: Callable[[Config], BoundRole],
+    *,
+    processes: int,
+    member: Path | None,
+    sink: str | None = None,
+) -> BoundRole:
+    """What this process has to do: the role alone, the supervision of `processes` of it, or the part of one `member`.
+
+    Raises:
+        Misconfigured: see refuse_several.
+    """
+    if processes == 1:
+        return make(config)
+    refuse_several(config, stage, sink=sink)
+    if member is None:
+        return group_role(config, processes)
+    _name_in_logs(member.name)
+    admin = config.ingest.model_copy(update={"admin": f"unix:{member}"})
+    return as_member(make(config.model_copy(update={"ingest": admin})))
+
+
+def refuse_several(config: Config, stage: str | None, *, sink: str | None) -> None:
+    """Refuse a role that only one process at a time can play on this config; `stage` None is the door.
+
+    Raises:
+        Misconfigured: a file that one process owns stands in the way, and which.
+    """
+    if config.broker.startswith("embedded:"):
+        raise Misconfigured("--processes: the embedded broker is one process; more need RabbitMQ (amqp://...)")
+    if stage in _STATEFUL and state_directory(config) is not None:
+        raise Misconfigured(
+            f"--processes: on sqlite:DIR one process owns the state of {stage}; more need postgresql://..."
+        )
+    files = [s.name for s in config.sink if isinstance(s, JsonlSink) and sink in (None, s.name)]
+    if stage == "fan_out" and files:
+        raise Misconfigured(f"--processes: one process writes the file of a jsonl sink: {', '.join(files)}")
+
+
+def group_role(config: Config, processes: int) -> BoundRole:
+    """So many processes of the command that runs now, started again when they die, and drained together.
+
+    It raises Misconfigured when a member ends with 78, and Unavailable when one ends with 69 at its first start.
+    """
+
+    async def role(stopping: asyncio.Event) -> None:
+        with _directory() as directory:
+            members = [Member(directory / str(number)) for number in range(1, processes + 1)]
+            async with serve_group_admin(config.ingest.admin, [member.socket for member in members]) as starts:
+                await _keep_running(members, stopping, starts)
+
+    return role
+
+
+async def _keep_running(members: Sequence[Member], stopping: asyncio.Event, starts: Callable[[str], None]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(member.keep_running(starts)) for member in members]
+        await stopping.wait()
+        for task in running:
+            task.cancel()
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """Of the members' sockets, for our user only."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="callstitch-")
+    except OSError as error:
+        raise Misconfigured(f"--processes: no directory for the members' sockets (TMPDIR): {error.strerror}") from None
+    with made as directory:
+        yield Path(directory)
+
+
+class Member:
+    """One process of the group."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+
+    @property
+    def name(self) -> str:
+        """As logs and metrics call it: 1, 2, ..."""
+        return self.socket.name
+
+    async def keep_running(self, starts: Callable[[str], None]) -> None:
+        """Start it, and again whenever it ends, until cancelled; then it is drained.
+
+        Raises:
+            Misconfigured, Unavailable: see group_role.
+        """
+        pause, first = FIRST_PAUSE_SECONDS, True
+        while True:
+            starts(self.name)
+            began = time.monotonic()
+            code = await self._run()
+            self._raise_what_no_start_mends(code, first=first)
+            if time.monotonic() - began > SETTLED_SECONDS:
+                pause = FIRST_PAUSE_SECONDS
+            log.error("process.died", process=self.name, code=code, again_in_seconds=pause)
+            await asyncio.sleep(pause)
+            pause, first = min(2 * pause, LONGEST_PAUSE_SECONDS), False
+
+    def _raise_what_no_start_mends(self, code: int, *, first: bool) -> None:
+        why = f"process {self.name} ended with code {code}; its own line above says why"
+        if code == EXIT_CONFIG:
+            raise Misconfigured(why)
+        if code == EXIT_UNAVAILABLE and first:
+            raise Unavailable(why)
+
+    async def _run(self) -> int:
+        """From start to end; its exit code.
+
+        Our end of its input closes when we die, however we die: then it drains. Ctrl-C is for us alone.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, *sys.orig_argv[1:], "--member", str(self.socket)),
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        log.info("process.started", process=self.name, pid=process.pid)
+        try:
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """SIGTERM, and SIGKILL for one that is still there when the time to drain is over."""
+    process.terminate()
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        log.warning("process.not_drained", pid=process.pid)
+    except asyncio.CancelledError:
+        await asyncio.sleep(CUT_OFF_SECONDS)
+        raise
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+
+
+def _name_in_logs(process: str) -> None:
+    """From now on each line tells which member wrote it."""
+    processors = structlog.get_config()["processors"]
+    structlog.configure(processors=[lambda _, __, row: {**row, "process": process}, *processors])
+
+
+def as_member(role: BoundRole) -> BoundRole:
+    """The role, which also drains once its supervisor is gone."""
+
+    async def watched(stopping: asyncio.Event) -> None:
+        loop, supervisor = asyncio.get_running_loop(), sys.stdin.fileno()
+
+        def gone() -> None:  # nobody ever writes: readable means closed
+            loop.remove_reader(supervisor)
+            log.warning("process.supervisor_gone")
+            stopping.set()
+
+        loop.add_reader(supervisor, gone)
+        try:
+            await role(stopping)
+        finally:
+            loop.remove_reader(supervisor)
+
+    return watched
