@@ -37,7 +37,7 @@ lint: $(DEV)  ## Lint, format, types and import contracts, without the tests
 	@$(BIN)/mypy $(CODE)
 	@$(BIN)/lint-imports
 
-# BENCH says more: make bench BENCH='--case ingest --rounds 3'; --help tells it all. All of it takes about 25 minutes.
+# BENCH says more: make bench BENCH='--case ingest --rounds 3'; --help tells it all. All of it takes about 40 minutes.
 bench: $(DEV)  ## The benchmarks, each peer in the same run; a whole run writes docs/bench.md
 	@$(BIN)/python -m tests.bench $(BENCH)
 

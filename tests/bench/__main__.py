@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 import uvloop
 
-from tests.bench.cases import ingest, job, latency, relay
+from tests.bench.cases import growth, ingest, job, latency, recovery, relay
 from tests.bench.contender import ROOT
 from tests.bench.figures import Row, Run, rows
 from tests.bench.machine import conditions, load
@@ -26,6 +26,8 @@ from tests.bench.settings import CASES, Settings
 from tests.bench.theatre import Theatre
 
 EXIT_NOT_COUNTED: Final = 1
+QUICK_SESSIONS: Final = (100, 1000)
+QUICK_BACKLOG: Final = 1000
 PAGE: Final = ROOT / "docs" / "bench.md"
 _INGEST = {"case": ingest.CASE, "of": "Callstitch"}
 _RELAY = {"case": relay.CASE, "of": "Callstitch, bundles of 1"}
@@ -53,6 +55,8 @@ async def play(theatre: Theatre) -> AsyncIterator[Run]:
             "relay": lambda: relay.play(theatre),
             "job": lambda: job.play(theatre),
             "latency": lambda: latency.play(theatre, latency.Maxima(runs=played)),
+            "growth": lambda: growth.play(theatre),
+            "recovery": lambda: recovery.play(theatre),
         }[case]()
         async for run in runs:
             played.append(run)
@@ -67,7 +71,8 @@ async def _play_all(settings: Settings, command: str) -> Sequence[Row]:
             runs.append(run)
             print(f"{time.monotonic() - began:6.0f} s  {_told(run)}", flush=True)
         found = rows(runs)
-        text = page(found, GOALS, conditions(theatre, command=command, load_before=before))
+        told = conditions(theatre, command=command, load_before=before)
+        text = page(found, GOALS, told, cost_goals=growth.goals(settings))
     _write(settings, runs, text)
     return found
 
@@ -94,16 +99,21 @@ def _settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--only", action="append", default=[], help="contenders whose names hold this; again for more")
     parser.add_argument("--quick", action="store_true", help="everything tiny, one round: figures that mean nothing")
     parser.add_argument("--no-tune", action="store_true", help="do not try the peers' other settings first")
+    parser.add_argument("--sessions", action="append", type=int, help="growth: a store with so many; again for more")
+    parser.add_argument("--backlog", type=int, help="recovery: CDRs that wait (100,000)")
     parser.add_argument("--directory", type=Path, default=Path("var/bench"), help="of logs and results (var/bench)")
     given = parser.parse_args(arguments)
     directory = given.directory.resolve()
     (directory / "runs").mkdir(parents=True, exist_ok=True)
+    sessions, backlog = (QUICK_SESSIONS, QUICK_BACKLOG) if given.quick else (Settings.sessions, Settings.backlog)
     return Settings(
         cases=tuple(given.case or CASES),
         rounds=1 if given.quick else given.rounds,
         only=tuple(given.only),
         quick=given.quick,
         tune=not given.no_tune,
+        sessions=tuple(given.sessions or sessions),
+        backlog=given.backlog or backlog,
         directory=directory,
     )
 

@@ -48,6 +48,10 @@ class Arrivals:
         else:
             self.amended += 1
 
+    def another(self) -> Arrivals:
+        """Nothing yet, of the same run: for another place where the same must arrive."""
+        return Arrivals(run=self.run, calls=self.calls, progress_wanted=self.progress_wanted)
+
     @property
     def whole(self) -> bool:
         """Whether everything that must arrive has."""

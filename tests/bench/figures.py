@@ -93,6 +93,12 @@ def ratio(found: Iterable[Row], *, case: str, of: str, to: str) -> float:
     return rates.get(of, math.nan) / (rates.get(to) or math.nan)
 
 
+def cost_ratio(found: Iterable[Row], *, case: str, of: str, to: str) -> float:
+    """The same for CPU, with the broker's and the store's; NaN when one has no counted run."""
+    costs = {row.contender: row.cpu_per_thousand + row.services_cpu_per_thousand for row in found if row.case == case}
+    return costs.get(of, math.nan) / (costs.get(to) or math.nan)
+
+
 def latency(milliseconds: Collection[float]) -> Latency | None:
     """The percentiles of these, None when there are none."""
     if not milliseconds:

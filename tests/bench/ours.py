@@ -23,12 +23,16 @@ _ENVIRON: Final = {"BENCH_TOKEN": TOKEN}
 
 @dataclass(kw_only=True)
 class Ours:
-    """The processes of Callstitch in one run. `merged`: the source pushes no call events."""
+    """The processes of Callstitch in one run. `merged`: the source pushes no call events.
+
+    `sinks`: so many jsonl sinks beside the downstream queue, each for the same events.
+    """
 
     processes: Processes
     broker: str
     store: str
     merged: bool = False
+    sinks: int = 0
     port: int = field(default_factory=ports.free_port)
 
     def __post_init__(self) -> None:
@@ -40,6 +44,11 @@ class Ours:
     def events_file(self) -> Path:
         """Where the embedded stack leaves its events."""
         return self.processes.directory / EVENTS_FILE
+
+    @property
+    def sink_files(self) -> list[Path]:
+        """One for each of `sinks`."""
+        return [self.processes.directory / f"sink-{number}.jsonl" for number in range(1, self.sinks + 1)]
 
     async def declare(self) -> None:
         """Declare the topology; returns when it is there."""
@@ -64,16 +73,17 @@ class Ours:
 
     def _config(self) -> str:
         embedded = self.broker.startswith("embedded:")
-        out = (
-            f'[[sink]]\nname = "file"\nkind = "jsonl"\npath = "{EVENTS_FILE}"\nevents = {_EVENTS}\n'
-            if embedded
-            else f'[[queue]]\nname = "{DOWNSTREAM}"\nevents = {_EVENTS}\n'
-        )
+        out = _jsonl("file", EVENTS_FILE) if embedded else f'[[queue]]\nname = "{DOWNSTREAM}"\nevents = {_EVENTS}\n'
+        out += "".join([_jsonl(file.stem, file.name) for file in self.sink_files])
         return (
             f'broker = "{self.broker}"\nstore = "{self.store}"\nobjects = "file:recordings"\n\n'
             f'[[source]]\nname = "{SOURCE}"\nplatform = "huawei_privatenumber"\ntokens = ["env:BENCH_TOKEN"]\n'
             f"call_events = {str(not self.merged).lower()}\n\n{out}"
         )
+
+
+def _jsonl(name: str, path: str) -> str:
+    return f'[[sink]]\nname = "{name}"\nkind = "jsonl"\npath = "{path}"\nevents = {_EVENTS}\n'
 
 
 def _is_ready(admin: str) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from runtime.broker import open_broker
@@ -53,11 +52,23 @@ async def _messages(broker: Broker) -> None:
 
 
 async def _events(batch: Sequence[Envelope]) -> Sequence[Envelope]:
-    return [replace(envelope, route=EVENT_ROUTE) for envelope in batch]
+    return [_handed_on(envelope, kind=Kind.EVENT, route=EVENT_ROUTE) for envelope in batch]
 
 
 async def _bundles(batch: Sequence[Envelope]) -> Sequence[Envelope]:
-    return [replace(envelope, kind=Kind.FACT) for envelope in batch]
+    return [_handed_on(envelope, kind=Kind.FACT, route="") for envelope in batch]
+
+
+def _handed_on(envelope: Envelope, *, kind: str, route: str) -> Envelope:
+    return Envelope(
+        id=envelope.id,
+        kind=kind,
+        source=envelope.source,
+        at=envelope.at,
+        body=envelope.body,
+        trace=envelope.trace,
+        route=route,
+    )
 
 
 def _loop(broker: Broker, way: str) -> StageLoop:

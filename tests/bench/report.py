@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.bench.figures import Row, ratio
+from tests.bench.figures import Row, cost_ratio, ratio
 
 _HEAD: Final = (
     "contender",
@@ -24,7 +24,7 @@ _HEAD: Final = (
 INTRODUCTION: Final = """\
 # Benchmarks
 
-Made by `make bench` (about 25 minutes on two cores; nothing else should run). A run of some cases, as in
+Made by `make bench` (about 40 minutes on two cores; nothing else should run). A run of some cases, as in
 `make bench BENCH='--case ingest --rounds 3'`, or with `--quick`, leaves this page alone: its figures go to
 `var/bench/bench.md`, and every single run always to `var/bench/runs.json`. Every contender
 is played in turn, several rounds in one run, on one machine and on loopback, so compare within a table, and quote
@@ -46,7 +46,23 @@ class Goal:
     least: float
 
 
-def page(found: Sequence[Row], goals: Sequence[Goal], conditions: Iterable[tuple[str, str]]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class CostGoal:
+    """A ratio of two contenders' CPU (theirs, the broker's and the store's) and what it should be at most."""
+
+    case: str
+    of: str
+    to: str
+    most: float
+
+
+def page(
+    found: Sequence[Row],
+    goals: Sequence[Goal],
+    conditions: Iterable[tuple[str, str]],
+    *,
+    cost_goals: Sequence[CostGoal] = (),
+) -> str:
     """The whole document."""
     parts = [
         INTRODUCTION,
@@ -56,6 +72,11 @@ def page(found: Sequence[Row], goals: Sequence[Goal], conditions: Iterable[tuple
     if reached := list(_ratios(found, goals)):
         parts.append(
             "## Ratios of medians\n\n| case | ratio | measured | goal |\n|---|---|---|---|\n" + "\n".join(reached)
+        )
+    if reached := list(_cost_ratios(found, cost_goals)):
+        parts.append(
+            "## Ratios of CPU, broker and store included\n\n| case | ratio | measured | at most |\n|---|---|---|---|\n"
+            + "\n".join(reached)
         )
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -96,3 +117,10 @@ def _ratios(found: Sequence[Row], goals: Sequence[Goal]) -> Iterator[str]:
         measured = ratio(found, case=goal.case, of=goal.of, to=goal.to)
         if not math.isnan(measured):
             yield _line((goal.case, f"{goal.of} / {goal.to}", f"{measured:.2f}", f"{goal.least:.2f}"))
+
+
+def _cost_ratios(found: Sequence[Row], goals: Sequence[CostGoal]) -> Iterator[str]:
+    for goal in goals:
+        measured = cost_ratio(found, case=goal.case, of=goal.of, to=goal.to)
+        if not math.isnan(measured):
+            yield _line((goal.case, f"{goal.of} / {goal.to}", f"{measured:.2f}", f"{goal.most:.2f}"))

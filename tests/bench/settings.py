@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-CASES: Final = ("ingest", "relay", "job", "latency")
+CASES: Final = ("ingest", "relay", "job", "latency", "growth", "recovery")
 CONNECTIONS: Final = 64
 
 
@@ -19,6 +19,8 @@ class Settings:
     only: tuple[str, ...] = ()  # contenders whose names hold one of these
     quick: bool = False
     tune: bool = True  # try each peer's settings alone first
+    sessions: tuple[int, ...] = (10_000, 100_000, 1_000_000)  # in the store, for the growth case
+    backlog: int = 100_000  # CDRs that wait, for the recovery case
     directory: Path = Path("var/bench")
 
     def __post_init__(self) -> None:
@@ -27,6 +29,8 @@ class Settings:
             raise ValueError(f"no such case: {', '.join(sorted(unknown))}; known: {', '.join(CASES)}")
         if self.rounds < 1:
             raise ValueError("rounds must be positive")
+        if self.backlog < 1 or not self.sessions or min(self.sessions) < 1:
+            raise ValueError("sizes must be positive")
 
     @property
     def whole(self) -> bool:
@@ -56,6 +60,16 @@ class Settings:
     @property
     def latency_rounds(self) -> int:
         """One less than elsewhere: three shares of each contender take long."""
+        return max(1, self.rounds - 1)
+
+    @property
+    def growth_seconds(self) -> float:
+        """About how long the growth case posts; it is equally much for all."""
+        return 0.1 if self.quick else 5.0
+
+    @property
+    def growth_rounds(self) -> int:
+        """As for latency: there is much to be started and filled."""
         return max(1, self.rounds - 1)
 
     def wants(self, contender: str) -> bool:

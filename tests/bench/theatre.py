@@ -6,6 +6,7 @@ import asyncio
 import json
 import resource
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -39,6 +40,12 @@ class Theatre:
     def run_directory(self) -> Path:
         """A new name for a directory of one run's logs and state."""
         return self.directory / "runs" / new_run()
+
+    def scratch(self, name: str) -> Path:
+        """A directory that several runs use; deleted at the end of all."""
+        found = self.directory / "runs" / name
+        self.cleaning.callback(shutil.rmtree, found, ignore_errors=True)
+        return found
 
     @cached_property
     def node(self) -> Node:

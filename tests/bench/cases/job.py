@@ -17,7 +17,7 @@ from typing import Final
 
 from tests.bench import queues
 from tests.bench.bodies import STEPS
-from tests.bench.contender import Processes, processes
+from tests.bench.contender import Processes, Trouble, processes
 from tests.bench.downstream import Arrivals, arrivals, watch_file, watch_queue
 from tests.bench.figures import Run, latency
 from tests.bench.ours import DOWNSTREAM, PATH, Ours
@@ -58,27 +58,43 @@ class Contender:
     open: Open
 
 
-def _ours(name: str, store: str, *, expected: dict[str, int]) -> Contender:
-    async def start(theatre: Theatre, found: Processes, url: str, kind: str) -> Opened:
-        dsn = theatre.cluster.make_database() if store == "postgresql" else "sqlite:state"
-        ours = Ours(processes=found, broker=url, store=dsn, merged=kind == "merged")
-        await ours.declare()
-        for stage in ("dedupe", "correlate"):
-            await ours.start(stage, "work", stage)
-        await ours.start("ingest", "ingest")
-        return Opened(port=ours.port, path=PATH, watch=_queue(url))
+def own_files(_: Theatre) -> str:
+    """SQLite, empty, in the run's own directory."""
+    return "sqlite:state"
 
-    return Contender(name=name, setting="one process each: ingest, dedupe, correlate", expected=expected, open=start)
+
+def new_database(theatre: Theatre) -> str:
+    """PostgreSQL, an empty database."""
+    return theatre.cluster.make_database()
+
+
+def ours(
+    name: str, store: Callable[[Theatre], str], *, expected: dict[str, int], processes: int = 1, sinks: int = 0
+) -> Contender:
+    """Callstitch on RabbitMQ, each stage `processes` times, with so many jsonl sinks beside the downstream queue."""
+    several = ("--processes", str(processes)) if processes > 1 else ()
+    stages = ("dedupe", "correlate", *(("fan_out",) if sinks else ()))
+
+    async def start(theatre: Theatre, found: Processes, url: str, kind: str) -> Opened:
+        mine = Ours(processes=found, broker=url, store=store(theatre), merged=kind == "merged", sinks=sinks)
+        await mine.declare()
+        for stage in stages:
+            await mine.start(stage, "work", stage, *several)
+        await mine.start("ingest", "ingest", *several)
+        return Opened(port=mine.port, path=PATH, watch=_queue(url, mine.sink_files))
+
+    setting = f"{'one process' if processes == 1 else f'{processes} processes'} each: ingest, {', '.join(stages)}"
+    return Contender(name=name, setting=setting, expected=expected, open=start)
 
 
 async def _embedded(_: Theatre, found: Processes, __: str, kind: str) -> Opened:
-    ours = Ours(processes=found, broker="embedded:broker.db", store="sqlite:state", merged=kind == "merged")
-    await ours.start("up", "up")
+    mine = Ours(processes=found, broker="embedded:broker.db", store="sqlite:state", merged=kind == "merged")
+    await mine.start("up", "up")
 
     async def watch(seen: Arrivals, ended: Callable[[], bool]) -> None:
-        await watch_file(ours.events_file, seen, ended)
+        await watch_file(mine.events_file, seen, ended)
 
-    return Opened(port=ours.port, path=PATH, watch=watch)
+    return Opened(port=mine.port, path=PATH, watch=watch)
 
 
 def _faststream(prefetch: int) -> Contender:
@@ -97,15 +113,23 @@ def _faststream(prefetch: int) -> Contender:
     )
 
 
-def _queue(url: str) -> Watch:
+def _queue(url: str, files: Sequence[Path] = ()) -> Watch:
+    """Of the downstream queue, and of the sinks' files: each has to hold the same."""
+
     async def watch(seen: Arrivals, ended: Callable[[], bool]) -> None:
-        await watch_queue(url, DOWNSTREAM, seen, ended)
+        copies = [seen.another() for _ in files]
+        watching = [watch_file(file, copy, ended) for file, copy in zip(files, copies, strict=True)]
+        await asyncio.gather(watch_queue(url, DOWNSTREAM, seen, ended), *watching)
+        for file, copy in zip(files, copies, strict=True):
+            seen.last = max(seen.last, copy.last)
+            if copy.trouble:
+                raise Trouble(f"{file.name}: {copy.trouble}")
 
     return watch
 
 
-SQLITE: Final = _ours("Callstitch, RabbitMQ + SQLite", "sqlite", expected={"steps": 1500, "merged": 2500})
-POSTGRESQL: Final = _ours("Callstitch, RabbitMQ + PostgreSQL", "postgresql", expected={"steps": 1500, "merged": 2000})
+SQLITE: Final = ours("Callstitch, RabbitMQ + SQLite", own_files, expected={"steps": 1500, "merged": 2500})
+POSTGRESQL: Final = ours("Callstitch, RabbitMQ + PostgreSQL", new_database, expected={"steps": 1500, "merged": 2000})
 EMBEDDED: Final = Contender(
     name="Callstitch, embedded + SQLite",
     setting="one process",

@@ -9,21 +9,18 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import islice
 from typing import Final
 
 from runtime.broker import open_broker
 from runtime.broker.base import Broker
-from runtime.clock import system_clock
-from schemas.envelope import BUNDLE_CONTENT_TYPE, EVENT_CONTENT_TYPE, Envelope, Kind, encode_bundles, new_id, new_trace
-from schemas.notification import Notification, to_json
+from schemas.envelope import BUNDLE_CONTENT_TYPE, EVENT_CONTENT_TYPE
 from schemas.topology import Subscription, sink_queue, topology
 from tests.bench import queues
 from tests.bench.bodies import Posts
+from tests.bench.bundles import bundles
 from tests.bench.contender import Processes, Trouble, module, processes
 from tests.bench.figures import Run, difference
 from tests.bench.ours_relay import EVENT_ROUTE, IN, OUT, SOURCE, TARGET
@@ -169,27 +166,8 @@ async def _prepare(url: str, contender: Contender, run: str, count: int) -> None
             await broker.declare(topology(subscriptions))
     posts = Posts("cdrs", run=run, calls=count)
     bodies = (posts[position].body for position in range(count))
-    filling = _bundles(bodies, contender.bundle) if contender.bundle else bodies
+    filling = bundles(bodies, contender.bundle, source="relay") if contender.bundle else bodies
     await queues.fill(url, contender.source, filling, content_type=contender.content_type)
-
-
-def _bundles(bodies: Iterator[bytes], size: int) -> Iterator[bytes]:
-    clock = system_clock()
-    while group := list(islice(bodies, size)):
-        for body, _ in encode_bundles([_envelope(body, clock()) for body in group]):
-            yield body
-
-
-def _envelope(body: bytes, now: datetime) -> Envelope:
-    notification = Notification(path="/fee", remote="", content_type=queues.JSON, headers={}, body=body)
-    return Envelope(
-        id=new_id(now),
-        kind=Kind.NOTIFICATION,
-        source="relay",
-        at=now.astimezone(UTC),
-        body=to_json(notification),
-        trace=new_trace(),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
