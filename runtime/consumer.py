@@ -267,6 +267,8 @@ async def next_batch(consumer: Consumer, most: int, stopping: asyncio.Event) -> 
     """
     if stopping.is_set():
         return None
+    if consumer.buffered:
+        return await consumer.batch(most)
     stop = asyncio.ensure_future(stopping.wait())
     batch = asyncio.ensure_future(consumer.batch(most))
     try:

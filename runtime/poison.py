@@ -17,7 +17,6 @@ share its death, so only one of them tries its suspects at a time, and the other
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,7 +34,7 @@ LAST_DELIVERY: Final = 3  # alone
 GROUP: Final = 4
 QUIET_SECONDS: Final = 0.2  # for acks to arrive, which have no reply, and for the other stages to put theirs back
 REST_SECONDS: Final = 5.0
-REMEMBERED: Final = 10_000  # messages; a lost connection brings back at most what was prefetched
+REMEMBERED: Final = 10_000  # messages at least; a lost connection brings back at most what was prefetched
 REASON: Final = "delivered three times alone and never settled: it probably kills the process"
 
 
@@ -106,11 +105,14 @@ class Suspects:
     def __init__(self, *, queue: str, message_ids: Iterator[str]) -> None:
         self._queue = queue
         self._ids = message_ids
-        self._survived: OrderedDict[str, int] = OrderedDict()
+        self._survived: dict[str, int] = {}
+        self._survived_before: dict[str, int] = {}
 
     def sort(self, deliveries: Sequence[Delivery], now: datetime) -> Sorted:
         """Everything goes to the handler, unless something in the batch has been delivered suspiciously often."""
         counts = {delivery.tag: self._elsewhere(delivery) for delivery in deliveries}
+        if not any(d.deliveries > 1 or SUSPICION in d.headers for d in deliveries):
+            return Sorted(deliveries)
         raised = [d for d in deliveries if _is_raised(d, counts[d.tag])]
         suspects = [d for d in deliveries if _degree(d) >= FEW and d not in raised]
         if not suspects:
@@ -148,10 +150,11 @@ class Suspects:
 
     def _elsewhere(self, delivery: Delivery) -> int:
         """How often it has been delivered, less the times that this process had it before and lived."""
-        before = self._survived.pop(delivery.message_id, 0)
-        self._survived[delivery.message_id] = before + 1
-        if len(self._survived) > REMEMBERED:
-            self._survived.popitem(last=False)
+        message_id = delivery.message_id
+        before = self._survived.get(message_id) or self._survived_before.get(message_id, 0)
+        self._survived[message_id] = before + 1
+        if len(self._survived) >= REMEMBERED:
+            self._survived, self._survived_before = {}, self._survived
         return max(delivery.deliveries - before, 1)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
@@ -89,8 +90,8 @@ class Settler:
         messages += pack(outputs, self._message_ids)
         await self.publish(messages)
         self._crash("after_publish", work)
-        for envelope in outputs:
-            self._metrics.outputs(envelope.kind)
+        for kind, envelopes in Counter(envelope.kind for envelope in outputs).items():
+            self._metrics.outputs(kind, envelopes)
         if self._stage.published is not None and outputs:
             await self._mark(tuple(envelope.id for envelope in outputs))
         self._crash("after_mark", work)

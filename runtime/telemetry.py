@@ -51,9 +51,31 @@ class Telemetry:
         """The metrics of one stage, its label bound."""
         return StageMetrics(self, name)
 
+    def door(self, source: str) -> DoorMetrics:
+        """The door's metrics of one source, its label bound."""
+        return DoorMetrics(self, source)
+
     def text(self) -> bytes:
         """The exposition format of Prometheus."""
         return generate_latest(self.registry)
+
+
+class DoorMetrics:
+    """What the door counts of one source. Each label is looked up once: that costs more than to count."""
+
+    def __init__(self, telemetry: Telemetry, source: str) -> None:
+        self._requests = telemetry.requests
+        self._source = source
+        self._seconds = telemetry.door_seconds.labels(source)
+        self._by_status: dict[int, Counter] = {}
+
+    def answered(self, status: int, seconds: float) -> None:
+        """One request got its answer."""
+        requests = self._by_status.get(status)
+        if requests is None:
+            requests = self._by_status[status] = self._requests.labels(self._source, status)
+        requests.inc()
+        self._seconds.observe(seconds)
 
 
 class StageMetrics:
@@ -71,9 +93,9 @@ class StageMetrics:
         self._handled.inc(envelopes)
         self._seconds.observe(seconds)
 
-    def outputs(self, kind: str) -> None:
-        """One envelope was published and confirmed."""
-        self._all.outputs.labels(self._name, kind).inc()
+    def outputs(self, kind: str, envelopes: int) -> None:
+        """Envelopes of this kind were published and confirmed."""
+        self._all.outputs.labels(self._name, kind).inc(envelopes)
 
     def retried(self) -> None:
         """One envelope goes to a delay tier."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -32,12 +33,15 @@ def pack(envelopes: Sequence[Envelope], message_ids: Iterator[str]) -> list[Mess
 
     Work for fetch_recording travels in bundles of one, because a download takes its own time.
     """
-    unknown = {envelope.kind for envelope in envelopes} - ROUTES.keys() - {Kind.EVENT}
+    by_kind: defaultdict[str, list[Envelope]] = defaultdict(list)
+    for envelope in envelopes:
+        by_kind[envelope.kind].append(envelope)
+    unknown = by_kind.keys() - ROUTES.keys() - {Kind.EVENT}
     if unknown:
         raise ValueError(f"no route for {sorted(unknown)}")
-    messages = [_event(envelope, message_ids) for envelope in envelopes if envelope.kind == Kind.EVENT]
+    messages = [_event(envelope, message_ids) for envelope in by_kind[Kind.EVENT]]
     for kind, (exchange, queue) in ROUTES.items():
-        chosen = [envelope for envelope in envelopes if envelope.kind == kind]
+        chosen = by_kind[kind]
         groups: Iterable[Sequence[Envelope]] = [[one] for one in chosen] if kind == Kind.RECORDING_WANTED else [chosen]
         for group in groups:
             messages += bundles(group, exchange, queue, message_ids)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
 
 from schemas.topology import Topology
 
+NO_HEADERS: Final[Mapping[str, str | int]] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+
+class Message(NamedTuple):
     """One message to publish; always persistent and mandatory.
 
     `message_id` is unique per publish (a message published again gets a new one only if it is encoded again;
@@ -27,11 +28,10 @@ class Message:
     body: bytes
     content_type: str
     message_id: str
-    headers: Mapping[str, str | int] = field(default_factory=dict)
+    headers: Mapping[str, str | int] = NO_HEADERS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One message handed to a consumer.
 
     `tag` grows within one consumer and has no meaning outside it. `deliveries` counts how often the message
@@ -79,6 +79,11 @@ class Consumer(Protocol):
 
     async def stop(self) -> Sequence[Delivery]:
         """Stop receiving; returns what is buffered and was not handed out, still to be acked or released."""
+        ...
+
+    @property
+    def buffered(self) -> bool:
+        """Whether `batch` would return at once."""
         ...
 
     @property

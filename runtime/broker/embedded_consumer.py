@@ -44,6 +44,11 @@ class EmbeddedConsumer:
         await self._writer.give(run)
         self.consuming = True
 
+    @property
+    def buffered(self) -> bool:
+        """As `Consumer` promises."""
+        return bool(self._buffer)
+
     async def batch(self, most: int) -> Sequence[Delivery]:
         """As `Consumer` promises."""
         while not self._buffer:

@@ -94,7 +94,7 @@ class RabbitMQ:
                 try:
                     yield consumer
                 finally:
-                    await consumer.flush()
+                    consumer.flush()
         finally:
             self._consumers.discard(consumer)
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from aiormq import Channel
@@ -16,21 +16,11 @@ from pamqp import frame
 from pamqp.commands import Basic
 
 from runtime.broker.base import Delivery
-from runtime.broker.rabbitmq_link import (
-    CLOSE_TIMEOUT_SECONDS,
-    ChannelWriter,
-    Link,
-    Lost,
-    gone_is_lost,
-    running,
-    why_closed,
-)
+from runtime.broker.rabbitmq_contents import Content, delivery_of
+from runtime.broker.rabbitmq_link import ChannelWriter, Link, Lost, gone_is_lost, socket_of, why_closed
 from schemas.errors import Unavailable
 
 log = structlog.get_logger()
-
-_DELIVERY_COUNT: Final = "x-delivery-count"
-_BROKERS_OWN: Final = frozenset({_DELIVERY_COUNT, "x-acquired-count"})  # told by `deliveries`, not sent by anybody
 
 
 class RabbitConsumer:
@@ -56,6 +46,11 @@ class RabbitConsumer:
     def consuming(self) -> bool:
         """Whether the broker currently knows this subscription; a silent peer is noticed after about 33 s (trap 9)."""
         return (self._subscription is not None or self._renewing) and not self._stopped
+
+    @property
+    def buffered(self) -> bool:
+        """See `Consumer.buffered`."""
+        return self._subscription is not None and bool(self._subscription.buffer)
 
     @property
     def stopped(self) -> bool:
@@ -91,13 +86,13 @@ class RabbitConsumer:
                 return
             self._generation = generation
             self._subscription = subscription
+            self._arrived.set()  # the first messages come with the answer to our subscribing
             self.attempted.set()
             if not self._renewing:
                 log.info("broker.consuming", queue=self._queue, generation=generation)
             try:
-                async with running(subscription.writer.run()) as writing:
-                    closing = channel.closing
-                    self._renewing = await self._idle(subscription, {closing, subscription.cancelled, *writing})
+                closing = channel.closing
+                self._renewing = await self._idle(subscription, {closing, subscription.cancelled})
             finally:
                 # Nobody can settle these any more; the broker hands them out again.
                 self._subscription = None
@@ -149,13 +144,10 @@ class RabbitConsumer:
             return []
         return subscription.take(len(subscription.buffer))
 
-    async def flush(self) -> None:
+    def flush(self) -> None:
         """Send what was settled so far, as far as the channel still lives."""
-        if self._subscription is None:
-            return
-        with suppress(Lost, TimeoutError):
-            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
-                await self._subscription.writer.flush()
+        if self._subscription is not None:
+            self._subscription.writer.flush()
 
 
 class _Subscription:
@@ -173,7 +165,7 @@ class _Subscription:
         self._consumer_tag = ""
         self.last_tag = base
         self.arrived = 0
-        self.buffer: deque[DeliveredMessage] = deque()
+        self.buffer: deque[Content] = deque()
         self.writer = ChannelWriter(channel)
         self.cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -185,9 +177,10 @@ class _Subscription:
     async def open(self, queue: str, *, prefetch: int) -> None:
         """Subscribe; without timeouts, as a call that is given up closes the channel (trap 20)."""
         self._channel.on_consumer_cancel_callbacks.add(self._on_cancel)
+        socket_of(self._channel).consume(self._channel, self._take)
         with gone_is_lost():
             await self._channel.basic_qos(prefetch_count=prefetch)  # before consume; 0 would mean all (trap 14)
-            consumed = await self._channel.basic_consume(queue, self._on_message)
+            consumed = await self._channel.basic_consume(queue, _taken_before)
         self._consumer_tag = consumed.consumer_tag or ""
 
     async def cancel(self) -> None:
@@ -195,9 +188,9 @@ class _Subscription:
         with gone_is_lost():
             await self._channel.basic_cancel(self._consumer_tag)
 
-    async def _on_message(self, message: DeliveredMessage) -> None:
-        """Nothing but buffer: aiormq cancels this task when the channel closes (traps 1 and 2)."""
-        self.buffer.append(message)
+    def _take(self, content: Content) -> None:
+        """Nothing but buffer: what is done with it must not end with the channel (traps 1 and 2)."""
+        self.buffer.append(content)
         self.arrived += 1
         self._arrived.set()
 
@@ -207,7 +200,10 @@ class _Subscription:
 
     def take(self, most: int) -> list[Delivery]:
         """Hand out up to `most` of the buffer, in order."""
-        taken = [self._delivery(self.buffer.popleft()) for _ in range(min(most, len(self.buffer)))]
+        taken = [
+            delivery_of(self.buffer.popleft(), generation=self._generation, base=self._base)
+            for _ in range(min(most, len(self.buffer)))
+        ]
         self._unsettled.update((delivery.tag, None) for delivery in taken)
         if taken:
             self.last_tag = taken[-1].tag
@@ -226,27 +222,9 @@ class _Subscription:
             del self._unsettled[tag]
         self.writer.write([frame.marshal(each, self._channel.number) for each in frames])
 
-    def _delivery(self, message: DeliveredMessage) -> Delivery:
-        properties = message.header.properties
-        headers = properties.headers or {}
-        return Delivery(
-            tag=self._base + (message.delivery_tag or 0),
-            generation=self._generation,
-            body=message.body,
-            content_type=properties.content_type or "",
-            message_id=properties.message_id or "",
-            routing_key=message.routing_key or "",
-            headers={
-                key: value for key, value in headers.items() if isinstance(value, str | int) and key not in _BROKERS_OWN
-            },
-            deliveries=_count(headers.get(_DELIVERY_COUNT)) + 1,
-            reply_to=properties.reply_to or "",
-            correlation_id=properties.correlation_id or "",
-        )
 
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+async def _taken_before(_: DeliveredMessage) -> None:
+    """What aiormq would call for a delivery; none reaches it."""
 
 
 def _ack(tag: int, multiple: bool) -> Basic.Ack:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from pamqp import commands, frame, header
@@ -27,6 +28,7 @@ _PERSISTENT: Final = b"\x02"
 _FRAME_OVERHEAD: Final = 8  # seven bytes of head and the end byte
 _NO_FRAME_MAX: Final = 1 << 31  # frame_max 0 means no limit
 _ROUTES_KEPT: Final = 4096
+_FIELDS_KEPT: Final = 1024
 
 
 class Encoder:
@@ -112,12 +114,17 @@ def _short(text: str) -> bytes:
 
 
 def _field_table(headers: Mapping[str, str | int]) -> bytes:
-    fields = bytearray()
+    fields: list[bytes] = []
     for key, value in headers.items():
-        fields += _short(key)
         if isinstance(value, str):
             data = value.encode()
-            fields += b"S" + _LONG.pack(len(data)) + data
+            fields += (_field_head(key, b"S"), _LONG.pack(len(data)), data)
         else:
-            fields += b"l" + _SIGNED.pack(value)
-    return _LONG.pack(len(fields)) + bytes(fields)
+            fields += (_field_head(key, b"l"), _SIGNED.pack(value))
+    table = b"".join(fields)
+    return _LONG.pack(len(table)) + table
+
+
+@lru_cache(_FIELDS_KEPT)
+def _field_head(key: str, kind: bytes) -> bytes:
+    return _short(key) + kind

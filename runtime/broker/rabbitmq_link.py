@@ -13,15 +13,15 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import structlog
 from aiormq import AMQPError, Channel, ChannelInvalidStateError, Connection
-from aiormq.abc import ChannelFrame
 from yarl import URL
+
+from runtime.broker.rabbitmq_socket import Socket
 
 log = structlog.get_logger()
 
 HEARTBEAT_SECONDS: Final = 10  # trap 9: a stuck peer is noticed after (heartbeat + 1) * 3 s
 CONNECT_TIMEOUT_SECONDS: Final = 10
 CLOSE_TIMEOUT_SECONDS: Final = 3
-_FRAME_BUFFER: Final = 256  # frames waiting in a channel; aiormq's 10 makes the reader of a busy channel stop and go
 
 T = TypeVar("T")
 
@@ -110,6 +110,19 @@ class Slot(Generic[T]):
             self._filled.clear()
 
 
+class SocketConnection(Connection):
+    """A connection of aiormq, with the socket that carries it."""
+
+    def __init__(self, url: URL) -> None:
+        self.socket = Socket()
+        super().__init__(url, transport_factory=self.socket)
+
+
+def socket_of(channel: Channel) -> Socket:
+    """What carries this channel."""
+    return cast("SocketConnection", channel.connection).socket
+
+
 class Link:
     """A connection that is opened again, after `pause()` seconds, whenever it is lost; `run` must be running."""
 
@@ -143,7 +156,7 @@ class Link:
             await asyncio.sleep(self._pause())
 
     async def _connected_once(self) -> None:
-        connection = Connection(self._url)
+        connection = SocketConnection(self._url)
         try:
             with gone_is_lost():
                 async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
@@ -168,10 +181,8 @@ class Link:
         """
         connection = await self.connection()
         with gone_is_lost():
-            # Returns are errors (trap 3), and no timeout: a call that is given up closes the channel (trap 20).
-            channel = await connection.channel(
-                publisher_confirms=confirms, on_return_raises=True, frame_buffer_size=_FRAME_BUFFER
-            )
+            # No timeout: a call that is given up closes the channel (trap 20).
+            channel = await connection.channel(publisher_confirms=confirms)
         try:
             yield cast("Channel", channel)
         finally:
@@ -197,50 +208,26 @@ def why_closed(closing: asyncio.Future[Any]) -> str:
 
 
 class ChannelWriter:
-    """Gathers what is written in one turn of the loop into one write to the socket; `run` must be running.
+    """Gathers what is written in one turn of the loop into one write to the socket.
 
-    `write` never waits, so that settling and publishing need no await each. While the socket does not drain
-    (an alarm, trap 7), at most one write of ours is on its way and the rest stays here.
+    `write` never waits, so that settling and publishing need no await each. What the socket does not take (an alarm,
+    trap 7) waits in its buffer: what the broker has not confirmed yet, or was asked to settle, bounds it.
     """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._socket = socket_of(channel)
         self._parts: list[bytes] = []
-        self._wanted = asyncio.Event()
-        self._order = asyncio.Lock()
 
     def write(self, parts: list[bytes]) -> None:
-        """Send these bytes, whole frames, after all that was written before."""
+        """Send these bytes, whole frames, after all that was written before; nothing once the channel is gone."""
+        if not self._parts:
+            asyncio.get_running_loop().call_soon(self.flush)
         self._parts += parts
-        self._wanted.set()
 
-    async def run(self) -> None:
-        """Send what is written, for ever.
-
-        Raises:
-            Lost: the channel went away.
-        """
-        while True:
-            await self._wanted.wait()
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Return when everything written so far is in the socket.
-
-        Raises:
-            Lost: the channel went away.
-        """
-        async with self._order:
-            self._wanted.clear()
-            if not self._parts:
-                return
-            if self._channel.connection.channels.get(self._channel.number) is not self._channel:
-                # The broker closed it; a frame on a channel that is not open makes it close the connection (504).
-                raise Lost("channel closed")
-            payload, self._parts = b"".join(self._parts), []
-            with gone_is_lost():
-                drained = self._channel.create_future()  # rejected by aiormq when the channel closes
-                await self._channel.write_queue.put(
-                    ChannelFrame(payload=payload, should_close=False, drain_future=drained)
-                )
-                await drained
+    def flush(self) -> None:
+        """Send now what was written."""
+        parts, self._parts = self._parts, []
+        # On a channel that the broker has closed, a frame would make it close the connection (504).
+        if parts and self._channel.connection.channels.get(self._channel.number) is self._channel:
+            self._socket.write(b"".join(parts))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final
 
 import structlog
-from aiormq import Channel, PublishError
+from aiormq import Channel
 
 from runtime.broker.base import Message
+from runtime.broker.rabbitmq_contents import Content, message_id_of
 from runtime.broker.rabbitmq_frames import Encoder
-from runtime.broker.rabbitmq_link import ChannelWriter, Link, Lost, Slot, gone_is_lost, running, why_closed
+from runtime.broker.rabbitmq_link import ChannelWriter, Link, Lost, Slot, gone_is_lost, socket_of, why_closed
 from schemas.errors import Unconfirmed, Unroutable
 
 log = structlog.get_logger()
 
-UNCONFIRMED_MOST: Final = 1000  # trap 15: aiormq walks all of them for each confirm with `multiple`
+UNCONFIRMED_MOST: Final = 1000  # what the broker has to remember, and we to send again
 STUCK_SECONDS: Final = 30
 _STEP: Final = 250  # messages of one publish sent at once, so that a large batch does not wait for an empty channel
 
@@ -76,12 +77,11 @@ class Publisher:
             session = _Session(channel, caught_up=self._tell_recovery)
             with gone_is_lost():
                 await self._prepare(channel)
-            async with running(session.writer.run()) as writing:
-                with self._current.holding(session):
-                    self._tell_recovery()
-                    closing = channel.closing
-                    await asyncio.wait({closing, *writing, session.stuck}, return_when=asyncio.FIRST_COMPLETED)
-                session.lose()
+            with self._current.holding(session):
+                self._tell_recovery()
+                closing = channel.closing
+                await asyncio.wait({closing, session.stuck}, return_when=asyncio.FIRST_COMPLETED)
+            session.lose()
         raise Lost("no confirms for too long" if session.stuck.done() else why_closed(closing))
 
     async def publish(self, messages: Sequence[Message], *, encode: Encode = Encoder.encode) -> None:
@@ -127,53 +127,25 @@ class _Batch:
             self.settled.set_result(None)
 
 
-class _Receipt:
-    """Stands in aiormq's `confirmations` where it keeps a future for each publish (7.2.4, `_confirm_delivery`).
-
-    It is cheaper than a future, and stays open after a deadline, so that a late confirm is counted like any other.
-    """
-
-    __slots__ = ("_batch", "_message_id", "_session", "_tag")
-
-    def __init__(self, session: _Session, batch: _Batch, message_id: str, tag: int) -> None:
-        self._session = session
-        self._batch = batch
-        self._message_id = message_id
-        self._tag = tag
-
-    def done(self) -> bool:
-        return False
-
-    def set_result(self, _ack: Any) -> None:
-        self._settle()
-
-    def set_exception(self, error: Exception) -> None:
-        if isinstance(error, PublishError):
-            self._batch.returned.add(self._message_id)
-        else:
-            self._batch.refused += 1  # the queue overflows with reject-publish
-        self._settle()
-
-    def _settle(self) -> None:
-        self._session.settle(self._batch, self._message_id, self._tag)
-
-
 class _Session:
     """One channel's publishes: numbers them as the broker does, and keeps at most UNCONFIRMED_MOST in flight."""
 
     def __init__(self, channel: Channel, *, caught_up: Callable[[], None]) -> None:
-        self._channel = channel
         self._caught_up = caught_up
         self._encoder = Encoder(channel.number, frame_max=channel.connection.connection_tune.frame_max)
-        self.writer = ChannelWriter(channel)
+        self._writer = ChannelWriter(channel)
         self.stuck: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.overdue = 0
         self._overdue_since = 0.0
-        self._in_flight = 0
+        self._last_tag = 0
+        self._oldest_tag = 1  # all before it are settled
+        self._in_flight: dict[int, tuple[_Batch, str]] = {}  # by tag, with the message's id
+        self._tags: dict[str, int] = {}  # by message id
         self._batches: set[_Batch] = set()
         self._turn = asyncio.Lock()
         self._room = asyncio.Event()
         self._lost = False
+        socket_of(channel).publish(channel, self)
 
     async def publish(self, messages: Sequence[Message], encode: Encode) -> _Batch:
         """The settled batch.
@@ -197,7 +169,7 @@ class _Session:
         async with self._turn:  # first come, first served
             for start in range(0, len(messages), _STEP):
                 step = messages[start : start + _STEP]
-                while self._in_flight + len(step) > UNCONFIRMED_MOST and not self._lost:
+                while len(self._in_flight) + len(step) > UNCONFIRMED_MOST and not self._lost:
                     self._room.clear()
                     await self._room.wait()
                 if self._lost:
@@ -209,25 +181,47 @@ class _Session:
         parts: list[bytes] = []
         for message in messages:
             encode(self._encoder, message, parts)
-        channel = self._channel
-        confirmations = cast("dict[int, Any]", channel.confirmations)
-        tag = channel.delivery_tag
-        for message in messages:
-            tag += 1
-            confirmations[tag] = _Receipt(self, batch, message.message_id, tag)
-            # Without the id a returned message would count as confirmed (traps 3 and 4). When the same message is
-            # published again before the first one is settled, a return is credited to the later: never a false success.
-            channel.message_id_delivery_tag[message.message_id] = tag
-        channel.delivery_tag = tag
+        for tag, message in enumerate(messages, self._last_tag + 1):
+            self._in_flight[tag] = (batch, message.message_id)
+            # When the same message is published again before the first one is settled, a return is credited to the
+            # later one: never a false success.
+            self._tags[message.message_id] = tag
+        self._last_tag += len(messages)
         batch.in_flight += len(messages)
-        self._in_flight += len(messages)
-        self.writer.write(parts)
+        self._writer.write(parts)
 
-    def settle(self, batch: _Batch, message_id: str, tag: int) -> None:
-        """One message was confirmed, refused or returned."""
-        if self._channel.message_id_delivery_tag.get(message_id) == tag:
-            del self._channel.message_id_delivery_tag[message_id]
-        self._in_flight -= 1
+    def confirmed(self, tag: int, *, multiple: bool) -> None:
+        """See `Publishes.confirmed`."""
+        for each in self._meant(tag, multiple=multiple):
+            self._settle(each)
+
+    def refused(self, tag: int, *, multiple: bool) -> None:
+        """See `Publishes.refused`; the queue overflows with reject-publish."""
+        for each in self._meant(tag, multiple=multiple):
+            if (batch := self._settle(each)) is not None:
+                batch.refused += 1
+
+    def returned(self, content: Content) -> None:
+        """See `Publishes.returned`; it settles the message, as the confirm that follows tells nothing (traps 3, 4)."""
+        message_id = message_id_of(content)
+        batch = self._settle(self._tags.get(message_id, 0))
+        if batch is not None:
+            batch.returned.add(message_id)
+
+    def _meant(self, tag: int, *, multiple: bool) -> Iterable[int]:
+        if not multiple:
+            return (tag,)
+        tags = range(self._oldest_tag, tag + 1)
+        self._oldest_tag = max(self._oldest_tag, tag + 1)
+        return tags
+
+    def _settle(self, tag: int) -> _Batch | None:
+        """Of one message the outcome is known; None if it was before."""
+        batch, message_id = self._in_flight.pop(tag, (None, ""))
+        if batch is None:
+            return None
+        if self._tags.get(message_id) == tag:
+            del self._tags[message_id]
         self._room.set()
         batch.in_flight -= 1
         batch.left -= 1
@@ -237,6 +231,7 @@ class _Session:
                 self._caught_up()
         elif not batch.left:
             batch.settle()
+        return batch
 
     def lose(self) -> None:
         """The channel is gone: every open publish learns it at once."""

@@ -35,6 +35,17 @@ async def test_what_is_acked_is_gone_for_good(rig: Rig, names: Names) -> None:
         assert await all_in(broker, queue) == []
 
 
+async def test_a_consumer_tells_whether_a_batch_is_there_at_once(broker: Broker, queue: str) -> None:
+    async with broker.consume(queue, prefetch=10) as consumer:
+        assert not consumer.buffered
+        await broker.publish(numbered(queue, 3))
+        async with asyncio.timeout(20):
+            while not consumer.buffered:  # noqa: ASYNC110 - what the consume loop looks at too
+                await asyncio.sleep(0.01)
+        await consumer.ack(await receive(consumer, 3))
+        assert not consumer.buffered
+
+
 async def test_the_oldest_ones_are_acked_together(broker: Broker, queue: str) -> None:
     await broker.publish(numbered(queue, 5))
     async with broker.consume(queue, prefetch=10) as consumer:

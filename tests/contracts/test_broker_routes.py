@@ -204,6 +204,7 @@ async def test_a_question_that_nobody_answers_is_none_and_disappears(broker: Bro
     began = time.monotonic()
     assert await broker.ask(a_message(queue), timeout_seconds=0.2) is None
     assert 0.15 < time.monotonic() - began < 5
+    await asyncio.sleep(0.3)  # a broker counts from the arrival, which on a busy machine is late
     assert await all_in(broker, queue) == []
     assert await depth_is(broker, queue, 0)
 

@@ -178,8 +178,7 @@ async def test_a_publish_that_was_given_up_is_not_stored_later(path: Path) -> No
 async def test_what_cannot_be_stored_does_not_keep_its_neighbours_from_it(path: Path) -> None:
     async with opened(path) as broker:
         impossible = a_message(QUEUE, b"1", headers={"half a character": "\ud800"})
-        also = a_message(QUEUE, b"1")
-        object.__setattr__(also, "content_type", "\ud800")
+        also = a_message(QUEUE, b"1")._replace(content_type="\ud800")
         outcomes = await asyncio.gather(
             *(broker.publish([message]) for message in (*numbered(QUEUE, 3), impossible, also, a_message(QUEUE, b"3"))),
             return_exceptions=True,

@@ -99,6 +99,23 @@ async def test_a_slow_wire_slows_and_breaks_nothing(broker: RabbitMQ, proxy: Pro
 
 
 @pytest.mark.rabbitmq
+async def test_a_broker_too_busy_to_send_heartbeats_is_not_taken_for_stuck(amqp_url: str, name: str) -> None:
+    """It sends none while it sends deliveries and confirms: aiormq, which hangs up without any, does not see these."""
+    generations = set()
+    async with open_rabbitmq(f"{amqp_url}?heartbeat=1") as broker:
+        amqp_peer.redeclare(amqp_url, name, {"x-queue-type": "quorum"})
+        async with broker.consume(name, prefetch=2) as consumer:
+            ends = time.monotonic() + 8  # trap 9: (1 + 1) * 3 s
+            while time.monotonic() < ends:
+                await broker.publish(numbered(name, 1))
+                (delivery,) = await receive(consumer, 1)
+                await consumer.ack([delivery])
+                generations.add(delivery.generation)
+                await asyncio.sleep(0.05)
+    assert generations == {1}
+
+
+@pytest.mark.rabbitmq
 async def test_a_consumer_that_rabbitmq_forgot_silently_comes_back_by_itself(amqp_url: str, name: str) -> None:
     """Regression: 3.10.8 lists a consumer of a queue that was deleted and declared again at once, and feeds it not."""
     async with open_rabbitmq(amqp_url, renew_seconds=1) as broker:

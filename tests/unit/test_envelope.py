@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from datetime import UTC, datetime, timedelta
+from uuid import uuid5
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from schemas.envelope import (
     BUNDLE_BYTES,
     BUNDLE_ENVELOPES,
+    NAMESPACE,
     Envelope,
     Kind,
     decode_bundle,
@@ -66,9 +70,37 @@ def test_ids_are_uuids_of_version_7_and_rise_with_time() -> None:
     assert {one[19] for one in ids} <= set("89ab")
 
 
+def test_a_forked_process_draws_ids_of_its_own() -> None:
+    """The generator's state is copied by a fork: without a new seed both would draw the same tails."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, f"{new_id(NOW)} {new_trace()}".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    drawn = os.read(reading, 200).decode().split()
+    os.close(reading)
+    os.close(writing)
+    mine = [new_id(NOW), new_trace()]
+    assert [len(one) for one in drawn] == [len(one) for one in mine] == [36, 55]
+    assert drawn[0] != mine[0]
+    assert drawn[1] != mine[1]
+
+
+def test_a_trace_is_a_w3c_traceparent_and_new_each_time() -> None:
+    traces = [new_trace() for _ in range(1000)]
+    assert all(re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", trace) for trace in traces)
+    assert len(set(traces)) == 1000
+
+
 def test_a_derived_id_is_the_same_for_ever() -> None:
     assert derived_id("a", 1) == "26bc4c67-cd37-5e05-a915-2e877b3a4f48"
     assert derived_id("a", 1) != derived_id("a", 2)
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8")) | st.integers(), max_size=4))
+def test_a_derived_id_is_the_uuid_of_version_5_that_everybody_would_derive(parts: list[str | int]) -> None:
+    assert derived_id(*parts) == str(uuid5(NAMESPACE, "|".join(map(str, parts))))
 
 
 @given(st.binary(max_size=200))

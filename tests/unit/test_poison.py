@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 from runtime.broker.base import Delivery, Message
-from runtime.poison import Sorted, Suspects, Trials
+from runtime.poison import REMEMBERED, Sorted, Suspects, Trials
 from runtime.wire import SUSPICION
 from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind, decode_bundle, encode_bundles, monotonic_message_ids
 from tests.building.facts import T0
@@ -100,8 +99,17 @@ def test_a_delivery_that_this_process_survived_does_not_count() -> None:
         assert goes_on(suspects.sort([again], T0)) == [again]
 
 
+def test_what_this_process_survived_is_remembered_over_all_that_a_lost_connection_brings_back() -> None:
+    suspects = some_suspects()
+    suspects.sort([a_delivery("a", degree=1)], T0)
+    others = a_delivery("b")
+    suspects.sort([others._replace(message_id=f"b{n}") for n in range(REMEMBERED)], T0)
+    again = a_delivery("a", deliveries=2, degree=1)
+    assert goes_on(suspects.sort([again], T0)) == [again]
+
+
 def test_garbage_that_is_suspected_becomes_a_dead_letter_and_never_work() -> None:
-    garbage = replace(a_delivery("a", deliveries=3), body=b"garbage")
+    garbage = a_delivery("a", deliveries=3)._replace(body=b"garbage")
     found = sorted_out(garbage)
     assert (found.handle, found.aside.messages, [envelope.kind for envelope in found.aside.dead]) == (
         [],
@@ -111,7 +119,7 @@ def test_garbage_that_is_suspected_becomes_a_dead_letter_and_never_work() -> Non
 
 
 def test_a_mark_that_we_did_not_make_is_no_more_than_the_greatest_suspicion() -> None:
-    strange = [replace(a_delivery("a"), headers={SUSPICION: mark}) for mark in (99, -1, "x")]
+    strange = [a_delivery("a")._replace(headers={SUSPICION: mark}) for mark in (99, -1, "x")]
     assert [sorted_out(delivery).trial for delivery in strange] == [(3, 1), None, None]
 
 

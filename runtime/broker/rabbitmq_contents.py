@@ -1,0 +1,129 @@
+"""What a message from RabbitMQ says, read quickly from its frames: pamqp is asked only about unusual headers.
+
+Layout: AMQP 0-9-1, sections 1.8.3.9 (basic.deliver), 2.3.5.2 (content header) and 4.2.5 (field tables).
+Text that is not UTF-8 is read with replacement characters: it must not cost the connection.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from pamqp import decode
+
+from runtime.broker.base import Delivery
+
+_TAG: Final = struct.Struct(">Q")
+_FLAGS: Final = struct.Struct(">H")
+_LONG: Final = struct.Struct(">I")
+_SIGNED: Final = struct.Struct(">q")
+_IDS: Final = 4  # the bytes of class and method in front of a method's arguments
+_FLAGS_AT, _PROPERTIES_AT = 12, 14  # behind class, weight and size of the body
+_CONTENT_TYPE, _ENCODING, _HEADERS, _DELIVERY_MODE, _PRIORITY = 0x8000, 0x4000, 0x2000, 0x1000, 0x0800
+_CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID = 0x0400, 0x0200, 0x0100, 0x0080
+_TEXT, _NUMBER = b"Sl"
+_DELIVERY_COUNT, _ACQUIRED_COUNT = "x-delivery-count", "x-acquired-count"  # the broker's own, not sent by anybody
+
+
+class Content(NamedTuple):
+    """The frames of one message as they came: the method (deliver or return), the header, and the whole body."""
+
+    method: bytes
+    header: bytes
+    body: bytes
+
+
+class _Properties(NamedTuple):
+    content_type: str
+    headers: dict[str, str | int]
+    correlation_id: str
+    reply_to: str
+    message_id: str
+
+
+def delivery_of(content: Content, *, generation: int, base: int) -> Delivery:
+    """What a basic.deliver hands over; its tag on this channel is added to `base`."""
+    method = content.method
+    at = _IDS + 1 + method[_IDS]  # behind the consumer tag
+    (tag,) = _TAG.unpack_from(method, at)
+    at += _TAG.size + 1  # and `redelivered`
+    routing_key, _ = _short(method, at + 1 + method[at])  # behind the exchange
+    properties = _properties(content.header)
+    headers = properties.headers
+    count = headers.pop(_DELIVERY_COUNT, 0)
+    headers.pop(_ACQUIRED_COUNT, None)
+    return Delivery(
+        base + tag,
+        generation,
+        content.body,
+        properties.content_type,
+        properties.message_id,
+        routing_key,
+        headers,
+        1 + (count if isinstance(count, int) else 0),
+        properties.reply_to,
+        properties.correlation_id,
+    )
+
+
+def message_id_of(content: Content) -> str:
+    """The message id that its publisher gave it."""
+    return _properties(content.header).message_id
+
+
+def _properties(header: bytes) -> _Properties:
+    (flags,) = _FLAGS.unpack_from(header, _FLAGS_AT)
+    at = _PROPERTIES_AT
+    content_type = correlation_id = reply_to = message_id = ""
+    headers: dict[str, str | int] = {}
+    if flags & _CONTENT_TYPE:
+        content_type, at = _short(header, at)
+    if flags & _ENCODING:
+        _, at = _short(header, at)
+    if flags & _HEADERS:
+        headers, at = _headers(header, at)
+    at += bool(flags & _DELIVERY_MODE) + bool(flags & _PRIORITY)
+    if flags & _CORRELATION_ID:
+        correlation_id, at = _short(header, at)
+    if flags & _REPLY_TO:
+        reply_to, at = _short(header, at)
+    if flags & _EXPIRATION:
+        _, at = _short(header, at)
+    if flags & _MESSAGE_ID:
+        message_id, at = _short(header, at)
+    return _Properties(content_type, headers, correlation_id, reply_to, message_id)
+
+
+def _short(data: bytes, at: int) -> tuple[str, int]:
+    start = at + 1
+    end = start + data[at]
+    return str(data[start:end], "utf-8", "replace"), end
+
+
+def _headers(data: bytes, at: int) -> tuple[dict[str, str | int], int]:
+    """The headers whose value is text or a whole number, and where they end."""
+    (size,) = _LONG.unpack_from(data, at)
+    position = at + _LONG.size
+    end = position + size
+    headers: dict[str, str | int] = {}
+    while position < end:
+        key, position = _short(data, position)
+        start = position + 1  # behind the value's type
+        if data[position] == _TEXT:
+            (length,) = _LONG.unpack_from(data, start)
+            start += _LONG.size
+            position = start + length
+            headers[key] = str(data[start:position], "utf-8", "replace")
+        elif data[position] == _NUMBER:
+            (headers[key],) = _SIGNED.unpack_from(data, start)
+            position = start + _SIGNED.size
+        else:
+            return _unusual_headers(data[at:end]), end
+    return headers, end
+
+
+def _unusual_headers(table: bytes) -> dict[str, str | int]:
+    fields: Mapping[str, Any]
+    _, fields = decode.field_table(table)
+    return {key: value for key, value in fields.items() if isinstance(value, str | int)}

@@ -1,0 +1,30 @@
+"""What the door and the stages count, and under which labels."""
+
+from __future__ import annotations
+
+from runtime.telemetry import Telemetry
+
+
+def test_the_door_counts_answers_by_source_and_status_and_times_them_by_source() -> None:
+    telemetry = Telemetry()
+    door, other = telemetry.door("huawei"), telemetry.door("unknown")
+    for status in (200, 200, 503):
+        door.answered(status, 0.25)
+    other.answered(404, 0.5)
+    value = telemetry.registry.get_sample_value
+    assert value("callstitch_requests_total", {"source": "huawei", "status": "200"}) == 2
+    assert value("callstitch_requests_total", {"source": "huawei", "status": "503"}) == 1
+    assert value("callstitch_requests_total", {"source": "unknown", "status": "404"}) == 1
+    assert value("callstitch_door_seconds_sum", {"source": "huawei"}) == 0.75
+    assert value("callstitch_door_seconds_bucket", {"source": "huawei", "le": "0.1"}) == 0
+    assert value("callstitch_door_seconds_bucket", {"source": "huawei", "le": "0.25"}) == 3
+
+
+def test_a_stage_counts_outputs_by_kind() -> None:
+    telemetry = Telemetry()
+    stage = telemetry.stage("dedupe")
+    stage.outputs("fact", 2)
+    stage.outputs("quarantined", 1)
+    value = telemetry.registry.get_sample_value
+    assert value("callstitch_outputs_total", {"stage": "dedupe", "kind": "fact"}) == 2
+    assert value("callstitch_outputs_total", {"stage": "dedupe", "kind": "quarantined"}) == 1
