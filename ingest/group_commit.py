@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import suppress
+from typing import Final, NamedTuple
 
 import structlog
 from prometheus_client import Counter
@@ -20,6 +20,14 @@ from schemas.errors import Unavailable, Unconfirmed
 
 log = structlog.get_logger()
 
+SWEEP_SECONDS: Final = 0.025  # a deadline may be told so much late; one timer for all costs less than one for each
+
+
+class _Waiting(NamedTuple):
+    envelope: Envelope
+    stored: asyncio.Future[None]
+    deadline: float  # on the loop's clock
+
 
 class GroupCommit:
     """Stores envelopes on the queue of their kind; `run` is its loop and has to be running."""
@@ -28,36 +36,36 @@ class GroupCommit:
         self._broker = broker
         self._ids = message_ids
         self._published = published
-        self._waiting: list[tuple[Envelope, asyncio.Future[None]]] = []
+        self._gathered: list[_Waiting] = []
+        self._under_way: list[_Waiting] = []
         self._some = asyncio.Event()
+        self._sweep: asyncio.TimerHandle | None = None
 
-    async def store(self, envelope: Envelope, *, timeout_seconds: float) -> None:
-        """Return once the broker has confirmed the bundle that carries this envelope.
+    def store(self, envelope: Envelope, *, timeout_seconds: float) -> asyncio.Future[None]:
+        """Done once the broker has confirmed the bundle that carries this envelope; to be awaited.
 
         Raises:
-            Unavailable: not confirmed in time; it may have been stored all the same.
+            Unavailable: (awaited) not confirmed in time; it may have been stored all the same.
         """
-        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((envelope, stored))
+        loop = asyncio.get_running_loop()
+        stored: asyncio.Future[None] = loop.create_future()
+        self._gathered.append(_Waiting(envelope, stored, loop.time() + timeout_seconds))
         self._some.set()
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                await stored
-        except TimeoutError:
-            raise Unconfirmed("no confirm before the door's deadline") from None
+        if self._sweep is None:
+            self._sweep = loop.call_later(SWEEP_SECONDS, self._sweep_out)
+        return stored
 
     async def run(self) -> None:
         """Publish whatever has gathered, over and over, until cancelled."""
         while True:
             await self._some.wait()
             self._some.clear()
-            batch = [(envelope, stored) for envelope, stored in self._waiting if not stored.done()]
-            self._waiting = []
-            if batch:
-                await self._publish(batch)
+            self._under_way, self._gathered = [one for one in self._gathered if not one.stored.done()], []
+            if self._under_way:
+                await self._publish(self._under_way)
 
-    async def _publish(self, batch: list[tuple[Envelope, asyncio.Future[None]]]) -> None:
-        messages = pack([envelope for envelope, _ in batch], self._ids)
+    async def _publish(self, batch: list[_Waiting]) -> None:
+        messages = pack([one.envelope for one in batch], self._ids)
         failure: Exception | None = None
         try:
             await self._broker.publish(messages)
@@ -67,6 +75,17 @@ class GroupCommit:
         except Exception as error:  # noqa: BLE001 - a bug in one bundle must not close the door for good
             log.error("door.commit_failed", reason=reason_of(error))
             failure = Unconfirmed("the bundle could not be published")
-        for _, stored in batch:
-            with suppress(asyncio.InvalidStateError):  # the request ran into its own deadline
-                stored.set_exception(failure) if failure is not None else stored.set_result(None)
+        for one in batch:
+            if one.stored.done():  # it ran into its own deadline
+                continue
+            one.stored.set_exception(failure) if failure is not None else one.stored.set_result(None)
+
+    def _sweep_out(self) -> None:
+        """Tell everybody whose deadline has passed, and come again while others wait."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        left = [one for one in (*self._under_way, *self._gathered) if not one.stored.done()]
+        for one in left:
+            if one.deadline <= now:
+                one.stored.set_exception(Unconfirmed("no confirm before the door's deadline"))
+        self._sweep = loop.call_later(SWEEP_SECONDS, self._sweep_out) if left else None

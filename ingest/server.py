@@ -6,13 +6,13 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 from aiohttp import web
 
-from ingest.door import Door
+from ingest.door import HOUR_SECONDS, Door
 from ingest.group_commit import GroupCommit
 from ingest.questions import DEADLINE_SECONDS, Questions
 from runtime.admin import start_listening
@@ -42,10 +42,11 @@ async def serve_door(
     telemetry: Telemetry,
     clock: Callable[[], datetime],
     deadline_seconds: float = DEADLINE_SECONDS,
+    shared: bool = False,
 ) -> AsyncIterator[Door]:
     """Serve until the context ends; then finish what is under way and send the last tally.
 
-    `deadline_seconds` is how long a question may wait for its answer.
+    `deadline_seconds` is how long a question may wait for its answer; `shared`: other doors may listen there too.
     """
     commit = GroupCommit(broker, message_ids, telemetry.bundles)
     questions = Questions(
@@ -65,7 +66,7 @@ async def serve_door(
     tallying = asyncio.create_task(tallies.send_each_minute())
     try:
         await runner.setup()
-        await start_listening(runner, listen)
+        await start_listening(runner, listen, shared=shared)
         yield door
     finally:
         await runner.cleanup()
@@ -86,7 +87,7 @@ class Tallies:
     A tally that was not confirmed may be stored all the same, so it is sent again as it is: the store knows its id.
     """
 
-    def __init__(self, answered: Counter[tuple[str, str]], commit: GroupCommit, clock: Callable[[], datetime]) -> None:
+    def __init__(self, answered: Counter[tuple[str, int]], commit: GroupCommit, clock: Callable[[], datetime]) -> None:
         self._answered = answered
         self._commit = commit
         self._clock = clock
@@ -113,8 +114,7 @@ class Tallies:
                 self._unconfirmed += waiting[waiting.index(tally) :]
                 raise
 
-    def _tally(self, source: str, hour: str, answered: int) -> Envelope:
+    def _tally(self, source: str, hour: int, answered: int) -> Envelope:
         now = self._clock()
-        return Envelope(
-            id=new_id(now), kind=Kind.TALLY, source=source, at=now, body={"hour": hour, "answered": answered}
-        )
+        body = {"hour": f"{datetime.fromtimestamp(hour * HOUR_SECONDS, UTC):%Y-%m-%dT%H}", "answered": answered}
+        return Envelope(id=new_id(now), kind=Kind.TALLY, source=source, at=now, body=body)

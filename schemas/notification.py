@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from schemas.envelope import JsonObject
+from schemas.value import value
 
 # Enough to verify a signature and to read the body later; anything else a proxy adds is not ours to keep.
 KEPT_HEADERS: Final = frozenset({"authorization", "x-aksk", "x-wsse", "content-encoding", "date"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Notification:
     """One HTTP request as accepted. `path` starts after the token; header names are in lower case."""
 
@@ -24,7 +25,7 @@ class Notification:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Reply:
     """What a platform wants to hear."""
 
