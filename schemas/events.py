@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind, derived_id
-from schemas.facts import CallEvent, Decided, Fact, NumberState, Other
+from schemas.facts import Fact, FactKind
+from schemas.kept import kept
 from schemas.merge import latest_decision, timeline_entry
+from schemas.session import version_key
+from schemas.value import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Event:
     """What an event says, before it has its bytes; `type` is the short type, `subject` the record's id."""
 
     type: str
     source: str
     subject: str
-    time: datetime | None
+    time: datetime | str | None
     data: JsonObject
     revision: int | None = None
 
@@ -44,11 +46,11 @@ def event_envelope(event: Event, *, at: datetime, trace: str, discriminator: str
         **({"revision": event.revision} if event.revision is not None else {}),
         "data": event.data,
     }
+    said = orjson.dumps(rest, option=orjson.OPT_UTC_Z)
     if discriminator is None:
-        body_hash = hashlib.sha256(orjson.dumps(rest, option=orjson.OPT_UTC_Z)).hexdigest()
-        discriminator = f"{event.revision}|{body_hash}"
+        discriminator = f"{event.revision}|{hashlib.sha256(said).hexdigest()}"
     event_id = derived_id(event.subject, event.type, discriminator)
-    body = orjson.dumps({"id": event_id, **rest}, option=orjson.OPT_UTC_Z)
+    body = b'{"id":"%b",%b' % (event_id.encode(), said[1:])
     return Envelope(
         id=event_id,
         kind=Kind.EVENT,
@@ -67,20 +69,20 @@ def told_at_once(fact: Fact, *, trace: str) -> Envelope:
     and never ours, since the same telling pushed again must make the same bytes. `call.decided` carries the door's
     clock, which its fact holds.
     """
-    discriminator = f"{fact.key}|{fact.fingerprint}"
-    if isinstance(fact.body, CallEvent):
-        event = _event(fact, "call.progress", {"event": timeline_entry(fact.body)}, time=fact.body.at)
-    elif isinstance(fact.body, Decided):
-        event = _event(fact, "call.decided", {"decision": latest_decision([fact])}, time=fact.at)
-    elif isinstance(fact.body, NumberState):
-        event = _event(fact, "number.changed", {"raw": fact.body.raw}, time=None)
-    else:
-        assert isinstance(fact.body, Other)
-        event = _event(fact, "platform.notified", {"raw": fact.body.raw}, time=None)
-    return event_envelope(event, at=fact.at, trace=trace, discriminator=discriminator)
+    row = kept(fact).row
+    match fact.kind:
+        case FactKind.CALL_EVENT:
+            event = _event(fact, "call.progress", {"event": timeline_entry(row)}, time=row.get("at"))
+        case FactKind.DECISION:
+            event = _event(fact, "call.decided", {"decision": latest_decision([fact])}, time=fact.at)
+        case FactKind.NUMBER_STATE:
+            event = _event(fact, "number.changed", {"raw": row["raw"]}, time=None)
+        case _:
+            event = _event(fact, "platform.notified", {"raw": row["raw"]}, time=None)
+    return event_envelope(event, at=fact.at, trace=trace, discriminator=version_key(fact))
 
 
-def _event(fact: Fact, kind: str, data: JsonObject, *, time: datetime | None) -> Event:
+def _event(fact: Fact, kind: str, data: JsonObject, *, time: datetime | str | None) -> Event:
     return Event(type=kind, source=fact.source, subject=fact.call_id, time=time, data=data)
 
 

@@ -7,13 +7,14 @@ platform sent stays under `raw`, unknown fields and codes included.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import datetime
 from typing import Final
 
 import orjson
 
 from schemas.envelope import JsonObject
+from schemas.value import value
 
 TIMELINE_TYPES: Final = ("incoming", "outgoing", "ringing", "answered", "ended", "digits", "decided")
 CODE_NAMES: Final = ("state_code", "fail_code", "q850", "sip")  # the order in which they decide an outcome
@@ -32,7 +33,7 @@ class FactKind:
     OTHER: Final = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Code:
     """One result code as sent; `outcome` is what it means by contract section 1, None where it decides nothing."""
 
@@ -42,7 +43,7 @@ class Code:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CallFields:
     """What one notification tells about the call as a whole: the REAL parties, numbers in E.164, None if not told.
 
@@ -68,7 +69,7 @@ class CallFields:
     codes: tuple[Code, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CallEvent:
     """A live call event; `caller` and `callee` are as this event names them, `call` what it tells of the call."""
 
@@ -82,7 +83,7 @@ class CallEvent:
     raw: JsonObject = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Leg:
     """One side's connection."""
 
@@ -94,7 +95,7 @@ class Leg:
     ended_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Announced:
     """A recording that a platform announced; with neither name nor URL it can never be fetched: `no_file_named`.
 
@@ -107,7 +108,7 @@ class Announced:
     called_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Announcement:
     """A recording announced on its own, outside any CDR."""
 
@@ -115,7 +116,7 @@ class Announcement:
     raw: JsonObject = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Cdr:
     """A call detail record; `implies` are the events that its own times say must exist.
 
@@ -130,7 +131,7 @@ class Cdr:
     raw: JsonObject = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Recording:
     """How the fetch of one announced recording ended; `state` is stored or failed, `place` relative to the store."""
 
@@ -144,7 +145,7 @@ class Recording:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Sms:
     """A short message between the REAL parties; `mode` is `block` where the platform asked about it, else `notify`.
 
@@ -167,14 +168,14 @@ class Sms:
     raw: JsonObject = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class NumberState:
     """The state of a private number changed, as the platform told it."""
 
     raw: JsonObject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Decided:
     """A question of the platform was answered; `by` is rule, service or default, `milliseconds` how long it took."""
 
@@ -185,7 +186,7 @@ class Decided:
     callee: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Other:
     """Anything else a platform tells, kept raw."""
 
@@ -195,7 +196,7 @@ class Other:
 FactBody = CallEvent | Cdr | Announcement | Recording | Sms | NumberState | Decided | Other
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Parsed:
     """What a dialect makes of one item: a body and its natural key.
 
@@ -210,7 +211,7 @@ class Parsed:
     body: FactBody
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Fact:
     """A parsed item with its identity; `at` is the clock of the envelope that claimed it."""
 
@@ -267,7 +268,8 @@ def _call_event(row: JsonObject) -> CallEvent:
     return CallEvent(**{"at": None, **_times(row, frozenset({"at"})), "call": _call(row["call"])})
 
 
-def _announced(row: JsonObject) -> Announced:
+def decode_announced(row: JsonObject) -> Announced:
+    """An announced recording of a row."""
     return Announced(**_times(row, frozenset({"called_at"})))
 
 
@@ -281,7 +283,7 @@ def _cdr(row: JsonObject) -> Cdr:
         record_id=row["record_id"],
         call=_call(row["call"]),
         legs=tuple(Leg(**_times(leg, _CALL_TIMES)) for leg in row.get("legs", ())),
-        recordings=tuple(_announced(announced) for announced in row.get("recordings", ())),
+        recordings=tuple(decode_announced(announced) for announced in row.get("recordings", ())),
         implies=tuple(row.get("implies", ())),
         raw=row["raw"],
     )
@@ -290,7 +292,7 @@ def _cdr(row: JsonObject) -> Cdr:
 _BODIES: Final[Mapping[str, Callable[[JsonObject], FactBody]]] = {
     FactKind.CALL_EVENT: _call_event,
     FactKind.CDR: _cdr,
-    FactKind.ANNOUNCEMENT: lambda row: Announcement(recording=_announced(row["recording"]), raw=row["raw"]),
+    FactKind.ANNOUNCEMENT: lambda row: Announcement(recording=decode_announced(row["recording"]), raw=row["raw"]),
     FactKind.RECORDING: lambda row: Recording(**row),
     FactKind.SMS: _sms,
     FactKind.NUMBER_STATE: lambda row: NumberState(**row),

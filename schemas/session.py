@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
 from schemas.envelope import JsonObject
-from schemas.facts import Fact, FactBody, FactKind, Recording, decode_body
+from schemas.facts import Fact, FactKind
+from schemas.kept import KeptFact, kept, kept_fact
+from schemas.value import value
 
-STATE_VERSION: Final = 1
-_AS_KEPT: Final = ("id", "kind", "source", "platform", "session_id", "key", "fingerprint")
+STATE_VERSION: Final = 2
+_FIELDS: Final = ("revision", "completed", "incomplete", "changed_by")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Session:
     """The state of one call.
 
@@ -26,9 +27,9 @@ class Session:
     of the first change that is not published yet.
     """
 
-    facts: dict[str, Fact]
+    facts: dict[str, KeptFact]
     revision: int = 0
-    published: JsonObject | None = None
+    published: bytes | None = None
     completed: bool = False
     incomplete: bool = False
     ordered: frozenset[str] = frozenset()
@@ -36,8 +37,12 @@ class Session:
     changed_at: datetime | None = None
     changed_by: str | None = None
 
+    def having(self, **changes: Any) -> Session:
+        """The same session but for these."""
+        return Session(**{**vars(self), **changes})
 
-def fold(facts: dict[str, Fact], news: Iterable[Fact]) -> dict[str, Fact]:
+
+def fold(facts: Mapping[str, KeptFact], news: Iterable[Fact]) -> dict[str, KeptFact]:
     """All versions, each as of its earliest telling; commutative, associative and idempotent.
 
     The earliest, because an old version that is pushed again must not beat the amendment that came in between,
@@ -45,9 +50,10 @@ def fold(facts: dict[str, Fact], news: Iterable[Fact]) -> dict[str, Fact]:
     """
     folded = dict(facts)
     for fact in news:
-        known = folded.get(version_key(fact))
+        version = version_key(fact)
+        known = folded.get(version)
         if known is None or fact.at < known.at:
-            folded[version_key(fact)] = fact
+            folded[version] = kept(fact)
     return folded
 
 
@@ -56,9 +62,9 @@ def version_key(fact: Fact) -> str:
     return f"{fact.key}|{fact.fingerprint}"
 
 
-def winners(facts: Mapping[str, Fact]) -> dict[str, Fact]:
+def winners(facts: Mapping[str, KeptFact]) -> dict[str, KeptFact]:
     """Per key the version that counts: the one that was told last for the first time."""
-    winning: dict[str, Fact] = {}
+    winning: dict[str, KeptFact] = {}
     for fact in facts.values():
         known = winning.get(fact.key)
         if known is None or rank(fact) > rank(known):
@@ -66,76 +72,65 @@ def winners(facts: Mapping[str, Fact]) -> dict[str, Fact]:
     return winning
 
 
-def rank(fact: Fact) -> tuple[bool, datetime, str]:
+def rank(fact: KeptFact) -> tuple[bool, datetime, str]:
     """`stored` beats `failed`; else the later envelope; else the fingerprint, so that no order can matter."""
-    stored = isinstance(fact.body, Recording) and fact.body.state == "stored"
+    stored = fact.kind == FactKind.RECORDING and fact.row["state"] == "stored"
     return (stored, fact.at, fact.fingerprint)
 
 
-class _KeptFact(Fact):
-    """A fact out of a session's state. Its body is decoded when somebody looks at it, which most steps never do."""
-
-    __slots__ = ("_body", "row")
-
-    row: JsonObject
-    _body: FactBody | None
-
-    def __init__(self, row: JsonObject) -> None:
-        put = object.__setattr__  # a fact is frozen
-        for name in _AS_KEPT:
-            put(self, name, row[name])
-        put(self, "at", datetime.fromisoformat(row["at"]))
-        put(self, "row", row)
-        put(self, "_body", None)
-
-    @property
-    def event_type(self) -> str | None:
-        """The timeline type of a call event, without decoding it."""
-        return self.row["body"]["type"] if self.kind == FactKind.CALL_EVENT else None
-
-    @property
-    def body(self) -> FactBody:
-        """The decoded body."""
-        if self._body is None:
-            object.__setattr__(self, "_body", decode_body(self.kind, self.row["body"]))
-        assert self._body is not None
-        return self._body
-
-
 def encode_session(session: Session) -> bytes:
-    """The session as the blob that a store keeps."""
-    row: dict[str, Any] = {
+    """The session as the blob that a store keeps: lines of JSON.
+
+    The first tells everything but the published record, which is the second, and the bodies of the facts, one a line:
+    a step of a call needs few of them, so they are not read before they are looked at.
+    """
+    facts = session.facts.values()
+    head: dict[str, Any] = {
         "v": STATE_VERSION,
-        "facts": [fact.row if isinstance(fact, _KeptFact) else fact for fact in session.facts.values()],
-        "revision": session.revision,
-        "published": session.published,
-        "completed": session.completed,
-        "incomplete": session.incomplete,
+        **{name: getattr(session, name) for name in _FIELDS},
+        "changed_at": session.changed_at,
         "ordered": sorted(session.ordered),
         "told": sorted(session.told),
-        "changed_at": session.changed_at,
-        "changed_by": session.changed_by,
+        "of": next((fact.of for fact in facts), None),
+        "facts": [fact.identity for fact in facts],
     }
-    return orjson.dumps(row, option=orjson.OPT_UTC_Z)
+    first = orjson.dumps(head, option=orjson.OPT_UTC_Z)
+    return b"\n".join([first, session.published or b"null", *[fact.line for fact in facts]])
 
 
 def decode_session(blob: bytes) -> Session:
-    """The session of a blob; a blob of an older version is read too (there is none yet)."""
-    row = orjson.loads(blob)
-    facts = [_KeptFact(fact) for fact in row["facts"]]
+    """The session of a blob; a blob of version 1 is read too, which is one line."""
+    first, *lines = blob.split(b"\n")
+    head = orjson.loads(first)
+    if head["v"] == 1:
+        facts = [kept_fact(row) for row in head["facts"]]
+        published = orjson.dumps(head["published"]) if head["published"] is not None else None
+    else:
+        pairs = zip(head["facts"], lines[1:], strict=True)
+        facts = [KeptFact(head["of"], identity, line=line) for identity, line in pairs]
+        published = lines[0] if lines[0] != b"null" else None
     return Session(
         facts={version_key(fact): fact for fact in facts},
-        revision=row["revision"],
-        published=row["published"],
-        completed=row["completed"],
-        incomplete=row["incomplete"],
-        ordered=frozenset(row["ordered"]),
-        told=frozenset(row["told"]),
-        changed_at=datetime.fromisoformat(row["changed_at"]) if row["changed_at"] else None,
-        changed_by=row["changed_by"],
+        published=published,
+        ordered=frozenset(head["ordered"]),
+        told=frozenset(head["told"]),
+        changed_at=datetime.fromisoformat(head["changed_at"]) if head["changed_at"] else None,
+        **{name: head[name] for name in _FIELDS},
     )
 
 
-def published_as(session: Session, record: JsonObject, revision: int) -> Session:
+def state_of(blob: bytes) -> JsonObject:
+    """The blob as one JSON object, for people and for the ledger; of a fact's `call` only what was told."""
+    first, *lines = blob.split(b"\n")
+    head: JsonObject = orjson.loads(first)
+    if head["v"] == 1:
+        return head
+    published, *bodies = map(orjson.loads, lines)
+    pairs = zip(head["facts"], bodies, strict=True)
+    facts = [{**head["of"], **identity, "body": body} for identity, body in pairs]
+    return {**head, "published": published, "facts": facts}
+
+
+def published_as(session: Session, record: bytes, revision: int) -> Session:
     """The session after a revision went out: nothing is pending any more."""
-    return replace(session, published=record, revision=revision, changed_at=None, changed_by=None)
+    return session.having(published=record, revision=revision, changed_at=None, changed_by=None)

@@ -12,7 +12,8 @@ from typing import Any, Final, Protocol
 
 from schemas.envelope import Envelope
 from schemas.events import told_at_once
-from schemas.facts import Decided, Fact, FactKind, decode_fact
+from schemas.facts import Decided, Fact, FactKind
+from schemas.kept import kept_fact
 from schemas.session import Session
 from schemas.stage import Stage
 from workers.emission import Patience, Step, step
@@ -101,11 +102,13 @@ def correlate(
 
 def _fact(envelope: Envelope) -> Fact:
     body: Any = envelope.body
-    return decode_fact(body)
+    return kept_fact(body)
 
 
 def _is_told_at_once(fact: Fact) -> bool:
-    return fact.kind in _OF_NO_SESSION or (isinstance(fact.body, Decided) and fact.body.asked == "call")
+    if fact.kind != FactKind.DECISION:
+        return fact.kind in _OF_NO_SESSION
+    return isinstance(fact.body, Decided) and fact.body.asked == "call"
 
 
 def _step(

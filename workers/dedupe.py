@@ -7,8 +7,9 @@ claims (`mine`) and pass them on, so that nothing is lost and nothing counts twi
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -21,14 +22,20 @@ from schemas.facts import Fact, Parsed, encode_fact
 from schemas.notification import Notification, from_json
 from schemas.platforms.base import Platform
 from schemas.stage import Failed, Outcome, Stage
+from schemas.value import value
 from workers.retention import now_and_then
 
 INFLATED_BYTES: Final = 8 * 1024 * 1024
 INFLATED_TIMES: Final = 50  # JSON of CDRs shrinks to a tenth or a twentieth; a bomb to a thousandth
 INFLATED_ALWAYS: Final = 64 * 1024
 
+_COUNTED_AS: Final[Mapping[str, str]] = {
+    **{result: result for result in ("new", "mine", "amended", "duplicate")},
+    "earlier": "duplicate",
+}
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@value
 class Claim:
     """To record `owner` (a fact id) as the first to tell `key` with this fingerprint."""
 
@@ -39,7 +46,7 @@ class Claim:
     at: datetime
 
 
-@dataclass(slots=True, kw_only=True)
+@value
 class Receipt:
     """What became of one notification; items = unique + amended + duplicate + quarantined."""
 
@@ -47,10 +54,10 @@ class Receipt:
     source: str
     at: datetime
     quarantined: int = 0
-    claims: list[Claim] = field(default_factory=list)
+    claims: Sequence[Claim] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Tally:
     """What ingest answered 200 in one hour (`YYYY-MM-DDTHH`), counted once per envelope."""
 
@@ -85,13 +92,13 @@ class ClaimStore(Protocol):
         ...
 
 
-Count = Callable[[str, str], None]
+Count = Callable[[str, str, int], None]
 
 
 def dedupe(
     store: ClaimStore, *, sources: Mapping[str, Source], platforms: Mapping[str, Platform], count: Count
 ) -> Stage:
-    """The stage; `count(source, result)` is told what became of each item."""
+    """The stage; `count(source, result, number)` is told what became of the items of each batch."""
 
     async def handle(batch: Sequence[Envelope]) -> Outcome:
         opened = [_open(envelope, sources, platforms) for envelope in batch if envelope.kind == Kind.NOTIFICATION]
@@ -100,7 +107,10 @@ def dedupe(
         strangers = [
             Failed(e, Permanent("not for dedupe")) for e in batch if e.kind not in (Kind.NOTIFICATION, Kind.TALLY)
         ]
-        return [*strangers, *(item for one in opened for item in _outcome(one, results, count))]
+        outcome = [*strangers, *(item for one in opened for item in _outcome(one, results))]
+        for (source, result), number in _counts(opened, results).items():
+            count(source, result, number)
+        return outcome
 
     forget = now_and_then(store.expire)
 
@@ -111,7 +121,7 @@ def dedupe(
     return Stage(handle, tick)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class _Opened:
     envelope: Envelope
     receipt: Receipt
@@ -121,11 +131,10 @@ class _Opened:
 
 
 def _open(envelope: Envelope, sources: Mapping[str, Source], platforms: Mapping[str, Platform]) -> _Opened:
-    receipt = Receipt(envelope_id=envelope.id, source=envelope.source, at=envelope.at)
     source = sources.get(envelope.source)
     if source is None:
         failed = Failed(envelope, Transient("its source is not in the config"))
-        return _Opened(envelope=envelope, receipt=receipt, failed=[failed])
+        return _Opened(envelope=envelope, receipt=_receipt(envelope), failed=[failed])
     assert isinstance(envelope.body, dict)
     try:
         items = platforms[source.platform].parse(inflated(from_json(envelope.body)), source)
@@ -138,18 +147,29 @@ def _open(envelope: Envelope, sources: Mapping[str, Source], platforms: Mapping[
             bad.append(_quarantined(envelope, item, n, of=len(items)))
         else:
             facts.append(_fact(envelope, item, n, source))
-    receipt.quarantined = len(bad)
-    receipt.claims = [_claim(fact) for fact in facts]
-    return _Opened(envelope=envelope, receipt=receipt, facts=facts, quarantined=bad)
+    return _Opened(envelope=envelope, receipt=_receipt(envelope, facts, bad), facts=facts, quarantined=bad)
 
 
-def _outcome(one: _Opened, results: Mapping[str, str], count: Count) -> Outcome:
-    passed = [fact for fact in one.facts if results[fact.id] != "duplicate"]
-    for fact in one.facts:
-        count(fact.source, "duplicate" if results[fact.id] == "earlier" else results[fact.id])
-    for _ in one.quarantined:
-        count(one.envelope.source, "quarantined")
-    return [*one.failed, *one.quarantined, *(_passed_on(fact, one.envelope) for fact in passed)]
+def _receipt(envelope: Envelope, facts: Sequence[Fact] = (), bad: Sequence[Envelope] = ()) -> Receipt:
+    return Receipt(
+        envelope_id=envelope.id,
+        source=envelope.source,
+        at=envelope.at,
+        quarantined=len(bad),
+        claims=[_claim(fact) for fact in facts],
+    )
+
+
+def _counts(opened: Sequence[_Opened], results: Mapping[str, str]) -> Mapping[tuple[str, str], int]:
+    """What became of the items, by source and result."""
+    counts = Counter([(fact.source, _COUNTED_AS[results[fact.id]]) for one in opened for fact in one.facts])
+    counts.update([(one.envelope.source, "quarantined") for one in opened for _ in one.quarantined])
+    return counts
+
+
+def _outcome(one: _Opened, results: Mapping[str, str]) -> Outcome:
+    passed = [_passed_on(fact, one.envelope) for fact in one.facts if results[fact.id] != "duplicate"]
+    return [*one.failed, *one.quarantined, *passed]
 
 
 def _fact(envelope: Envelope, item: Parsed, n: int, source: Source) -> Fact:

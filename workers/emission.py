@@ -6,7 +6,7 @@ At most one revision per step; what waits longer is swept by correlate's tick th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,10 +16,12 @@ from schemas.envelope import Envelope, JsonObject, Kind, derived_id
 from schemas.errors import Permanent
 from schemas.events import Event, changes, event_envelope
 from schemas.facts import Fact, FactKind
+from schemas.kept import KeptFact, kept
 from schemas.merge import all_announced, build_record
 from schemas.record import CallRecord
 from schemas.recording import RecordingWanted, recording_key
 from schemas.session import Session, fold, published_as, winners
+from schemas.value import value
 
 FACTS_MOST: Final = 300  # of one session; a call has some ten, and each step costs time in proportion
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,6 +30,7 @@ _CAUSES: Final = {
     FactKind.CALL_EVENT: "event", FactKind.ANNOUNCEMENT: "event", FactKind.DECISION: "decision",
 }  # fmt: skip
 _ENDS: Final = ("stored", "failed")
+_CALL_FIELDS: Final = tuple(CallRecord.model_fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ class Patience:
     call_events: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Step:
     """The session after some facts and a moment: what leaves through the outbox, and when to look again."""
 
@@ -56,15 +59,16 @@ def step(session: Session | None, news: Sequence[Fact], *, now: datetime, patien
         Permanent: the session has grown beyond any call, for example because a platform sends one id for all.
     """
     old = session or Session(facts={})
-    facts = fold(old.facts, news)
-    if len(facts) > FACTS_MOST:
+    told = [kept(fact) for fact in news]
+    current = old.having(facts=fold(old.facts, told))
+    if len(current.facts) > FACTS_MOST:
         raise Permanent("its session holds too many facts")
-    if waiting := _only_waits(replace(old, facts=facts), now, patience):
+    if waiting := _only_waits(current, now, patience):
         return waiting
-    winning = winners(facts)
+    winning = winners(current.facts)
     record = build_record(winning, call_events=patience.call_events)
     record["late"] = old.incomplete and bool(record["cdrs"])
-    current = _with_change_noted(replace(old, facts=facts), old, record, [f for f in news if winning[f.key] is f])
+    current = _with_change_noted(current, old, record, [f for f in told if winning[f.key] is f])
     due = _next(current, record, patience)
     if due is None or due[1] > now:
         return Step(session=current, due_at=due[1] if due else None)
@@ -77,7 +81,7 @@ def _only_waits(session: Session, now: datetime, patience: Patience) -> Step | N
     """The step of a call of which nothing can be said yet: most steps, so they need not build the record."""
     if session.published is not None or session.completed or session.incomplete:
         return None
-    if any(fact.kind == FactKind.CDR for fact in session.facts.values()):
+    if FactKind.CDR in [fact.kind for fact in session.facts.values()]:
         return None
     due_at = _overdue_at(session, patience)
     return Step(session=session, due_at=due_at) if due_at > now else None
@@ -113,21 +117,20 @@ def _told(row: JsonObject) -> str:
     return f"{row['key']}|{row['state']}"
 
 
-def _with_change_noted(current: Session, old: Session, record: JsonObject, winners: Sequence[Fact]) -> Session:
+def _with_change_noted(current: Session, old: Session, record: JsonObject, winners: Sequence[KeptFact]) -> Session:
     """Remember when and by what the record began to differ from what was published; recordings tell themselves.
 
     A completed call whose published record is gone came back from its tombstone: a CDR changes all of it.
     """
     if current.published is None and not (current.completed and record["cdrs"]):
         return current
-    if current.published and _comparable(current.published) == _comparable(_as_json(record)):
-        return replace(current, changed_at=None, changed_by=None)
+    if current.published and _comparable(orjson.loads(current.published)) == _comparable(_as_json(record)):
+        return current.having(changed_at=None, changed_by=None)
     causes = [cause for fact in winners if (cause := _cause(fact, old)) is not None]
     if current.changed_by is not None:
         causes.append(current.changed_by)
     first = min((fact.at for fact in winners), default=None)
-    return replace(
-        current,
+    return current.having(
         changed_at=current.changed_at or first or LONG_AGO,
         changed_by=max(causes, key=_PRIORITY.index, default="event"),
     )
@@ -154,22 +157,24 @@ def _say(
 ) -> tuple[Session, tuple[Envelope, ...]]:
     """One revision: its event and the recording work that it orders."""
     revision = session.revision + 1
-    call = _as_json(CallRecord.model_validate({**record, "revision": revision}).model_dump())
-    data: JsonObject = {"call": call, "changed": [], "reason": "cdr" if kind == "call.completed" else "deadline"}
+    said = {**record, "revision": revision}
+    call = orjson.dumps({name: said[name] for name in _CALL_FIELDS}, option=orjson.OPT_UTC_Z)
+    whole = orjson.Fragment(call)
+    data: JsonObject = {"call": whole, "changed": [], "reason": "cdr" if kind == "call.completed" else "deadline"}
     discriminator = None
     told = session.told
     if kind not in ("call.completed", "call.incomplete"):
-        data["changed"] = [p for p in changes(session.published, call) if p != "/revision"]
+        before = orjson.loads(session.published) if session.published else None
+        data["changed"] = [p for p in changes(before, orjson.loads(call)) if p != "/revision"]
         data["reason"] = session.changed_by
     if kind.startswith("recording."):
         row = _untold(session, record)[0]
-        data = {"call": call, "recording": _as_json(row), "changed": data["changed"], "reason": "recording"}
+        data = {"call": whole, "recording": row, "changed": data["changed"], "reason": "recording"}
         discriminator = f"{_told(row)}|{revision}"
         told |= {_told(row)}
     event = Event(type=kind, source=record["source"], subject=record["id"], time=now, data=data, revision=revision)
     orders = _orders(session, record, now=now, trace=trace)
-    after = replace(
-        published_as(session, call, revision),
+    after = published_as(session, call, revision).having(
         completed=session.completed or kind == "call.completed",
         incomplete=session.incomplete or kind == "call.incomplete",
         told=told,

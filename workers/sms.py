@@ -6,7 +6,7 @@ Two pushes of one SMS (the question, then the notice) end as one `sms.notified` 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import orjson
 from schemas.envelope import Envelope, JsonObject
 from schemas.errors import Permanent
 from schemas.events import Event, event_envelope
-from schemas.facts import Code, Decided, Fact, Sms
+from schemas.facts import Code, Decided, Fact, FactKind, Sms
 from schemas.merge import latest_decision
 from schemas.record import SmsRecord
 from schemas.session import Session, fold, published_as, winners
@@ -26,11 +26,14 @@ _FIELDS: Final = (
     "direction", "sender", "receiver", "private_number", "binding_id", "user_data", "text", "parts", "sent_at",
     "status",
 )  # fmt: skip
+_SMS_FIELDS: Final = tuple(SmsRecord.model_fields)
 
 
 def is_sms(fact: Fact) -> bool:
     """Whether the session of this fact is an SMS."""
-    return isinstance(fact.body, Sms) or (isinstance(fact.body, Decided) and fact.body.asked == "sms")
+    if fact.kind == FactKind.DECISION:
+        return isinstance(fact.body, Decided) and fact.body.asked == "sms"
+    return fact.kind == FactKind.SMS
 
 
 def sms_step(
@@ -42,17 +45,17 @@ def sms_step(
         Permanent: the session has grown beyond any SMS.
     """
     old = session or Session(facts={})
-    current = replace(old, facts=fold(old.facts, news))
+    current = old.having(facts=fold(old.facts, news))
     if len(current.facts) > FACTS_MOST:
         raise Permanent("its session holds too many facts")
     facts = list(winners(current.facts).values())
     record = build_sms(facts)
-    if current.published is not None and _without_revision(current.published) == _as_json(record):
-        return Step(session=replace(current, changed_at=None))
+    if current.published is not None and _without_revision(orjson.loads(current.published)) == _as_json(record):
+        return Step(session=current.having(changed_at=None))
     changed_at = old.changed_at or min((fact.at for fact in news), default=now)
     due = _due_at(facts, patience) if current.published is None else changed_at + patience.settle
     if due > now:
-        return Step(session=replace(current, changed_at=changed_at), due_at=due)
+        return Step(session=current.having(changed_at=changed_at), due_at=due)
     return _say(current, record, now=now, trace=trace)
 
 
@@ -95,17 +98,18 @@ def _due_at(facts: Sequence[Fact], patience: Patience) -> datetime:
 
 def _say(session: Session, record: JsonObject, *, now: datetime, trace: str) -> Step:
     revision = session.revision + 1
-    said = _as_json(SmsRecord.model_validate({**record, "revision": revision}).model_dump())
+    told = {**record, "revision": revision}
+    said = orjson.dumps({name: told[name] for name in _SMS_FIELDS}, option=orjson.OPT_UTC_Z)
     event = Event(
         type="sms.notified",
         source=record["source"],
         subject=record["id"],
         time=now,
-        data={"sms": said},
+        data={"sms": orjson.Fragment(said)},
         revision=revision,
     )
     envelopes: tuple[Envelope, ...] = (event_envelope(event, at=now, trace=trace),)
-    return Step(session=replace(published_as(session, said, revision), completed=True), envelopes=envelopes)
+    return Step(session=published_as(session, said, revision).having(completed=True), envelopes=envelopes)
 
 
 def _without_revision(record: JsonObject) -> JsonObject:

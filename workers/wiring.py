@@ -131,7 +131,7 @@ async def _dedupe(process: Process, stack: AsyncExitStack, _: str | None) -> lis
         store,
         sources=sources_of(process.config),
         platforms=PLATFORMS,
-        count=lambda source, result: items.labels(source, result).inc(),
+        count=lambda source, result, number: items.labels(source, result).inc(number),
     )
     return [_loop(process, StageSpec(name="dedupe", queue=RECEIVED, policy=_policy(process, "dedupe")), stage)]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from schemas.envelope import JsonObject
@@ -15,41 +16,42 @@ from schemas.platforms.numbers import e164
 
 MAX_ID: Final = 256  # characters; the longest documented id has 64, and a store's index has a limit too
 
+_RECENT_SECONDS: Final = 1024  # what is under load tells the same few seconds again and again
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z?")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,9}")
 
 
-def text(row: JsonObject, *names: str) -> str | None:
+def text(row: JsonObject, name: str, *others: str) -> str | None:
     """The first of these fields that is a string with something in it."""
-    for name in names:
-        value = row.get(name)
-        if isinstance(value, str) and value:
-            return value
-    return None
+    value = row.get(name)
+    if isinstance(value, str) and value:
+        return value
+    return text(row, *others) if others else None
 
 
-def digits(row: JsonObject, *names: str) -> str | None:
+def digits(row: JsonObject, name: str, *others: str) -> str | None:
     """Like `text`, but an integer counts as its digits."""
-    for name in names:
-        value = row.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-        if isinstance(value, str) and value:
-            return value
-    return None
+    value = row.get(name)
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return digits(row, *others) if others else None
 
 
-def phone(row: JsonObject, *names: str) -> str | None:
+def phone(row: JsonObject, name: str, *others: str) -> str | None:
     """The first of these fields that holds a number, in E.164."""
-    number = digits(row, *names)
-    return None if number is None else e164(number)
+    number = digits(row, name)
+    if number is None:
+        return phone(row, *others) if others else None
+    return e164(number)
 
 
 def as_integer(value: object) -> int | None:
     """An integer, or a short string that spells one."""
-    if isinstance(value, str) and _INTEGER.fullmatch(value):
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, int):
+        return None if isinstance(value, bool) else value
+    return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
 
 
 def utc(row: JsonObject, name: str) -> datetime | None:
@@ -61,13 +63,21 @@ def utc(row: JsonObject, name: str) -> datetime | None:
     value = row.get(name)
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or not _TIME.fullmatch(value):
+    at = _moment(value) if isinstance(value, str) else None
+    if at is None:
         raise Malformed("bad_time", name)
+    return at
+
+
+@lru_cache(_RECENT_SECONDS)
+def _moment(spelled: str) -> datetime | None:
+    if not _TIME.fullmatch(spelled):
+        return None
     try:
         # replace(tzinfo=UTC) afterwards costs more than twice this
-        return datetime.fromisoformat(value.removesuffix("Z") + "+00:00")
+        return datetime.fromisoformat(spelled.removesuffix("Z") + "+00:00")
     except ValueError:
-        raise Malformed("bad_time", name) from None
+        return None
 
 
 def identifier(row: JsonObject, name: str) -> str | None:

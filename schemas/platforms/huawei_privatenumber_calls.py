@@ -13,12 +13,13 @@ from schemas.platforms.fields import as_integer, digits, phone, text, utc
 from schemas.platforms.huawei_codes import NEVER_FORWARDED, fail_code, state_code
 from schemas.platforms.huawei_privatenumber_shape import DIRECTIONS
 from schemas.platforms.huawei_pushes import (
+    Status,
     call_event_fact,
     record_id_of,
     recordings_of,
     sent_codes,
     session_of,
-    status_info,
+    status_of,
 )
 from schemas.platforms.json_body import fingerprint
 from schemas.platforms.q850 import q850_code, sip_code
@@ -44,9 +45,9 @@ def call_event(body: JsonObject, source: Source) -> Parsed:
     Raises:
         Malformed: no_status_info, no_session_id, numeric_id, long_id, bad_time.
     """
-    info, _, timeline_type = status_info(body)
-    at = utc(info, "timestamp")
-    return call_event_fact(body, at, _event_fields(info, source, timeline_type, at))
+    status = status_of(body)
+    at = utc(status.info, "timestamp")
+    return call_event_fact(body, status, at, _event_fields(status, source, at))
 
 
 def cdr(record: JsonObject, source: Source) -> Parsed:
@@ -67,14 +68,15 @@ def cdr(record: JsonObject, source: Source) -> Parsed:
             record_id=record_id,
             call=_cdr_fields(record, source, times),
             recordings=recordings_of(record),
-            implies=tuple(timeline_type for name, timeline_type in _CDR_TIMES.items() if times[name]),
+            implies=tuple([timeline_type for name, timeline_type in _CDR_TIMES.items() if times[name]]),
             raw=record,
         ),
     )
 
 
-def _event_fields(info: JsonObject, source: Source, timeline_type: str, at: datetime | None) -> CallFields:
+def _event_fields(status: Status, source: Source, at: datetime | None) -> CallFields:
     """What one event tells of the call, its `at` as the time of its own type."""
+    info, timeline_type = status.info, status.timeline_type
     caller, callee, private_number = _parties(info, timeline_type)
     return CallFields(
         product=PRODUCT,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
@@ -82,8 +82,17 @@ def known_by_bytes(kind: str, fact: FactBody, body: JsonObject, sent: bytes, *, 
     )
 
 
-def status_info(body: JsonObject) -> tuple[JsonObject, str, str]:
-    """What a call event holds, its session id, and what it is on our timeline.
+class Status(NamedTuple):
+    """What a call event tells: its `statusInfo`, its session id, its type in lower case, and on our timeline."""
+
+    info: JsonObject
+    session_id: str
+    event_type: str
+    timeline_type: str
+
+
+def status_of(body: JsonObject) -> Status:
+    """The status in a call event of a known type.
 
     Raises:
         Malformed: no_status_info, no_session_id, numeric_id, long_id.
@@ -91,23 +100,21 @@ def status_info(body: JsonObject) -> tuple[JsonObject, str, str]:
     info = body.get("statusInfo")
     if not isinstance(info, dict):
         raise Malformed("no_status_info")
-    return info, session_of(info), EVENT_TYPES[event_type_of(body)]
+    event_type = event_type_of(body)
+    return Status(info, session_of(info), event_type, EVENT_TYPES[event_type])
 
 
-def call_event_fact(body: JsonObject, at: datetime | None, call: CallFields) -> Parsed:
+def call_event_fact(body: JsonObject, status: Status, at: datetime | None, call: CallFields) -> Parsed:
     """The fact of a call event, `at` its moment in UTC; `raw` is this whole body.
 
     The key holds the called number as a digest only, since keys reach logs.
-
-    Raises:
-        Malformed: as `status_info`.
     """
-    info, session_id, timeline_type = status_info(body)
+    info, session_id, event_type, timeline_type = status
     called = sha256_hex((digits(info, "called") or "").encode())[:16]
     return Parsed(
         kind=FactKind.CALL_EVENT,
         session_id=session_id,
-        key=f"event|{session_id}|{event_type_of(body)}|{called}|{at.isoformat() if at else ''}",
+        key=f"event|{session_id}|{event_type}|{called}|{at.isoformat() if at else ''}",
         fingerprint=fingerprint(body),
         body=CallEvent(
             type=timeline_type,
@@ -174,4 +181,4 @@ def recordings_of(record: JsonObject) -> tuple[Announced, ...]:
 
 def sent_codes(*codes: Code | None) -> tuple[Code, ...]:
     """Those that were sent."""
-    return tuple(code for code in codes if code is not None)
+    return tuple([code for code in codes if code is not None])

@@ -7,7 +7,7 @@ from datetime import datetime
 from schemas.envelope import JsonObject
 from schemas.facts import CallFields, Parsed
 from schemas.platforms.fields import digits, phone, text
-from schemas.platforms.huawei_pushes import call_event_fact, sent_codes, status_info
+from schemas.platforms.huawei_pushes import Status, call_event_fact, sent_codes, status_of
 from schemas.platforms.huawei_voicecall_codes import state_code
 from schemas.platforms.huawei_voicecall_fields import moment
 from schemas.platforms.huawei_voicecall_products import CALLBACK, ONE_LEG, product_of_event
@@ -22,17 +22,19 @@ def call_event(body: JsonObject, named: str | None) -> Parsed:
     Raises:
         Malformed: no_status_info, no_session_id, numeric_id, long_id, bad_time.
     """
-    info, _, timeline_type = status_info(body)
-    at = moment(info, "timestamp")
-    return call_event_fact(body, at, _told(info, timeline_type, at, product_of_event(info, timeline_type, named)))
+    status = status_of(body)
+    at = moment(status.info, "timestamp")
+    product = product_of_event(status.info, status.timeline_type, named)
+    return call_event_fact(body, status, at, _told(status, at, product))
 
 
-def _told(info: JsonObject, timeline_type: str, at: datetime | None, product: str | None) -> CallFields:
+def _told(status: Status, at: datetime | None, product: str | None) -> CallFields:
     """What one event tells of the call as a whole.
 
     Ringing and answered count where there is one leg only: of a callback, or of a product unknown, they may be A's,
     and A's answer is not the call's. A disconnect of callback names A as called (note in its table).
     """
+    info, timeline_type = status.info, status.timeline_type
     one_leg = product in ONE_LEG
     names_a = product == CALLBACK and timeline_type == "ended"
     return CallFields(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
@@ -12,6 +13,7 @@ from schemas.errors import Malformed
 
 MAX_DEPTH: Final = 32  # orjson reads some 1024 levels, but from 255 on it cannot write them back
 
+_NESTING: Final = frozenset({dict, list})  # orjson makes no subclasses
 _BOM: Final = b"\xef\xbb\xbf"
 _NUL_ESCAPE: Final = b"\\u0000"  # JSON has no other way to spell it
 
@@ -54,18 +56,13 @@ def _load(body: bytes) -> Any:
 
 
 def _too_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [child for parent in level for child in _children(parent) if isinstance(child, (dict, list))]
-        if not level:
+    level: list[Iterable[Any]] = [[value]]
+    for _ in range(MAX_DEPTH + 1):
+        nested = [child for siblings in level for child in siblings if type(child) in _NESTING]
+        if not nested:
             return False
+        level = [child.values() if type(child) is dict else child for child in nested]
     return True
-
-
-def _children(value: Any) -> Any:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def _without_nul(value: Any) -> Any:

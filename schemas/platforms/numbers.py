@@ -11,6 +11,8 @@ _NATIONAL: Final = re.compile(r"0[0-9]{9,11}")
 
 def e164(number: str) -> str:
     """A mainland number in national form gets +86, without the leading 0 of an area code; any other stays as sent."""
+    if not number.startswith(("0", "1")):
+        return number
     if _MOBILE.fullmatch(number):
         return f"+86{number}"
     if _NATIONAL.fullmatch(number):

@@ -15,8 +15,8 @@ from console.ledger import Sight
 from runtime.wire import dead_envelope
 from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured, Unavailable
-from schemas.session import encode_session
 from tests.building.facts import a_cdr, enveloped
+from tests.building.states import state_1
 from tests.contracts.stores import (
     PostgresqlRig,
     a_claim,
@@ -32,7 +32,7 @@ from tests.contracts.stores import (
 )
 from tests.contracts.stores_traffic import HOUR, arrive, found, passed_on, rows
 from tests.services.postgresql import PostgreSQL
-from workers.stores.claim_row import hashed
+from workers.stores.claim_row import claim_row
 from workers.stores.postgresql import open_claims, open_parked, open_sessions
 from workers.stores.postgresql_claims import PostgresqlClaims
 from workers.stores.postgresql_pool import Database, open_database
@@ -261,8 +261,10 @@ async def test_the_ledger_of_version_1_is_read_and_only_hours_after_it_are_compa
     async with open_database(dsn) as database:
         for part, migrations in _VERSION_1.items():
             await migrate(database, part, migrations)
-        await database.execute("INSERT INTO claim VALUES ($1, $2, $3, $4)", *hashed(claim), claim.owner, claim.at)
-        state = (encode_session(session), at(70))
+        await database.execute(
+            "INSERT INTO claim VALUES ($1, $2, $3, $4)", *claim_row(claim).pair, claim.owner, claim.at
+        )
+        state = (state_1(session, [a_whole_call()]), at(70))
         kept = "INSERT INTO session VALUES ($1, 'huawei-bj', $2, 0, 'open', '2026-11-21T08', NULL, $3)"
         await database.execute(kept, b"huawei-bj:s1", *state)
         parked = "INSERT INTO parked VALUES ('d1', 'dead', '', 'huawei-bj', '', '', $1, $1, 1, $2, 'parked')"

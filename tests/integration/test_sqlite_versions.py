@@ -14,11 +14,11 @@ from console.ledger import Sight
 from runtime.wire import dead_envelope
 from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured
-from schemas.session import encode_session
 from tests.building.facts import a_cdr, all_events, enveloped
+from tests.building.states import state_1
 from tests.contracts.stores import SqliteRig, a_claim, asked, at, claimed, event, fold, ledger, stepping
 from tests.contracts.stores_traffic import HOUR, arrive, found, passed_on, rows
-from workers.stores.claim_row import hashed
+from workers.stores.claim_row import claim_row
 
 # Frozen: what version 1 wrote, which had no `meta` and no migrations. Never change it.
 DEDUPE_1: Final = """
@@ -98,12 +98,13 @@ def rig(tmp_path: Path) -> SqliteRig:
     written(
         rig.directory / "dedupe.db",
         DEDUPE_1,
-        ("INSERT INTO claim VALUES (?,?,?,?)", (*hashed(claim), claim.owner, micros(claim.at))),
+        ("INSERT INTO claim VALUES (?,?,?,?)", (*claim_row(claim).pair, claim.owner, micros(claim.at))),
     )
-    told = stepping(70)(None, [*all_events(), a_cdr(told=70)])
+    facts = [*all_events(), a_cdr(told=70)]
+    told = stepping(70)(None, facts)
     (completed,) = told.envelopes
     moment = micros(at(70))
-    state = encode_session(told.session)
+    state = state_1(told.session, facts)
     written(
         rig.directory / "correlate.db",
         CORRELATE_1,
@@ -155,7 +156,7 @@ async def test_opening_twice_migrates_once(rig: SqliteRig) -> None:
         async with rig.open_sessions(), rig.open_claims(), rig.open_parked():
             pass
     with closing(sqlite3.connect(rig.directory / "correlate.db")) as db:
-        assert db.execute("SELECT version FROM meta").fetchall() == [(3,)]
+        assert db.execute("SELECT version FROM meta").fetchall() == [(4,)]
 
 
 @pytest.fixture

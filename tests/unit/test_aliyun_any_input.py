@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +13,12 @@ from hypothesis import strategies as st
 
 from schemas.config import Source
 from schemas.errors import Malformed
-from schemas.facts import Fact, Parsed, decode_fact, encode_fact
-from schemas.notification import Notification
+from schemas.facts import Parsed
 from schemas.platforms import aliyun_pnp
 from schemas.question import Decision
+from tests.building import damage
+from tests.building.damage import any_json, damaged, names_or
+from tests.building.pushes import a_push, fact_of, through_the_broker
 
 SAMPLES = Path(__file__).parent / "samples" / "aliyun_pnp"
 SOURCE = Source.model_validate(
@@ -38,67 +39,18 @@ NAMED = [
 ]  # fmt: skip
 
 
-def a_push(body: bytes, path: str = "") -> Notification:
-    return Notification(path=path, remote="192.0.2.1", content_type="application/json", body=body)
-
-
-def a_fact(item: Parsed) -> Fact:
-    return Fact(
-        id="1",
-        kind=item.kind,
-        source=SOURCE.name,
-        platform=SOURCE.platform,
-        session_id=item.session_id,
-        key=item.key,
-        fingerprint=item.fingerprint,
-        at=NOW,
-        body=item.body,
-    )
-
-
-LEAVES = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**80), 2**80)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec="utf-8"), max_size=12)
-    | st.sampled_from(
-        ["", "0", "1", "4", 0, 1, 2, 3, 5, 9999, "DELIVRD", "CAL", "2024-03-05 14:07:08", 1629893489000,
-         "1629893489000", "0001-01-01 00:00:00", "9999-12-31 23:59:59", NUMBER]
-    )
+LEAVES = damage.LEAVES | st.sampled_from(
+    ["", "0", "1", "4", 0, 1, 2, 3, 5, 9999, "DELIVRD", "CAL", "2024-03-05 14:07:08", 1629893489000,
+     "1629893489000", "0001-01-01 00:00:00", "9999-12-31 23:59:59", NUMBER]
 )  # fmt: skip
 FIELDS = sorted(
     {name for body in BODIES.values() for row in (body if isinstance(body, list) else [body]) for name in row}
     | {"sms_content", "sms_type", "send_no", "receive_no", "code", "status", "ring_Time", "sms_number", "operatingTime"}
 )
-NAMES = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(FIELDS)
-ANY_JSON = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=8), max_leaves=20
-)
+ANY_JSON = any_json(LEAVES, names_or(FIELDS), fields=8)
 PATHS = st.just("") | st.sampled_from([f"/{name}" for name in NAMED]) | st.text(
     st.characters(codec="utf-8"), max_size=8
 )  # fmt: skip
-
-
-def places(value: Any) -> list[tuple[Any, Any]]:
-    """Every (container, name or index) in a JSON value."""
-    found: list[tuple[Any, Any]] = []
-    rows = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, inner in rows:
-        found += [(value, name), *places(inner)]
-    return found
-
-
-@st.composite
-def mutated_samples(draw: st.DrawFn) -> Any:
-    body = copy.deepcopy(BODIES[draw(st.sampled_from(sorted(BODIES)))])
-    for _ in range(draw(st.integers(1, 4))):
-        container, name = draw(st.sampled_from(places(body) or [({"": 0}, "")]))
-        if draw(st.booleans()):
-            container[name] = draw(ANY_JSON)
-        else:
-            del container[name]
-    return body
 
 
 def everything_survives(body: bytes, path: str) -> None:
@@ -118,7 +70,8 @@ def everything_survives(body: bytes, path: str) -> None:
     assert results
     for item in results:
         if isinstance(item, Parsed):
-            assert decode_fact(orjson.loads(encode_fact(a_fact(item)))) == a_fact(item)
+            fact = fact_of(item, SOURCE, at=NOW)
+            assert through_the_broker(fact) == fact
             assert asked is None or (asked.key, asked.fingerprint) == (item.key, item.fingerprint)
 
 
@@ -127,7 +80,7 @@ def test_any_json_becomes_facts_or_a_reason(body: Any, path: str) -> None:
     everything_survives(json.dumps(body).encode(), path)
 
 
-@given(body=mutated_samples(), path=PATHS)
+@given(body=damaged(BODIES, ANY_JSON), path=PATHS)
 def test_any_damaged_sample_becomes_facts_or_a_reason(body: Any, path: str) -> None:
     everything_survives(json.dumps(body).encode(), path)
 

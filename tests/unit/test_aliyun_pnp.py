@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import datetime
 from pathlib import Path
@@ -24,9 +23,10 @@ from schemas.facts import (
     Other,
     Parsed,
 )
-from schemas.notification import Notification, Reply
+from schemas.notification import Reply
 from schemas.platforms import aliyun_pnp
 from schemas.platforms.base import Platform
+from tests.building.pushes import a_push, canonical, sha256
 
 PLATFORM: Platform = aliyun_pnp
 SAMPLES = Path(__file__).parent / "samples" / "aliyun_pnp"
@@ -41,10 +41,6 @@ def a_source(**settings: Any) -> Source:
     return Source.model_validate({"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"], **settings})
 
 
-def a_push(body: bytes, path: str = "") -> Notification:
-    return Notification(path=path, remote="192.0.2.1", content_type="application/json", body=body)
-
-
 def sample(name: str) -> bytes:
     return (SAMPLES / name).read_bytes()
 
@@ -52,14 +48,6 @@ def sample(name: str) -> bytes:
 def at(clock: str) -> datetime:
     """Section 4: times are Beijing time, UTC+8; `clock` is that time on 2024-03-05 less eight hours."""
     return datetime.fromisoformat(f"2024-03-05T{clock}+00:00")
-
-
-def sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def told(**fields: Any) -> CallFields:

@@ -14,11 +14,10 @@ import pytest
 from schemas.config import Source
 from schemas.envelope import derived_id
 from schemas.facts import Announcement, Fact, Parsed
-from schemas.merge import build_record
-from schemas.notification import Notification
 from schemas.platforms import aliyun_pnp
 from schemas.recording import RecordingWanted
-from schemas.session import fold, winners
+from tests.building.pushes import a_push, fact_of
+from tests.building.records import record_of
 
 SAMPLES = Path(__file__).parent / "samples" / "aliyun_pnp"
 SOURCE = Source.model_validate(
@@ -44,27 +43,15 @@ def at(clock: str) -> datetime:
 
 
 def facts_of(body: Any) -> list[Fact]:
-    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    push = Notification(path="", remote="192.0.2.1", content_type="application/json", body=sent)
     return [
-        Fact(
-            id=derived_id(item.key, item.fingerprint),
-            kind=item.kind,
-            source="aliyun",
-            platform="aliyun_pnp",
-            session_id=item.session_id,
-            key=item.key,
-            fingerprint=item.fingerprint,
-            at=datetime(2024, 3, 5, tzinfo=UTC),
-            body=item.body,
-        )
-        for item in aliyun_pnp.parse(push, SOURCE)
+        fact_of(item, SOURCE, at=datetime(2024, 3, 5, tzinfo=UTC), fact_id=derived_id(item.key, item.fingerprint))
+        for item in aliyun_pnp.parse(a_push(body), SOURCE)
         if isinstance(item, Parsed)
     ]
 
 
 def the_record(facts: list[Fact]) -> dict[str, Any]:
-    return build_record(winners(fold({}, facts)), call_events=True)
+    return record_of(facts)
 
 
 def some(record: dict[str, Any], *names: str) -> tuple[Any, ...]:

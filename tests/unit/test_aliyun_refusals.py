@@ -11,8 +11,8 @@ import pytest
 from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import CallEvent, Cdr, Parsed
-from schemas.notification import Notification
 from schemas.platforms import aliyun_pnp
+from tests.building.pushes import a_push
 
 SOURCE = Source.model_validate(
     {"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"], "app_secret": "secret"}
@@ -20,10 +20,6 @@ SOURCE = Source.model_validate(
 NOW = datetime(2024, 3, 5, 6, 7, 8, tzinfo=UTC)
 NUMBER = "13800000001"
 GOOD = {"call_id": "c1", "id": 1, "release_time": "2024-03-05 14:08:25"}
-
-
-def a_push(body: bytes, path: str = "") -> Notification:
-    return Notification(path=path, remote="192.0.2.1", content_type="application/json", body=body)
 
 
 def parse(body: Any, path: str = "") -> list[Parsed | Malformed]:

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from schemas.envelope import JsonObject
 from schemas.errors import Permanent
 from schemas.facts import Announced, Code, Fact
+from schemas.kept import KeptFact
 from schemas.merge import build_record
 from schemas.session import fold, winners
 from tests.building.facts import CALL, T0, a_cdr, a_stored_recording, all_events, an_event, seconds
+from tests.building.records import record_of
 from tests.building.story import PATIENCE, Story
 from workers.emission import Patience, step
 
@@ -187,18 +189,18 @@ def test_the_same_step_makes_the_same_bytes() -> None:
 def test_the_first_mapped_code_decides_an_unanswered_call(codes: list[tuple[str, str | None]], outcome: str) -> None:
     mapped = tuple(Code(name=name, value=n, outcome=meaning) for n, (name, meaning) in enumerate(codes))
     cdr = a_cdr(answered_at=None, codes=mapped)
-    record = build_record({cdr.key: cdr}, call_events=True)
+    record = record_of([cdr])
     assert (record["outcome"], record["answered"], record["talk_seconds"]) == (outcome, False, 0)
 
 
 def test_durations_are_never_negative() -> None:
     cdr = a_cdr(ended_at=CALL.answered_at, answered_at=CALL.ended_at)
-    assert build_record({cdr.key: cdr}, call_events=True)["talk_seconds"] == 0
+    assert record_of([cdr])["talk_seconds"] == 0
 
 
 def test_the_primary_cdr_is_the_earliest_answered_else_the_latest_ended_else_the_smallest_id() -> None:
     def top(*cdrs: Fact) -> Any:
-        return build_record({cdr.key: cdr for cdr in cdrs}, call_events=True)["cdrs"][0]["record_id"]
+        return record_of(cdrs)["cdrs"][0]["record_id"]
 
     late, early = a_cdr("a", answered_at=T0 + seconds(9)), a_cdr("b", answered_at=T0 + seconds(5))
     unanswered = a_cdr("c", answered_at=None, ended_at=T0 + seconds(99))
@@ -210,7 +212,7 @@ def test_the_primary_cdr_is_the_earliest_answered_else_the_latest_ended_else_the
 
 
 def final_record(order: Sequence[Fact]) -> JsonObject:
-    facts: dict[str, Fact] = {}
+    facts: dict[str, KeptFact] = {}
     for fact in order:
         facts = fold(facts, [fact])
     return build_record(winners(facts), call_events=True)
@@ -260,4 +262,4 @@ def test_revisions_rise_completed_comes_once_and_nothing_goes_back(told: list[tu
 
 
 def _expected(facts: list[Fact]) -> JsonObject:
-    return build_record(winners(fold({}, facts)), call_events=True)
+    return record_of(facts)

@@ -17,6 +17,7 @@ from schemas.config import Source
 from schemas.facts import Announced, CallFields, Cdr, Code, Parsed
 from schemas.notification import Notification, Reply
 from schemas.platforms import PLATFORMS
+from tests.building.pushes import a_push
 
 PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = Path(__file__).parent / "samples" / "huawei_privatenumber"
@@ -43,11 +44,6 @@ ONE_FILE = (Announced(name="19012402300612050118304.wav", domain="ostor.example.
 def a_source(**settings: Any) -> Source:
     row = {"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"], **settings}
     return Source.model_validate(row)
-
-
-def a_push(body: Any) -> Notification:
-    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Notification(path="", remote="192.0.2.1", content_type="application/json;charset=UTF-8", body=sent)
 
 
 def a_cdr(**fields: Any) -> dict[str, Any]:

@@ -15,8 +15,8 @@ import pytest
 
 from schemas.config import Source
 from schemas.facts import CallEvent, CallFields, Code, Other, Parsed
-from schemas.notification import Notification
 from schemas.platforms import PLATFORMS
+from tests.building.pushes import a_push, an_event_read, canonical, sha256
 
 PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = Path(__file__).parent / "samples" / "huawei_privatenumber"
@@ -34,11 +34,6 @@ def a_source(**settings: Any) -> Source:
     return Source.model_validate(row)
 
 
-def a_push(body: Any) -> Notification:
-    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Notification(path="", remote="192.0.2.1", content_type="application/json;charset=UTF-8", body=sent)
-
-
 def an_event(event_type: str, **info: Any) -> dict[str, Any]:
     return {
         "eventType": event_type,
@@ -51,14 +46,6 @@ def the_only_event(body: Any, **settings: Any) -> CallEvent:
     assert isinstance(parsed, Parsed)
     assert isinstance(parsed.body, CallEvent)
     return parsed.body
-
-
-def sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def at(clock: str) -> datetime:
@@ -129,16 +116,8 @@ def test_a_published_event_is_read_as_its_page_says(row: Row) -> None:
     sent = (SAMPLES / sample).read_bytes()
     raw = json.loads(sent)
     session = SESSION_AXE if sample.startswith("axe") else SESSION
-    expected = Parsed(
-        kind="call_event",
-        session_id=session,
-        # design section 5: (source, session id, type, called, timestamp); dedupe adds the source
-        key=f"event|{session}|{platform_type}|{sha256(called)[:16]}|{when.isoformat()}",
-        fingerprint=sha256(canonical(raw)),
-        body=CallEvent(
-            type=timeline_type, platform_type=platform_type, at=when, caller=caller, callee=called, call=call, raw=raw
-        ),
-    )
+    kinds = (platform_type, timeline_type)
+    expected = an_event_read(session, kinds, when, numbers=(caller, called), call=call, raw=raw)
     assert PLATFORM.parse(a_push(sent), a_source()) == [expected]
 
 

@@ -13,9 +13,10 @@ import pytest
 
 from schemas.config import Source
 from schemas.facts import Parsed
-from schemas.notification import Notification, Reply
+from schemas.notification import Reply
 from schemas.platforms import PLATFORMS
 from schemas.question import Asked, Decision
+from tests.building.pushes import a_push
 
 PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = Path(__file__).parent / "samples" / "huawei_privatenumber"
@@ -54,11 +55,6 @@ DISCARD = Decision(action="discard")
 def a_source(**settings: Any) -> Source:
     row = {"name": "huawei-x", "platform": "huawei_privatenumber", "tokens": ["token"], "control": True, **settings}
     return Source.model_validate(row)
-
-
-def a_push(body: Any) -> Notification:
-    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Notification(path="", remote="192.0.2.1", content_type="application/json;charset=UTF-8", body=sent)
 
 
 def asked(body: Any) -> Asked | None:

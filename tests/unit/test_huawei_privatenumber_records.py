@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ from hypothesis import strategies as st
 
 from schemas.config import Source
 from schemas.facts import Announced, Cdr, Fact, Parsed
-from schemas.merge import build_record
-from schemas.notification import Notification
 from schemas.platforms import PLATFORMS
-from schemas.session import fold, winners
+from tests.building.pushes import a_push, fact_of
+from tests.building.records import record_of
 
 PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = Path(__file__).parent / "samples" / "huawei_privatenumber"
@@ -43,17 +41,9 @@ def facts_of(*bodies: Any) -> list[Fact]:
     """Each push one second after the one before."""
     facts = []
     for n, body in enumerate(bodies):
-        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        push = Notification(path="", remote="192.0.2.1", content_type="application/json", body=sent)
-        for parsed in PLATFORM.parse(push, SOURCE):
+        for parsed in PLATFORM.parse(a_push(body), SOURCE):
             assert isinstance(parsed, Parsed)
-            facts.append(
-                Fact(
-                    id=f"{n}", kind=parsed.kind, source=SOURCE.name, platform=SOURCE.platform,
-                    session_id=parsed.session_id, key=parsed.key, fingerprint=parsed.fingerprint,
-                    at=TOLD_AT + timedelta(seconds=n), body=parsed.body,
-                )
-            )  # fmt: skip
+            facts.append(fact_of(parsed, SOURCE, at=TOLD_AT + timedelta(seconds=n), fact_id=str(n)))
     return facts
 
 
@@ -65,7 +55,7 @@ def samples_of(mode: str) -> list[Any]:
 
 
 def recorded(*bodies: Any) -> dict[str, Any]:
-    return build_record(winners(fold({}, facts_of(*bodies))), call_events=True)
+    return record_of(facts_of(*bodies))
 
 
 def at(clock: str) -> datetime:
@@ -119,7 +109,7 @@ def test_the_pushes_of_each_mode_make_a_whole_record(mode: str) -> None:
 def test_no_order_and_no_repetition_changes_the_record(mode: str, data: st.DataObject) -> None:
     facts = facts_of(*samples_of(mode))
     told = data.draw(st.permutations([*facts, *data.draw(st.lists(st.sampled_from(facts), max_size=4))]))
-    record = build_record(winners(fold({}, told)), call_events=True)
+    record = record_of(told)
     assert record == recorded(*samples_of(mode))
 
 

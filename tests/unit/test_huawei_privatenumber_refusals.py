@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.config import Source
 from schemas.errors import Malformed
-from schemas.facts import Cdr, Fact, Parsed, decode_fact, encode_fact
-from schemas.notification import Notification
+from schemas.facts import Cdr, Parsed
 from schemas.platforms import PLATFORMS
 from schemas.question import Decision
+from tests.building import damage
+from tests.building.damage import any_json, damaged, names_or
+from tests.building.pushes import a_push, fact_of, through_the_broker
 
 PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = Path(__file__).parent / "samples" / "huawei_privatenumber"
 SOURCE = Source.model_validate({"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]})
 BODIES = {path.name: json.loads(path.read_bytes()) for path in sorted(SAMPLES.glob("*.json"))}
 NUMBER = "13866887021"
-
-
-def a_push(body: Any) -> Notification:
-    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Notification(path="", remote="192.0.2.1", content_type="application/json", body=sent)
 
 
 def nested(depth: int) -> bytes:
@@ -177,55 +172,14 @@ def test_the_order_of_keys_makes_no_other_fingerprint() -> None:
     assert one != amended
 
 
-LEAVES = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**80), 2**80)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec="utf-8"), max_size=12)
-    | st.sampled_from(
-        ["fee", "answer", "callin", "collectInfo", "Block", "disconnect", "", "2019-01-24 02:30:03", "0", "true"]
-    )
+LEAVES = damage.LEAVES | st.sampled_from(
+    ["fee", "answer", "callin", "collectInfo", "Block", "disconnect", "", "2019-01-24 02:30:03", "0", "true"]
 )
-NAMES = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(
-    [
-        "eventType",
-        "statusInfo",
-        "feeLst",
-        "smsEvent",
-        "notifyMode",
-        "sessionId",
-        "icid",
-        "timestamp",
-        "stateCode",
-        "recordFlag",
-        "callInTime",
-    ]
-)
-ANY_JSON = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=5), max_leaves=20
-)
-
-
-def places(value: Any) -> list[tuple[Any, Any]]:
-    """Every (container, name or index) in a JSON value."""
-    found: list[tuple[Any, Any]] = []
-    rows = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, inner in rows:
-        found += [(value, name), *places(inner)]
-    return found
-
-
-@st.composite
-def mutated_samples(draw: st.DrawFn) -> Any:
-    body = copy.deepcopy(BODIES[draw(st.sampled_from(sorted(BODIES)))])
-    for _ in range(draw(st.integers(1, 4))):
-        container, name = draw(st.sampled_from(places(body) or [({"": 0}, "")]))
-        if draw(st.booleans()):
-            container[name] = draw(ANY_JSON)
-        else:
-            del container[name]
-    return body
+NAMES = names_or(
+    ["eventType", "statusInfo", "feeLst", "smsEvent", "notifyMode", "sessionId", "icid", "timestamp", "stateCode",
+     "recordFlag", "callInTime"]
+)  # fmt: skip
+ANY_JSON = any_json(LEAVES, NAMES)
 
 
 def every_result_survives_the_broker(body: bytes) -> None:
@@ -240,18 +194,8 @@ def every_result_survives_the_broker(body: bytes) -> None:
     for item in results:
         if isinstance(item, Malformed):
             continue
-        fact = Fact(
-            id="1",
-            kind=item.kind,
-            source=SOURCE.name,
-            platform=SOURCE.platform,
-            session_id=item.session_id,
-            key=item.key,
-            fingerprint=item.fingerprint,
-            at=datetime(2019, 1, 24, tzinfo=UTC),
-            body=item.body,
-        )
-        assert decode_fact(orjson.loads(encode_fact(fact))) == fact
+        fact = fact_of(item, SOURCE, at=datetime(2019, 1, 24, tzinfo=UTC))
+        assert through_the_broker(fact) == fact
 
 
 @given(body=ANY_JSON)
@@ -259,7 +203,7 @@ def test_any_json_becomes_facts_or_a_reason(body: Any) -> None:
     every_result_survives_the_broker(json.dumps(body).encode())
 
 
-@given(body=mutated_samples())
+@given(body=damaged(BODIES, ANY_JSON))
 def test_any_damaged_sample_becomes_facts_or_a_reason(body: Any) -> None:
     every_result_survives_the_broker(json.dumps(body).encode())
 

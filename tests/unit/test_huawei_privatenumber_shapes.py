@@ -15,18 +15,13 @@ import pytest
 
 from schemas.config import Source
 from schemas.facts import NumberState, Other, Parsed
-from schemas.notification import Notification
 from schemas.platforms import PLATFORMS
+from tests.building.pushes import a_push
 
 PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = Path(__file__).parent / "samples" / "huawei_privatenumber"
 SOURCE = Source.model_validate({"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]})
 X = "+8613800000022"
-
-
-def a_push(body: Any, path: str = "") -> Notification:
-    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Notification(path=path, remote="192.0.2.1", content_type="application/json", body=sent)
 
 
 def the_only_one(body: Any) -> Parsed:

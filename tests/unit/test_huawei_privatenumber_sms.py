@@ -16,8 +16,8 @@ import pytest
 from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Code, Parsed, Sms
-from schemas.notification import Notification
 from schemas.platforms import PLATFORMS
+from tests.building.pushes import a_push
 
 PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = Path(__file__).parent / "samples" / "huawei_privatenumber"
@@ -57,11 +57,6 @@ GOLDEN = [
     ("axb-sms-notify.json", NOT_BOUND),  # event "Text SMS "
     ("x-sms-notify.json", NOT_BOUND),  # event "TextSMS"
 ]
-
-
-def a_push(body: Any) -> Notification:
-    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Notification(path="", remote="192.0.2.1", content_type="application/json;charset=UTF-8", body=sent)
 
 
 def an_sms(**fields: Any) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import CallEvent, Cdr, NumberState, Parsed, Sms
-from schemas.notification import Notification
 from schemas.platforms import PLATFORMS
 from schemas.question import Decision
+from tests.building.pushes import a_push
 
 PLATFORM = PLATFORMS["huawei_privatenumber"]
 REASONS = {"no_status_info", "no_session_id", "no_sms_event", "no_sms_identifier", "numeric_id", "long_id", "bad_time"}
@@ -92,10 +92,6 @@ DECISIONS = st.builds(
 def a_source(**settings: Any) -> Source:
     row = {"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"], **settings}
     return Source.model_validate(row)
-
-
-def a_push(body: Any) -> Notification:
-    return Notification(path="", remote="192.0.2.1", content_type="application/json", body=json.dumps(body).encode())
 
 
 def parsed(body: Any) -> list[Parsed | Malformed]:

@@ -17,6 +17,7 @@ from schemas.facts import Announced, CallFields, Cdr, Code, Leg, Parsed
 from schemas.notification import Notification
 from schemas.platforms import huawei_voicecall
 from schemas.platforms.base import Platform
+from tests.building.pushes import a_push
 
 PLATFORM: Platform = huawei_voicecall
 SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
@@ -32,10 +33,6 @@ NOTHING_FAILED = (
     Code(name="q850", value=0, text="not applicable"),
     Code(name="sip", value=0),
 )
-
-
-def a_push(sent: bytes, path: str = "") -> Notification:
-    return Notification(path=path, remote="192.0.2.1", content_type="application/json;charset=UTF-8", body=sent)
 
 
 def the_body(push: Notification) -> Cdr:

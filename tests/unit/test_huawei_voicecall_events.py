@@ -15,9 +15,9 @@ import pytest
 
 from schemas.config import Source
 from schemas.facts import CallEvent, CallFields, Code, Other, Parsed
-from schemas.notification import Notification
 from schemas.platforms import huawei_voicecall
 from schemas.platforms.base import Platform
+from tests.building.pushes import a_push, an_event_read, canonical, sha256
 
 PLATFORM: Platform = huawei_voicecall
 SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
@@ -29,11 +29,6 @@ A, B, SHOWN = "+8613800000021", "+8613800000022", "+8675528000001"
 NORMAL = (Code(name="state_code", value=0, text="normal"),)  # table C, 0; contract section 1: 0 is skipped
 
 Row = tuple[str, str, str, str, datetime, str, CallFields]
-
-
-def a_push(body: Any, path: str = "") -> Notification:
-    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Notification(path=path, remote="192.0.2.1", content_type="application/json;charset=UTF-8", body=sent)
 
 
 def an_event(event_type: str, **info: Any) -> dict[str, Any]:
@@ -52,14 +47,6 @@ def parsed_event(body: Any, path: str = "") -> tuple[Parsed, CallEvent]:
 
 def the_only_event(body: Any, path: str = "") -> CallEvent:
     return parsed_event(body, path)[1]
-
-
-def sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def in_january(clock: str) -> datetime:
@@ -121,16 +108,8 @@ def test_a_published_event_is_read_as_its_page_says(row: Row) -> None:
     sent = (SAMPLES / sample).read_bytes()
     raw = json.loads(sent)
     session = CALLBACK_SESSION if sample.startswith("callback") else NOTIFY_SESSION
-    expected = Parsed(
-        kind="call_event",
-        session_id=session,
-        # design section 5: (source, session id, type, called, timestamp); dedupe adds the source
-        key=f"event|{session}|{platform_type}|{sha256(called)[:16]}|{when.isoformat()}",
-        fingerprint=sha256(canonical(raw)),
-        body=CallEvent(
-            type=timeline_type, platform_type=platform_type, at=when, caller=SHOWN, callee=called, call=call, raw=raw
-        ),
-    )
+    kinds = (platform_type, timeline_type)
+    expected = an_event_read(session, kinds, when, numbers=(SHOWN, called), call=call, raw=raw)
     assert PLATFORM.parse(a_push(sent, path), SOURCE) == [expected]
 
 

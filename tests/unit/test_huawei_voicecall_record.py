@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from schemas.config import Source
 from schemas.facts import Fact, Parsed
-from schemas.merge import build_record
-from schemas.notification import Notification
 from schemas.platforms import huawei_voicecall
 from schemas.platforms.base import Platform
-from schemas.session import fold, winners
+from tests.building.pushes import a_push, fact_of
+from tests.building.records import record_of
 
 PLATFORM: Platform = huawei_voicecall
 SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
@@ -56,29 +55,15 @@ def at_b(event_type: str, timestamp: str) -> Any:
 
 def facts_of(bodies: list[Any], path: str = "") -> list[Fact]:
     return [
-        Fact(
-            id=f"{n}",
-            kind=item.kind,
-            source=SOURCE.name,
-            platform=SOURCE.platform,
-            session_id=item.session_id,
-            key=item.key,
-            fingerprint=item.fingerprint,
-            at=T0 + timedelta(seconds=n),
-            body=item.body,
-        )
+        fact_of(item, SOURCE, at=T0 + timedelta(seconds=n), fact_id=str(n))
         for n, body in enumerate(bodies)
         for item in PLATFORM.parse(a_push(body, path), SOURCE)
         if isinstance(item, Parsed)
     ]
 
 
-def a_push(body: Any, path: str) -> Notification:
-    return Notification(path=path, remote="192.0.2.1", content_type="", body=json.dumps(body).encode())
-
-
 def the_record(facts: list[Fact], *, call_events: bool = True) -> dict[str, Any]:
-    return build_record(winners(fold({}, facts)), call_events=call_events)
+    return record_of(facts, call_events=call_events)
 
 
 def a_whole_callback() -> list[Any]:

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.config import Source
 from schemas.errors import Malformed
-from schemas.facts import Fact, Parsed, decode_fact, encode_fact
-from schemas.merge import build_record
-from schemas.notification import Notification
+from schemas.facts import Parsed
 from schemas.platforms import huawei_voicecall
 from schemas.platforms.base import Platform
+from tests.building import damage
+from tests.building.damage import any_json, damaged, names_or
+from tests.building.pushes import a_push, fact_of, through_the_broker
+from tests.building.records import record_of
 
 PLATFORM: Platform = huawei_voicecall
 SAMPLES = Path(__file__).parent / "samples" / "huawei_voicecall"
 SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
 BODIES = {path.name: json.loads(path.read_bytes()) for path in sorted(SAMPLES.glob("*.json"))}
 NUMBER = "13866887021"
-
-
-def a_push(body: Any, path: str = "") -> Notification:
-    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Notification(path=path, remote="192.0.2.1", content_type="application/json", body=sent)
 
 
 @pytest.mark.parametrize(
@@ -118,42 +113,14 @@ def test_a_time_that_no_bill_rests_on_spoils_nothing(name: str) -> None:
     assert isinstance(read, Parsed)
 
 
-LEAVES = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**80), 2**80)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec="utf-8"), max_size=12)
-    | st.sampled_from(["fee", "answer", "collectInfo", "disconnect", "", "2019-01-24  02:30:03", "0", "001", "002"])
+LEAVES = damage.LEAVES | st.sampled_from(
+    ["fee", "answer", "collectInfo", "disconnect", "", "2019-01-24  02:30:03", "0", "001", "002"]
 )
-NAMES = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(
+NAMES = names_or(
     ["eventType", "statusInfo", "feeLst", "sessionId", "icid", "timestamp", "partyType", "serviceType", "fwdDstNum"]
 )
-ANY_JSON = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=5), max_leaves=20
-)
+ANY_JSON = any_json(LEAVES, NAMES)
 PATHS = st.sampled_from(["", "/", "?", "/verify", "/callback/", "/x/notify?y"]) | st.text(max_size=8)
-
-
-def places(value: Any) -> list[tuple[Any, Any]]:
-    """Every (container, name or index) in a JSON value."""
-    found: list[tuple[Any, Any]] = []
-    rows = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, inner in rows:
-        found += [(value, name), *places(inner)]
-    return found
-
-
-@st.composite
-def mutated_samples(draw: st.DrawFn) -> Any:
-    body = copy.deepcopy(BODIES[draw(st.sampled_from(sorted(BODIES)))])
-    for _ in range(draw(st.integers(1, 4))):
-        container, name = draw(st.sampled_from(places(body) or [({"": 0}, "")]))
-        if draw(st.booleans()):
-            container[name] = draw(ANY_JSON)
-        else:
-            del container[name]
-    return body
 
 
 def every_result_survives_the_broker_and_makes_a_record(body: bytes, path: str) -> None:
@@ -165,19 +132,9 @@ def every_result_survives_the_broker_and_makes_a_record(body: bytes, path: str) 
     for item in results:
         if isinstance(item, Malformed):
             continue
-        fact = Fact(
-            id="1",
-            kind=item.kind,
-            source=SOURCE.name,
-            platform=SOURCE.platform,
-            session_id=item.session_id,
-            key=item.key,
-            fingerprint=item.fingerprint,
-            at=datetime(2019, 1, 24, tzinfo=UTC),
-            body=item.body,
-        )
-        assert decode_fact(orjson.loads(encode_fact(fact))) == fact
-        assert build_record({fact.key: fact}, call_events=True)["session_id"] == item.session_id
+        fact = fact_of(item, SOURCE, at=datetime(2019, 1, 24, tzinfo=UTC))
+        assert through_the_broker(fact) == fact
+        assert record_of([fact])["session_id"] == item.session_id
 
 
 @given(body=ANY_JSON, path=PATHS)
@@ -185,7 +142,7 @@ def test_any_json_becomes_facts_or_a_reason(body: Any, path: str) -> None:
     every_result_survives_the_broker_and_makes_a_record(json.dumps(body).encode(), path)
 
 
-@given(body=mutated_samples(), path=PATHS)
+@given(body=damaged(BODIES, ANY_JSON), path=PATHS)
 def test_any_damaged_sample_becomes_facts_or_a_reason(body: Any, path: str) -> None:
     every_result_survives_the_broker_and_makes_a_record(json.dumps(body).encode(), path)
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -17,16 +16,12 @@ from schemas.notification import Notification, Reply
 from schemas.platforms import huawei_voicecall
 from schemas.platforms.base import Platform
 from schemas.question import Decision
+from tests.building.pushes import a_push
 
 PLATFORM: Platform = huawei_voicecall
 SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
 SESSION = "1201_612_4294967295_20190124030424@callenabler245.huaweicaas.com"
 A, B, SHOWN = "+8613800000021", "+8613800000022", "+8675528000001"
-
-
-def a_push(body: Any, path: str = "") -> Notification:
-    sent = json.dumps(body).encode()
-    return Notification(path=path, remote="192.0.2.1", content_type="application/json;charset=UTF-8", body=sent)
 
 
 def a_fee(*records: Any, path: str = "") -> Notification:

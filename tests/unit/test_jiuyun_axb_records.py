@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from schemas.config import Source
 from schemas.facts import Fact, Parsed
+from schemas.kept import KeptFact
 from schemas.merge import build_record
-from schemas.notification import Notification
 from schemas.platforms import jiuyun_axb
 from schemas.record import CallRecord
 from schemas.session import fold, winners
+from tests.building.pushes import XML, a_push, fact_of
+from tests.building.records import record_of
 
 SAMPLES = Path(__file__).parent / "samples" / "jiuyun_axb"
 SOURCE = Source.model_validate({"name": "jiuyun", "platform": "jiuyun_axb", "tokens": ["token"]})
@@ -37,20 +39,9 @@ def the_facts(*samples: bytes) -> list[Fact]:
 
 
 def a_fact(body: bytes, n: int) -> Fact:
-    push = Notification(path="", remote="192.0.2.1", content_type="application/xml", body=body)
-    (parsed,) = jiuyun_axb.parse(push, SOURCE)
+    (parsed,) = jiuyun_axb.parse(a_push(body, content_type=XML), SOURCE)
     assert isinstance(parsed, Parsed)
-    return Fact(
-        id=str(n),
-        kind=parsed.kind,
-        source="jiuyun",
-        platform="jiuyun_axb",
-        session_id=parsed.session_id,
-        key=parsed.key,
-        fingerprint=parsed.fingerprint,
-        at=T0 + timedelta(seconds=n),
-        body=parsed.body,
-    )
+    return fact_of(parsed, SOURCE, at=T0 + timedelta(seconds=n), fact_id=str(n))
 
 
 def sample(name: str) -> bytes:
@@ -58,7 +49,7 @@ def sample(name: str) -> bytes:
 
 
 def the_record(facts: Sequence[Fact]) -> dict[str, Any]:
-    record = build_record(winners(fold({}, facts)), call_events=True)
+    record = record_of(facts)
     CallRecord(**record, revision=1, late=False)
     return record
 
@@ -217,13 +208,13 @@ SHARED = the_facts(
 @given(order=st.lists(st.sampled_from(SHARED), min_size=1).map(lambda some: [*some, *SHARED]), shuffle=st.randoms())
 def test_any_order_with_any_repetition_makes_one_record(order: list[Fact], shuffle: Any) -> None:
     shuffle.shuffle(order)
-    facts: dict[str, Fact] = {}
+    facts: dict[str, KeptFact] = {}
     for fact in order:
         facts = fold(facts, [fact])
     assert orjson.dumps(build_record(winners(facts), call_events=True)) == ONE_RECORD
 
 
-ONE_RECORD = orjson.dumps(the_record(SHARED))
+ONE_RECORD = orjson.dumps(build_record(winners(fold({}, SHARED)), call_events=True))
 
 
 def test_the_shared_session_shows_all_three_and_the_answered_one_first() -> None:

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.config import Source
 from schemas.errors import Malformed
-from schemas.facts import Cdr, Fact, decode_fact, encode_fact
-from schemas.notification import Notification
+from schemas.facts import Cdr
 from schemas.platforms import jiuyun_axb
+from tests.building.damage import LEAVES, SHORT_TEXTS, any_json
+from tests.building.pushes import XML, a_push, fact_of, through_the_broker
 
 SAMPLES = Path(__file__).parent / "samples" / "jiuyun_axb"
 SOURCE = Source.model_validate({"name": "jiuyun", "platform": "jiuyun_axb", "tokens": ["token"]})
@@ -28,24 +28,15 @@ HANGUP = {
 }  # fmt: skip
 
 
-def a_push(body: bytes) -> Notification:
-    return Notification(path="", remote="192.0.2.1", content_type="application/xml", body=body)
-
-
 def xml(fields: dict[str, Any]) -> bytes:
     """As the sender makes it: joined, not escaped."""
     return f"<req>{''.join(f'<{name}>{value}</{name}>' for name, value in fields.items())}</req>".encode()
 
 
-TEXTS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+TEXTS = SHORT_TEXTS | st.sampled_from(
     ["null", "", "0", "22", "10", "65", "-1", "20240305140720", "2024-03-05 14:07:20", "a&b", "a<b", "#####", "&x;"]
 )
-LEAVES = st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(allow_nan=False, allow_infinity=False)
-ANY_JSON = st.recursive(
-    LEAVES | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-    max_leaves=8,
-)
+ANY_JSON = any_json(LEAVES | TEXTS, TEXTS, fields=3, most=8)
 ACTIONS = ["CallInvite", "CallEstablish", "Hangup", "IncomeHangup", "VoiceNotify", "VoiceCodeNotify", "New"]
 NAMES = [
     "type", "appId", "callId", "requestId", "callSid", "telX", "maskNumber", "caller", "called", "to", "userFlag",
@@ -69,24 +60,14 @@ def variations(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> dict[str, Any
 
 def every_result_survives_the_broker(body: bytes) -> None:
     try:
-        results = jiuyun_axb.parse(a_push(body), SOURCE)
+        results = jiuyun_axb.parse(a_push(body, content_type=XML), SOURCE)
     except Malformed:
         return
     for item in results:
         if isinstance(item, Malformed):
             continue
-        fact = Fact(
-            id="1",
-            kind=item.kind,
-            source=SOURCE.name,
-            platform=SOURCE.platform,
-            session_id=item.session_id,
-            key=item.key,
-            fingerprint=item.fingerprint,
-            at=datetime(2024, 3, 5, tzinfo=UTC),
-            body=item.body,
-        )
-        assert decode_fact(orjson.loads(encode_fact(fact))) == fact
+        fact = fact_of(item, SOURCE, at=datetime(2024, 3, 5, tzinfo=UTC))
+        assert through_the_broker(fact) == fact
         assert isinstance(item.body, Cdr) == (item.kind == "cdr")
         assert not isinstance(item.body, Cdr) or (item.body.call.talk_seconds or 0) >= 0
 
@@ -112,7 +93,7 @@ MARKUP = [
 def test_whatever_a_user_writes_the_duration_is_right_or_the_record_quarantined(user_data: str) -> None:
     """Protocol page, section 6.1: userData is joined without escaping."""
     try:
-        (one,) = jiuyun_axb.parse(a_push(xml({**HANGUP, "userData": user_data})), SOURCE)
+        (one,) = jiuyun_axb.parse(a_push(xml({**HANGUP, "userData": user_data}), content_type=XML), SOURCE)
     except Malformed:
         return
     if isinstance(one, Malformed):

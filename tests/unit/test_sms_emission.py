@@ -11,9 +11,9 @@ import orjson
 from schemas.envelope import JsonObject
 from schemas.events import told_at_once
 from schemas.facts import Code, Fact
-from schemas.merge import build_record
 from schemas.session import Session, decode_session, encode_session
 from tests.building.facts import T0, a_cdr, a_decision, all_events, an_event, an_sms, seconds
+from tests.building.records import record_of
 from workers.emission import Patience, step
 from workers.sms import is_sms, sms_step
 
@@ -95,7 +95,7 @@ def test_only_an_sms_and_what_was_decided_about_one_make_its_session() -> None:
 
 def test_a_decision_stands_in_the_record_and_in_the_timeline_of_its_call() -> None:
     decided = a_decision("call", told=1, callee="+8613800000022", by="service", milliseconds=41)
-    record = build_record({f.key: f for f in [*all_events(), a_cdr(), decided]}, call_events=True)
+    record = record_of([*all_events(), a_cdr(), decided])
     assert record["decision"] == {"action": "connect", "callee": "+8613800000022", "by": "service", "milliseconds": 41}
     assert [row["type"] for row in record["timeline"]] == [
         "incoming", "outgoing", "ringing", "decided", "answered", "ended",

@@ -1,9 +1,10 @@
-"""What every store keeps of a claim and of a receipt, and in which order claims are met."""
+"""What every store keeps of a claim and of a receipt, in which order claims are met, and what becomes of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from workers.dedupe import Claim, Receipt
@@ -12,19 +13,22 @@ from workers.stores.passage import Pair, folds, hashed_pair
 ReceiptRow = tuple[str, str, str, int, int, int, int, int]
 
 
-def hashed(claim: Claim) -> Pair:
-    """Key and fingerprint as kept."""
-    return hashed_pair(claim.source, claim.key, claim.fingerprint)
+class ClaimRow(NamedTuple):
+    """A claim as kept; rows sort in the order in which they are met: by key, the earliest of each key first.
 
+    `source`: the one in whose sessions the claimed fact has to arrive; empty when it goes into none.
+    """
 
-def counted_for(claim: Claim) -> str:
-    """The source in whose sessions the claimed fact has to arrive; empty when it goes into none."""
-    return claim.source if folds(claim.key) else ""
+    key: bytes
+    at: datetime
+    owner: str
+    fingerprint: bytes
+    source: str
 
-
-def in_order(receipts: Sequence[Receipt]) -> list[Claim]:
-    """All claims of the receipts by key, the earliest of each key first."""
-    return sorted((c for receipt in receipts for c in receipt.claims), key=lambda c: (c.key, c.at, c.owner))
+    @property
+    def pair(self) -> Pair:
+        """The version that is claimed."""
+        return self.key, self.fingerprint
 
 
 class Owner(NamedTuple):
@@ -34,19 +38,54 @@ class Owner(NamedTuple):
     at: datetime
 
 
-def answer(claim: Claim, owner: Owner | None, *, is_known: bool) -> str:
-    """What becomes of a claim whose pair has this owner; `is_known`: its key has been told in some version."""
+class Answers(NamedTuple):
+    """What becomes of the claims of a batch.
+
+    `results`: by the claim's owner. `earlier`: who takes over a pair because it came before its owner.
+    """
+
+    results: Mapping[str, str]
+    earlier: Mapping[Pair, ClaimRow]
+
+
+def claim_row(claim: Claim) -> ClaimRow:
+    """The claim as kept."""
+    key, fingerprint = hashed_pair(claim.source, claim.key, claim.fingerprint)
+    return ClaimRow(key, claim.at, claim.owner, fingerprint, claim.source if folds(claim.key) else "")
+
+
+def in_order(receipts: Sequence[Receipt]) -> list[ClaimRow]:
+    """All claims of the receipts."""
+    return sorted([claim_row(claim) for receipt in receipts for claim in receipt.claims])
+
+
+def answers(rows: Sequence[ClaimRow], owners: Mapping[Pair, Owner]) -> Answers:
+    """What becomes of claims that are met in this order.
+
+    `owners`: all versions of these keys as they were before this batch; the first of an unknown pair is its owner from
+    here on. An envelope that stands twice in one batch keeps its first answer.
+    """
+    told, keys = dict(owners), {key for key, _ in owners}
+    results: dict[str, str] = {}
+    earlier: dict[Pair, ClaimRow] = {}
+    for row in rows:
+        result = _answer(row, told.get(row.pair), is_known=row.key in keys)
+        if result != "mine" or row.owner not in results:
+            results[row.owner] = result
+        if result == "earlier":
+            earlier[row.pair] = row
+        if result != "duplicate":
+            told[row.pair] = Owner(row.owner, row.at)
+        keys.add(row.key)
+    return Answers(results, earlier)
+
+
+def _answer(row: ClaimRow, owner: Owner | None, *, is_known: bool) -> str:
     if owner is None:
         return "amended" if is_known else "new"
-    if owner.id == claim.owner:
+    if owner.id == row.owner:
         return "mine"
-    return "earlier" if claim.at < owner.at else "duplicate"
-
-
-def note_result(results: MutableMapping[str, str], claim: Claim, result: str) -> None:
-    """What became of a claim, by its owner; an envelope that stands twice in one batch keeps its first answer."""
-    if result != "mine" or claim.owner not in results:
-        results[claim.owner] = result
+    return "earlier" if row.at < owner.at else "duplicate"
 
 
 def receipt_rows(receipts: Sequence[Receipt], results: Mapping[str, str]) -> Iterator[ReceiptRow]:
@@ -56,10 +95,15 @@ def receipt_rows(receipts: Sequence[Receipt], results: Mapping[str, str]) -> Ite
         yield (
             receipt.envelope_id,
             receipt.source,
-            f"{receipt.at:%Y-%m-%dT%H}",
+            _hour(receipt.at.toordinal(), receipt.at.hour),
             len(outcomes) + receipt.quarantined,
             outcomes.count("new") + outcomes.count("mine"),
             outcomes.count("amended"),
             outcomes.count("duplicate") + outcomes.count("earlier"),
             receipt.quarantined,
         )
+
+
+@lru_cache(64)
+def _hour(day: int, hour: int) -> str:
+    return f"{date.fromordinal(day)}T{hour:02}"

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from schemas.envelope import Kind
-from schemas.facts import Fact, FactKind
+from schemas.facts import FactKind
+from schemas.kept import KeptFact
+from schemas.session import state_of
 
 Pair = tuple[bytes, bytes]  # key and fingerprint of one version, as claims keep them
 HourCount = tuple[str | None, str, int]  # source (None: an older program wrote it and named none), hour, count
@@ -65,22 +67,18 @@ def hashed_pair(source: str, key: str, fingerprint: str) -> Pair:
     return hashed, bytes.fromhex(fingerprint)[:_FINGERPRINT_BYTES]
 
 
-def arrivals(facts: Iterable[Fact]) -> str:
-    """How many claimed versions a session holds, by the hour in which they were told first, as JSON.
-
-    It is paid for at every fold, so hours get their names last: most calls know one.
-    """
-    hours: dict[int, int] = {}
+def arrivals(facts: Iterable[KeptFact]) -> str:
+    """How many claimed versions a session holds, by the hour in which they were told first, as JSON."""
+    hours: dict[str, int] = {}
     for fact in facts:
         if fact.key.startswith(FOLDED):
-            hour = fact.at.toordinal() * 24 + fact.at.hour
-            hours[hour] = hours.get(hour, 0) + 1
-    return orjson.dumps({f"{date.fromordinal(hour // 24)}T{hour % 24:02}": n for hour, n in hours.items()}).decode()
+            hours[fact.hour] = hours.get(fact.hour, 0) + 1
+    return orjson.dumps(hours).decode()
 
 
 def kept_facts(call_id: str, state: bytes) -> list[Kept]:
     """The claimed versions that a session's state holds."""
-    return [_kept(call_id, fact) for fact in orjson.loads(state)["facts"] if folds(fact["key"])]
+    return [_kept(call_id, fact) for fact in state_of(state)["facts"] if folds(fact["key"])]
 
 
 def _kept(call_id: str, fact: Any) -> Kept:

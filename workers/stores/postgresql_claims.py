@@ -12,9 +12,9 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from workers.dedupe import Claim, Receipt, Tally
+from workers.dedupe import Receipt, Tally
 from workers.retention import CLAIMS_KEPT
-from workers.stores.claim_row import Owner, answer, counted_for, hashed, in_order, note_result, receipt_rows
+from workers.stores.claim_row import ClaimRow, Owner, answers, in_order, receipt_rows
 from workers.stores.passage import Pair
 from workers.stores.postgresql_pool import Connection, Database, Vanished
 
@@ -84,8 +84,7 @@ class PostgresqlClaims:
 async def _claim_all(
     connection: Connection, *, receipts: Sequence[Receipt], tallies: Sequence[Tally]
 ) -> Mapping[str, str]:
-    claims = [(hashed(claim), claim) for claim in in_order(receipts)]
-    results = await _results(connection, claims)
+    results = await _results(connection, in_order(receipts))
     if receipts:
         await connection.execute(_RECEIPTS, *_columns(receipt_rows(receipts, results)))
     if tallies:
@@ -93,51 +92,29 @@ async def _claim_all(
     return results
 
 
-async def _results(connection: Connection, claims: Sequence[tuple[Pair, Claim]]) -> Mapping[str, str]:
+async def _results(connection: Connection, rows: Sequence[ClaimRow]) -> Mapping[str, str]:
     """Insert what nobody knows, learn who owns the rest, then answer each claim in order."""
-    firsts = {pair[0]: (pair, claim) for pair, claim in reversed(claims)}
+    firsts = {row.key: row for row in reversed(rows)}
     won = await _insert(connection, _FIRST, firsts.values())
-    lost = [pair for pair, _ in firsts.values() if pair not in won]
-    owners = await _owners(connection, {key for key, _ in lost})
-    unknown = {pair: (pair, claim) for pair, claim in reversed(claims) if pair not in owners and pair not in won}
+    owners = await _owners(connection, {row.key for row in firsts.values() if row.pair not in won})
+    unknown = {row.pair: row for row in reversed(rows) if row.pair not in owners and row.pair not in won}
     amended = await _insert(connection, _AMENDED, unknown.values())
     overtaken = unknown.keys() - amended
     if overtaken:
         now_known = await _owners(connection, {key for key, _ in overtaken})
         owners |= {pair: owner for pair, owner in now_known.items() if pair in overtaken}
-    results, earlier = _answers(claims, owners)
+    results, earlier = answers(rows, owners)
     for query in (_EARLIER.format(table="claim"), _EARLIER.format(table="amendment")) if earlier else ():
-        await connection.execute(query, *_columns((*pair, claim.owner, claim.at) for pair, claim in earlier.items()))
+        await connection.execute(query, *_columns((*pair, row.owner, row.at) for pair, row in earlier.items()))
     return results
 
 
-def _answers(
-    claims: Sequence[tuple[Pair, Claim]], owners: Mapping[Pair, Owner]
-) -> tuple[Mapping[str, str], Mapping[Pair, Claim]]:
-    """The results, and who takes over a pair because it came earlier.
-
-    `owners`: as they were before this batch; the first of an unknown pair is its owner from here on.
-    """
-    told, keys = dict(owners), {key for key, _ in owners}
-    results: dict[str, str] = {}
-    earlier: dict[Pair, Claim] = {}
-    for pair, claim in claims:
-        result = answer(claim, told.get(pair), is_known=pair[0] in keys)
-        note_result(results, claim, result)
-        if result == "earlier":
-            earlier[pair] = claim
-        if result != "duplicate":
-            told[pair] = Owner(claim.owner, claim.at)
-        keys.add(pair[0])
-    return results, earlier
-
-
-async def _insert(connection: Connection, query: str, rows: Collection[tuple[Pair, Claim]]) -> set[Pair]:
+async def _insert(connection: Connection, query: str, rows: Collection[ClaimRow]) -> set[Pair]:
     """Those that were inserted, because nobody had."""
     if not rows:
         return set()
-    columns = _columns((*pair, claim.owner, claim.at, counted_for(claim)) for pair, claim in rows)
-    return {(row["key"], row["fingerprint"]) for row in await connection.fetch(query, *columns)}
+    columns = _columns((row.key, row.fingerprint, row.owner, row.at, row.source) for row in rows)
+    return {(key, fingerprint) for key, fingerprint in await connection.fetch(query, *columns)}
 
 
 async def _owners(connection: Connection, keys: Collection[bytes]) -> dict[Pair, Owner]:

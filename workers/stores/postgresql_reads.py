@@ -10,6 +10,7 @@ from typing import Final
 import orjson
 
 from schemas.envelope import JsonObject
+from schemas.session import state_of
 from workers.stores.postgresql_books import PostgresqlBooks
 from workers.stores.postgresql_pool import asked
 from workers.stores.postgresql_schema import clean
@@ -97,7 +98,7 @@ class PostgresqlReads:
             "id": call_id,
             "status": row["status"],
             "due_at": _time(row["due_at"]),
-            "state": orjson.loads(row["state"]),
+            "state": state_of(row["state"]),
             "outbox": [{**orjson.loads(row["envelope"]), "sent_at": _time(row["sent_at"])} for row in leaving],
         }
 

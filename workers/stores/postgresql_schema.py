@@ -57,10 +57,11 @@ CREATE INDEX parked_signature ON parked (box, signature);
 # What the ledger counts by (see passage.py); NULL in what an older program wrote.
 _CLAIMS_2: Final = "ALTER TABLE claim ADD COLUMN source text; ALTER TABLE amendment ADD COLUMN source text"
 _SESSIONS_2: Final = "ALTER TABLE session ADD COLUMN arrived jsonb"
+_SESSIONS_3: Final = "SELECT 1"  # a program that cannot read states of version 2 stays out
 _PARKED_2: Final = "ALTER TABLE parked ADD COLUMN hour text, ADD COLUMN kind text"
 
 CLAIMS_MIGRATIONS: Final = (_CLAIMS_1, _CLAIMS_2)
-SESSIONS_MIGRATIONS: Final = (_SESSIONS_1, _SESSIONS_2)
+SESSIONS_MIGRATIONS: Final = (_SESSIONS_1, _SESSIONS_2, _SESSIONS_3)
 PARKED_MIGRATIONS: Final = (_PARKED_1, _PARKED_2)
 _ONE_AT_A_TIME: Final = 0x63616C6C  # several processes start at once
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -19,8 +19,7 @@ POSTPONED: Final = timedelta(minutes=10)
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRow:
+class SessionRow(NamedTuple):
     """A session's row; `hour` (`YYYY-MM-DDTHH`, UTC) is that of its first fact, under which the ledger counts it.
 
     `arrived` counts the facts that dedupe passed on, each under its own hour.
@@ -39,15 +38,16 @@ class SessionRow:
 def session_row(call_id: str, step: Step) -> SessionRow:
     """The row to keep after a step."""
     session = step.session
-    first = min(session.facts.values(), key=lambda fact: fact.at)
+    facts = session.facts.values()
+    first = min(facts, key=attrgetter("at"))
     return SessionRow(
         id=call_id,
         source=first.source,
         state=encode_session(session),
         revision=session.revision,
         status="completed" if session.completed else "incomplete" if session.incomplete else "open",
-        hour=f"{first.at:%Y-%m-%dT%H}",
-        arrived=arrivals(session.facts.values()),
+        hour=first.hour,
+        arrived=arrivals(facts),
         due_at=step.due_at,
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from schemas.envelope import JsonObject
+from schemas.session import state_of
 from workers.stores.sqlite_books import SqliteBooks
 from workers.stores.sqlite_claims import CLAIMS_MIGRATIONS, SqliteClaims
 from workers.stores.sqlite_file import micros, moment, open_sqlite_file, read_only
@@ -100,7 +101,7 @@ class SqliteReads:
                 return None
             sent = db.execute("SELECT envelope, sent_at FROM outbox WHERE call_id = ? ORDER BY n", (call_id,))
             leaving = [{**orjson.loads(envelope), "sent_at": _time(at)} for envelope, at in sent]
-        state = orjson.loads(row["state"])
+        state = state_of(row["state"])
         return {
             "id": call_id,
             "status": row["status"],

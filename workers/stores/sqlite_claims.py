@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from workers.dedupe import Claim, Receipt, Tally
+from workers.dedupe import Receipt, Tally
 from workers.retention import CLAIMS_KEPT
-from workers.stores.claim_row import Owner, answer, counted_for, hashed, in_order, note_result, receipt_rows
+from workers.stores.claim_row import ClaimRow, Owner, answers, in_order, receipt_rows
+from workers.stores.passage import Pair
 from workers.stores.sqlite_file import SqliteFile, micros, moment
 
 _VERSION_1: Final = """
@@ -30,8 +31,12 @@ CREATE INDEX tally_hour ON tally (hour);
 """
 _VERSION_3: Final = """
 ALTER TABLE claim ADD COLUMN source TEXT;
-"""  # source: see counted_for; NULL in what an older program claimed
+"""  # source: see ClaimRow; NULL in what an older program claimed
 CLAIMS_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
+
+_KEYS_AT_ONCE: Final = 100  # sqlite3 keeps the 128 statements that it met last: one for each number of keys
+_KNOWN: Final = "SELECT key, fingerprint, owner, at FROM claim WHERE key IN ({})"
+_EARLIER: Final = "UPDATE claim SET owner = ?, at = ? WHERE key = ? AND fingerprint = ?"
 
 
 class SqliteClaims:
@@ -51,10 +56,13 @@ class SqliteClaims:
         return await self._file.write(_expire, now - CLAIMS_KEPT, limit)
 
 
-def _claim_all(db: sqlite3.Connection, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> dict[str, str]:
-    results: dict[str, str] = {}
-    for claim in in_order(receipts):
-        note_result(results, claim, _claim_one(db, claim))
+def _claim_all(db: sqlite3.Connection, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+    rows = in_order(receipts)
+    owners = dict(_owners(db, list({row.key for row in rows})))
+    results, earlier = answers(rows, owners)
+    fresh = {row.pair: row for row in reversed(rows) if row.pair not in owners}
+    db.executemany("INSERT INTO claim VALUES (?,?,?,?,?)", map(_kept, fresh.values()))
+    db.executemany(_EARLIER, [(row.owner, micros(row.at), *pair) for pair, row in earlier.items()])
     db.executemany("INSERT OR IGNORE INTO receipt VALUES (?,?,?,?,?,?,?,?)", receipt_rows(receipts, results))
     db.executemany(
         "INSERT OR IGNORE INTO tally VALUES (?,?,?,?)", [(t.envelope_id, t.source, t.hour, t.answered) for t in tallies]
@@ -62,18 +70,16 @@ def _claim_all(db: sqlite3.Connection, receipts: Sequence[Receipt], tallies: Seq
     return results
 
 
-def _claim_one(db: sqlite3.Connection, claim: Claim) -> str:
-    key, fingerprint = hashed(claim)
-    found = db.execute("SELECT fingerprint, owner, at FROM claim WHERE key = ?", (key,))
-    known = {row[0]: Owner(row[1], moment(row[2])) for row in found}
-    result = answer(claim, known.get(fingerprint), is_known=bool(known))
-    if result in ("new", "amended"):
-        row = (key, fingerprint, claim.owner, micros(claim.at), counted_for(claim))
-        db.execute("INSERT INTO claim VALUES (?,?,?,?,?)", row)
-    if result == "earlier":
-        query = "UPDATE claim SET owner = ?, at = ? WHERE key = ? AND fingerprint = ?"
-        db.execute(query, (claim.owner, micros(claim.at), key, fingerprint))
-    return result
+def _owners(db: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[Pair, Owner]]:
+    """Who owns what of these keys."""
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        chunk = keys[start : start + _KEYS_AT_ONCE]
+        for key, fingerprint, owner, at in db.execute(_KNOWN.format(", ".join("?" * len(chunk))), chunk):
+            yield (key, fingerprint), Owner(owner, moment(at))
+
+
+def _kept(row: ClaimRow) -> tuple[bytes, bytes, str, int, str]:
+    return row.key, row.fingerprint, row.owner, micros(row.at), row.source
 
 
 def _expire(db: sqlite3.Connection, before: datetime, limit: int) -> int:

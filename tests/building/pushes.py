@@ -1,0 +1,71 @@
+"""What a platform pushes, and what becomes of what its dialect reads in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from schemas.config import Source
+from schemas.facts import CallEvent, CallFields, Fact, Parsed, decode_fact, encode_fact
+from schemas.notification import Notification
+
+JSON: Final = "application/json;charset=UTF-8"
+XML: Final = "application/xml;charset=utf-8"
+
+
+def a_push(body: Any, path: str = "", content_type: str = JSON) -> Notification:
+    """A notification of these bytes; anything else is written as JSON."""
+    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Notification(path=path, remote="192.0.2.1", content_type=content_type, body=sent)
+
+
+def fact_of(item: Parsed, source: Source, *, at: datetime, fact_id: str = "1") -> Fact:
+    """The fact that dedupe makes of it."""
+    return Fact(
+        id=fact_id,
+        kind=item.kind,
+        source=source.name,
+        platform=source.platform,
+        session_id=item.session_id,
+        key=item.key,
+        fingerprint=item.fingerprint,
+        at=at,
+        body=item.body,
+    )
+
+
+def through_the_broker(fact: Fact) -> Fact:
+    """What the next stage reads."""
+    return decode_fact(orjson.loads(encode_fact(fact)))
+
+
+def sha256(text: str) -> str:
+    """Of the UTF-8 bytes, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def canonical(value: Any) -> str:
+    """JSON in which equal values are equal texts."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def an_event_read(
+    session: str, kinds: tuple[str, str], at: datetime, *, numbers: tuple[str, str], call: CallFields, raw: Any
+) -> Parsed:
+    """A call event of one of Huawei's platforms, as read; `kinds`: theirs and ours; `numbers`: caller and callee."""
+    platform_type, timeline_type = kinds
+    caller, called = numbers
+    return Parsed(
+        kind="call_event",
+        session_id=session,
+        # design section 5: (source, session id, type, called, timestamp); dedupe adds the source
+        key=f"event|{session}|{platform_type}|{sha256(called)[:16]}|{at.isoformat()}",
+        fingerprint=sha256(canonical(raw)),
+        body=CallEvent(
+            type=timeline_type, platform_type=platform_type, at=at, caller=caller, callee=called, call=call, raw=raw
+        ),
+    )

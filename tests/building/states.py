@@ -1,0 +1,29 @@
+"""The states of older versions. Frozen: never change one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import orjson
+
+from schemas.facts import Fact, encode_fact
+from schemas.session import Session
+
+
+def state_1(session: Session, facts: Iterable[Fact]) -> bytes:
+    """What version 1 kept of a session of these facts."""
+    return orjson.dumps(
+        {
+            "v": 1,
+            "facts": [orjson.loads(encode_fact(fact)) for fact in facts],
+            "revision": session.revision,
+            "published": orjson.loads(session.published) if session.published else None,
+            "completed": session.completed,
+            "incomplete": session.incomplete,
+            "ordered": sorted(session.ordered),
+            "told": sorted(session.told),
+            "changed_at": session.changed_at,
+            "changed_by": session.changed_by,
+        },
+        option=orjson.OPT_UTC_Z,
+    )

@@ -1,0 +1,57 @@
+"""What a store keeps of a session comes back whole, whatever version wrote it; a damaged fact never gets in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from schemas.facts import Announced, Fact, decode_fact, encode_fact
+from schemas.kept import kept, kept_fact
+from schemas.session import Session, decode_session, encode_session, state_of
+from tests.building.facts import T0, a_cdr, a_decision, a_stored_recording, all_events, an_event, an_sms, seconds
+from tests.building.states import state_1
+from workers.emission import Patience, Step, step
+
+FACTS = [*all_events(), a_cdr(recordings=(Announced(name="a.wav"),), raw={"a": "line\nand\x00more", "n": [1.5, None]})]
+ONE_OF_EACH = [an_event("ended"), a_cdr(), a_decision("call"), a_stored_recording("k"), an_sms("notify")]
+
+
+def next_steps(session: Session) -> list[Step]:
+    amended = step(session, [a_cdr(told=80, user_data="x")], now=T0 + seconds(80), patience=Patience())
+    said = step(amended.session, [], now=T0 + seconds(90), patience=Patience())
+    stored = step(said.session, [a_stored_recording("k")], now=T0 + seconds(95), patience=Patience())
+    return [amended, said, stored]
+
+
+def test_a_session_of_version_1_goes_on_as_one_of_today() -> None:
+    told = step(None, FACTS, now=T0 + seconds(70), patience=Patience()).session
+    older, today = decode_session(state_1(told, FACTS)), decode_session(encode_session(told))
+    assert older == today == told
+    assert [taken.envelopes for taken in next_steps(older)] == [taken.envelopes for taken in next_steps(told)]
+    assert any(taken.envelopes for taken in next_steps(older))
+    assert state_of(encode_session(older))["published"] == state_of(state_1(told, FACTS))["published"]
+
+
+@pytest.mark.parametrize("fact", ONE_OF_EACH, ids=lambda fact: fact.kind)
+def test_a_kept_fact_is_the_fact_that_was_told(fact: Fact) -> None:
+    session = step(None, [fact], now=T0 + seconds(1), patience=Patience()).session if fact.kind != "sms" else None
+    (back,) = decode_session(encode_session(session or Session(facts={"f": kept(fact)}))).facts.values()
+    assert (back.body, back.call_id, back.event_type, back.at) == (fact.body, fact.call_id, fact.event_type, fact.at)
+    assert back == kept(fact)
+
+
+def test_a_state_is_told_as_one_object_with_facts_that_can_be_read() -> None:
+    state = state_of(encode_session(step(None, FACTS, now=T0 + seconds(70), patience=Patience()).session))
+    assert (state["v"], state["revision"], state["completed"]) == (2, 1, True)
+    assert state["published"]["session_id"] == "s1"
+    told = [{name: value for name, value in row.items() if name != "type"} for row in state["facts"]]
+    assert [decode_fact(row) for row in told] == FACTS
+
+
+@pytest.mark.parametrize("damage", [{"body": {}}, {"at": None}, {"at": "soon"}, {"kind": "cake"}, {"body": None}])
+@pytest.mark.parametrize("fact", ONE_OF_EACH, ids=lambda fact: fact.kind)
+def test_a_damaged_fact_is_refused_before_it_is_kept(fact: Fact, damage: dict[str, Any]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
+        kept_fact({**orjson.loads(encode_fact(fact)), **damage})
