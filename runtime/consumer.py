@@ -39,12 +39,15 @@ PAUSE_SECONDS: Final = 900.0  # a sink that asked us to stop is asked again afte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSpec:
-    """How a stage consumes: `lanes` consumers with `prefetch` messages each, at most `most` a batch."""
+    """How a stage consumes: `lanes` consumers with `prefetch` messages each, at most `most` a batch.
+
+    Twice as many are prefetched as a batch takes, so that the next batch is there when one is settled.
+    """
 
     name: str
     queue: str
     policy: Policy
-    prefetch: int = 16
+    prefetch: int = 32
     most: int = 16
     lanes: int = 1
 

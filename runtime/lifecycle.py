@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -12,6 +13,7 @@ import structlog
 log = structlog.get_logger()
 
 DRAIN_SECONDS: Final = 19.0
+GARBAGE_AFTER: Final = 20_000  # containers made and not yet freed; a batch makes that many and leaves no cycles
 
 Role = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -28,6 +30,8 @@ def run_process(role: Role) -> None:
         factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     else:
         factory = uvloop.new_event_loop
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER)
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(_until_signal(role))
 

@@ -6,13 +6,15 @@ message is stored (fsynced) in a queue, and a delivery that was not acked comes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import islice
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from schemas.topology import Topology
 
+BATCH_BYTES: Final = 1024 * 1024  # decoded, that is some 20 times as much memory
 NO_HEADERS: Final[Mapping[str, str | int]] = MappingProxyType({})
 
 
@@ -59,7 +61,7 @@ class Consumer(Protocol):
     """
 
     async def batch(self, most: int) -> Sequence[Delivery]:
-        """Up to `most` consecutive deliveries, at least one; waits until there is one.
+        """Up to `most` consecutive deliveries and BATCH_BYTES, at least one; waits until there is one.
 
         Raises:
             Unavailable: it cannot consume now; calling again waits for the recovery.
@@ -144,3 +146,19 @@ class Broker(Protocol):
     def healthy(self) -> bool:
         """Whether publishing and every open consumer work as far as known now (readiness)."""
         ...
+
+
+class _WithBody(Protocol):
+    @property
+    def body(self) -> bytes: ...
+
+
+def batch_size(waiting: Iterable[_WithBody], most: int) -> int:
+    """How many of the waiting ones make the next batch: up to `most` and BATCH_BYTES, but at least one."""
+    room, count = BATCH_BYTES, 0
+    for message in islice(waiting, most):
+        room -= len(message.body)
+        if room < 0 and count:
+            break
+        count += 1
+    return count

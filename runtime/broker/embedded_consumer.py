@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import orjson
 
-from runtime.broker.base import Delivery
+from runtime.broker.base import Delivery, batch_size
 from runtime.broker.embedded_file import Row
 from runtime.broker.embedded_queue import Subscription
 from runtime.broker.embedded_queues import Queues
@@ -56,7 +56,7 @@ class EmbeddedConsumer:
                 raise Unavailable("this consumer was stopped")
             self._changed.clear()
             await self._changed.wait()
-        return [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
+        return [self._buffer.popleft() for _ in range(batch_size(self._buffer, most))]
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """As `Consumer` promises; returns before the file knows, for a lost ack is only a redelivery."""

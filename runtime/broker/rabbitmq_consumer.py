@@ -15,7 +15,7 @@ from aiormq.abc import DeliveredMessage
 from pamqp import frame
 from pamqp.commands import Basic
 
-from runtime.broker.base import Delivery
+from runtime.broker.base import Delivery, batch_size
 from runtime.broker.rabbitmq_contents import Content, delivery_of
 from runtime.broker.rabbitmq_link import ChannelWriter, Link, Lost, gone_is_lost, socket_of, why_closed
 from schemas.errors import Unavailable
@@ -113,7 +113,7 @@ class RabbitConsumer:
         """See `Consumer.batch`; raises only once it was stopped."""
         while not self._stopped:
             if self._subscription is not None and self._subscription.buffer:
-                return self._subscription.take(most)
+                return self._subscription.take(batch_size(self._subscription.buffer, most))
             self._arrived.clear()
             await self._arrived.wait()
         raise Unavailable(f"no longer consuming from {self._queue}")

@@ -53,6 +53,11 @@ class Processes:
         """Of all of them and their descendants, so far."""
         return usage(process.pid for process in self.started.values())
 
+    @property
+    def usage_by_name(self) -> dict[str, Usage]:
+        """Of each of them, so far."""
+        return {name: usage([process.pid]) for name, process in self.started.items()}
+
     async def wait_until(self, ready: Callable[[], bool], *, seconds: float = START_SECONDS) -> None:
         """Return once `ready()`.
 

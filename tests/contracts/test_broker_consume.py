@@ -8,11 +8,12 @@ from contextlib import suppress
 
 import pytest
 
-from runtime.broker.base import Broker, Consumer
+from runtime.broker.base import BATCH_BYTES, Broker, Consumer
 from schemas.errors import Unavailable
 from tests.contracts.brokers import (
     Names,
     Rig,
+    a_message,
     all_in,
     depth_is,
     nothing_arrives,
@@ -44,6 +45,22 @@ async def test_a_consumer_tells_whether_a_batch_is_there_at_once(broker: Broker,
                 await asyncio.sleep(0.01)
         await consumer.ack(await receive(consumer, 3))
         assert not consumer.buffered
+
+
+async def test_a_batch_of_large_messages_stays_small(broker: Broker, queue: str) -> None:
+    half = b"5" * (BATCH_BYTES // 2)
+    large = b"7" * (BATCH_BYTES + 1)
+    bodies = [half, half, b"0", large, b"1", b"2"]
+    await broker.publish([a_message(queue, body) for body in bodies])
+    batches: list[list[bytes]] = []
+    async with asyncio.timeout(20), broker.consume(queue, prefetch=10) as consumer:
+        while sum(map(len, batches)) < len(bodies):
+            batch = await consumer.batch(10)
+            batches.append([delivery.body for delivery in batch])
+            await consumer.ack(batch)
+    assert [body for batch in batches for body in batch] == bodies
+    assert [large] in batches
+    assert all(sum(map(len, batch)) <= BATCH_BYTES for batch in batches if batch != [large])
 
 
 async def test_the_oldest_ones_are_acked_together(broker: Broker, queue: str) -> None:

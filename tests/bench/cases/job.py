@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from tests.bench.playing import best, guarded
 from tests.bench.posting import Order
 from tests.bench.settings import CONNECTIONS
 from tests.bench.theatre import Theatre, new_run
+from tests.bench.usage import Usage
 from tests.services import ports
 
 CASES: Final = {"steps": "job (i), single posts", "merged": "job (ii), 50 CDRs a post"}
@@ -162,7 +163,7 @@ async def play_one(
             stamps=str(stamps),
         )
         seen = arrivals(kind, run=run, calls=calls)
-        before, services = found.usage, theatre.services_usage
+        before, services, by_name = found.usage, theatre.services_usage, found.usage_by_name
         posting = asyncio.ensure_future(theatre.post(order))
         watching = asyncio.ensure_future(opened.watch(seen, posting.done))
         try:
@@ -170,7 +171,7 @@ async def play_one(
             await watching
         finally:
             watching.cancel()
-        after, services_after = found.usage, theatre.services_usage
+        after, services_after, by_name_after = found.usage, theatre.services_usage, found.usage_by_name
         found.check()
     took = max(seen.last, report.ended) - report.began
     notifications = calls * len(STEPS) if kind == "steps" else calls
@@ -185,8 +186,17 @@ async def play_one(
         peak_mib=after.peak_mib,
         latency=latency(seen.milliseconds(_read(stamps))),
         trouble=refused or seen.trouble,
-        note=f"{contender.setting}; the generator took {report.cpu / (report.ended - report.began):.0%} of a core"
+        note=f"{contender.setting}; {_each(by_name, by_name_after, notifications)};"
+        f" the generator took {report.cpu / (report.ended - report.began):.0%} of a core"
         + (f"; {seen.amended} call.amended" if seen.amended else ""),
+    )
+
+
+def _each(before: Mapping[str, Usage], after: Mapping[str, Usage], notifications: int) -> str:
+    """What each process took a notification, and its peak."""
+    return ", ".join(
+        f"{name} {(used.cpu - before[name].cpu) / notifications * 1000:.2f} ms and {used.peak_mib:.0f} MiB"
+        for name, used in after.items()
     )
 
 
