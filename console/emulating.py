@@ -24,7 +24,7 @@ PLATFORMS: Final[tuple[Platform, ...]] = get_args(Platform)
 # Of every ten calls, where several platforms share them.
 SHARES: Final[dict[str, int]] = {"huawei_privatenumber": 4, "huawei_voicecall": 2, "aliyun_pnp": 2, "jiuyun_axb": 2}
 START: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
-_SOURCE_PATH: Final = re.compile(r"/v1/[a-z0-9-]{1,40}/[^/]+(/.*)?")
+_SOURCE_PATH: Final = re.compile(r"(/.+)?/v1/[a-z0-9-]{1,40}/[^/]+(/.*)?")  # a proxy may stand in front
 _NAMED: Final = re.compile(r"(?P<platform>[a-z_]+)=(?P<url>.+)")
 
 

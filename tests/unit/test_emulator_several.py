@@ -104,11 +104,11 @@ async def test_jiuyun_never_tries_again(tmp_path: Path) -> None:
 def test_a_url_alone_is_privatenumbers_unless_said_otherwise() -> None:
     assert _places(["http://h/v1/a/t"], "huawei_privatenumber") == [("huawei_privatenumber", "http://h/v1/a/t")]
     assert _places(["http://h/v1/a/t?x=1"], "jiuyun_axb") == [("jiuyun_axb", "http://h/v1/a/t?x=1")]
-    named = _places(["aliyun_pnp=http://h/a", "http://h/b"], "huawei_privatenumber")
-    assert named == [("aliyun_pnp", "http://h/a"), ("huawei_privatenumber", "http://h/b")]
+    named = _places(["aliyun_pnp=http://h/v1/a/t", "http://h/proxied/v1/b/t"], "huawei_privatenumber")
+    assert named == [("aliyun_pnp", "http://h/v1/a/t"), ("huawei_privatenumber", "http://h/proxied/v1/b/t")]
 
 
-@pytest.mark.parametrize("to", [["nobody=http://h"], ["http://h/a", "http://h/b"]])
+@pytest.mark.parametrize("to", [["nobody=http://h/v1/a/t"], ["http://h/v1/a/t", "http://h/v1/b/t"]])
 def test_a_platform_that_is_unknown_or_named_twice_is_refused(to: list[str]) -> None:
     with pytest.raises(typer.BadParameter):
         _places(to, "huawei_privatenumber")
