@@ -64,7 +64,6 @@ def emulate(
 
     Huawei PrivateNumber unless --platform or PLATFORM=URL says otherwise.
     """
-    places = _places(to, platform)
     common: dict[str, Any] = {
         "seed": seed,
         "truth": truth,
@@ -77,18 +76,31 @@ def emulate(
         "messages": messages,
         "start": START,
         "signed_at": datetime.now(UTC),
-        "concurrency": max(concurrency // len(places), 1),
     }
-    shares = _shares([name for name, _ in places], calls)
+    parts = _parts(_places(to, platform), calls, rate=rate, concurrency=concurrency, common=common)
+    with exit_codes():
+        _tell(_play(parts, calls))
+
+
+def _parts(
+    places: Sequence[tuple[Platform, str]], calls: int, *, rate: float | None, concurrency: int, common: dict[str, Any]
+) -> list[EmulatorSettings]:
+    """One for each platform; calls, rate and concurrency are shared."""
+    at_once = max(concurrency // len(places), 1)
     try:
-        parts = [
-            EmulatorSettings(to=url, platform=name, calls=share, rate=rate * share / calls if rate else None, **common)
-            for (name, url), share in zip(places, shares, strict=True)
+        return [
+            EmulatorSettings(
+                to=url,
+                platform=name,
+                calls=share,
+                rate=rate * share / calls if rate else None,
+                concurrency=at_once,
+                **common,
+            )
+            for (name, url), share in zip(places, _shares([name for name, _ in places], calls), strict=True)
         ]
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    with exit_codes():
-        _tell(_play(parts, calls))
 
 
 def _play(parts: Sequence[EmulatorSettings], calls: int) -> Played:

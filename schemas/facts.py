@@ -241,14 +241,8 @@ def encode_fact(fact: Fact) -> bytes:
     return orjson.dumps(fact, option=orjson.OPT_UTC_Z)
 
 
-def decode_fact(row: JsonObject) -> Fact:
-    """The fact of a row of `encode_fact`; of any other, KeyError, TypeError or ValueError is raised."""
-    at = datetime.fromisoformat(row["at"])
-    return Fact(**{**row, "at": at, "body": decode_body(row["kind"], row["body"])})
-
-
 def decode_body(kind: str, row: JsonObject) -> FactBody:
-    """The body alone; raises as `decode_fact` does."""
+    """The body in a row of `encode_fact`; of any other, KeyError, TypeError or ValueError is raised."""
     return _BODIES[kind](row)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
 from schemas.config import Source
-from schemas.facts import CallEvent, CallFields, Fact, Parsed, decode_fact, encode_fact
+from schemas.facts import CallEvent, CallFields, Fact, Parsed, encode_fact
+from schemas.kept import kept_fact
 from schemas.notification import Notification
 
 JSON: Final = "application/json;charset=UTF-8"
@@ -38,9 +40,15 @@ def fact_of(item: Parsed, source: Source, *, at: datetime, fact_id: str = "1") -
     )
 
 
+def fact_in(row: Any) -> Fact:
+    """The fact that correlate reads in a row, its body included, as dedupe would have made it."""
+    read = kept_fact(row)
+    return Fact(**{one.name: getattr(read, one.name) for one in fields(Fact)})
+
+
 def through_the_broker(fact: Fact) -> Fact:
     """What the next stage reads."""
-    return decode_fact(orjson.loads(encode_fact(fact)))
+    return fact_in(orjson.loads(encode_fact(fact)))
 
 
 def sha256(text: str) -> str:

@@ -18,10 +18,11 @@ from runtime.clock import Clock, system_clock
 from runtime.telemetry import Telemetry
 from schemas.config import Config
 from schemas.envelope import monotonic_message_ids
-from schemas.facts import Decided, Fact, decode_fact
+from schemas.facts import Decided, Fact
 from schemas.platforms import PLATFORMS
 from schemas.topology import DECISIONS, UNIQUE, Topology
 from tests.building.loops import read, until
+from tests.building.pushes import fact_in
 from tests.services import ports
 from workers.wiring import Process, config_topology, open_stage, sources_of, unwrapped
 
@@ -91,7 +92,7 @@ class Asking:
         found = []
         for envelope in await read(self.process.broker, UNIQUE, expected=expected):
             assert isinstance(envelope.body, dict)
-            fact = decode_fact(envelope.body)
+            fact = fact_in(envelope.body)
             assert isinstance(fact.body, Decided)
             found.append((fact, fact.body))
         return found

@@ -21,10 +21,11 @@ from pydantic import SecretStr
 from schemas.config import Source
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Transient
-from schemas.facts import Fact, Recording, decode_fact
+from schemas.facts import Fact, Recording
 from schemas.platforms import PLATFORMS
 from schemas.recording import RecordingWanted
 from schemas.stage import Failed, Handler
+from tests.building.pushes import fact_in
 from workers.fetch_recording import open_fetch_recording
 from workers.objects import open_objects
 
@@ -170,7 +171,7 @@ def the_fact(outcome: Envelope | Failed) -> Fact:
     assert (outcome.kind, outcome.source, outcome.trace, outcome.attempt) == (
         Kind.FACT, "huawei-bj", "00-aa-bb-01", 1,
     )  # fmt: skip
-    fact = decode_fact(orjson.loads(outcome.body))
+    fact = fact_in(orjson.loads(outcome.body))
     assert fact.id == outcome.id
     return fact
 

@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.facts import Announced, Fact, decode_fact, encode_fact
+from schemas.facts import Announced, Fact, encode_fact
 from schemas.kept import kept, kept_fact
 from schemas.session import Session, decode_session, encode_session, state_of
 from tests.building.facts import T0, a_cdr, a_decision, a_stored_recording, all_events, an_event, an_sms, seconds
+from tests.building.pushes import fact_in
 from tests.building.states import state_1
 from workers.emission import Patience, Step, step
 
@@ -47,7 +48,7 @@ def test_a_state_is_told_as_one_object_with_facts_that_can_be_read() -> None:
     assert (state["v"], state["revision"], state["completed"]) == (2, 1, True)
     assert state["published"]["session_id"] == "s1"
     told = [{name: value for name, value in row.items() if name != "type"} for row in state["facts"]]
-    assert [decode_fact(row) for row in told] == FACTS
+    assert [fact_in(row) for row in told] == FACTS
 
 
 @pytest.mark.parametrize("damage", [{"body": {}}, {"at": None}, {"at": "soon"}, {"kind": "cake"}, {"body": None}])
