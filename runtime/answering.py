@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from runtime.broker.base import Broker, Consumer, Delivery
-from runtime.consumer import StageSpec, next_batch
+from runtime.consumer import StageSpec
 from runtime.telemetry import StageMetrics
 from runtime.verdict import reason_of
+from runtime.waiting import next_batch
 
 log = structlog.get_logger()
 

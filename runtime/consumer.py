@@ -1,7 +1,9 @@
 """The consume loop: feeds one stage's handler from its queue, in batches, and lets `settle` finish each batch.
 
-One batch is in flight per lane (a lane is one consumer with its own channel). Unavailable holds the batch and
-stops consuming; a drain finishes what is buffered while the deadline allows and releases the rest.
+A stage has one consumer, however many batches it works on at once: with several on one queue, the broker would hand
+what one channel of a dying connection held to the next of the same connection, and count each as a failed delivery.
+Unavailable holds the batch and stops consuming; a drain finishes what is buffered while the deadline allows and
+releases the rest.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from runtime.poison import QUIET_SECONDS, Aside, Sorted, Suspects, Trials
 from runtime.settle import Settler, backoffs
 from runtime.telemetry import StageMetrics
 from runtime.verdict import Policy, reason_of
+from runtime.waiting import next_batch, stopped_within
 from runtime.wire import again, unpack
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Paused, Unavailable
@@ -39,9 +42,9 @@ PAUSE_SECONDS: Final = 900.0  # a sink that asked us to stop is asked again afte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSpec:
-    """How a stage consumes: `lanes` consumers with `prefetch` messages each, at most `most` a batch.
+    """How a stage consumes: `prefetch` messages, at most `most` a batch, and `at_once` batches at the same time.
 
-    Twice as many are prefetched as a batch takes, so that the next batch is there when one is settled.
+    Twice as many are prefetched as are worked on, so that the next batch is there when one is settled.
     """
 
     name: str
@@ -49,7 +52,7 @@ class StageSpec:
     policy: Policy
     prefetch: int = 32
     most: int = 16
-    lanes: int = 1
+    at_once: int = 1
 
 
 class StageLoop:
@@ -74,7 +77,7 @@ class StageLoop:
         self._ids = message_ids
         self._metrics = metrics
         self._crash = crash
-        self._consumers: dict[int, Consumer] = {}
+        self._consumer: Consumer | None = None
         self._paused = False
         self._resting = False
         self._ticking = True
@@ -94,48 +97,71 @@ class StageLoop:
 
     @property
     def ready(self) -> bool:
-        """Whether the last tick worked, no batch is held, and every lane is subscribed or rests for its own reason."""
-        subscribed = len(self._consumers) == self.spec.lanes and all(c.consuming for c in self._consumers.values())
+        """Whether the last tick worked, no batch is held, and it is subscribed or rests for its own reason."""
+        subscribed = self._consumer is not None and self._consumer.consuming
         return self._ticking and not self._held and (self._paused or self._resting or subscribed)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until `stopping`, then drain; returns when everything is settled or released."""
         async with asyncio.TaskGroup() as tasks:
-            for lane in range(self.spec.lanes):
-                tasks.create_task(self._lane(lane, stopping), name=f"{self.spec.name}.{lane}")
+            tasks.create_task(self._subscriptions(stopping), name=self.spec.name)
             if self._stage.tick is not None:
                 tasks.create_task(self._ticks(stopping), name=f"{self.spec.name}.tick")
 
-    async def _lane(self, lane: int, stopping: asyncio.Event) -> None:
+    async def _subscriptions(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             async with self._broker.consume(self.spec.queue, prefetch=self.spec.prefetch) as consumer:
-                self._consumers[lane] = consumer
+                self._consumer = consumer
                 try:
                     await self._consume(consumer, stopping)
                 finally:
-                    del self._consumers[lane]
+                    self._consumer = None
             if self._paused:
-                await _stopped_within(stopping, PAUSE_SECONDS)
+                await stopped_within(stopping, PAUSE_SECONDS)
                 self._paused = False
             if self._resting:
                 await self._trials.rest()
                 self._resting = False
 
     async def _consume(self, consumer: Consumer, stopping: asyncio.Event) -> None:
-        while (deliveries := await next_batch(consumer, self.spec.most, stopping)) is not None:
-            found = self._suspects.sort(deliveries, self._clock())
-            if found.trial is not None:
-                return await self._try(consumer, found, found.trial, stopping)
-            if held := await self._process(consumer, found, stopping):
-                return await self._give_back(consumer, [*held, *await consumer.stop()])
+        """Work until stopping, or until it is better to subscribe again; then nothing is in hand."""
+        trial, held = await self._work(consumer, stopping)
+        if trial is not None:
+            await self._give_back(consumer, held)
+            return await self._try(consumer, trial, stopping)
+        if held:
+            return await self._give_back(consumer, [*held, *await consumer.stop()])
         return await self._drain(consumer)
 
-    async def _try(self, consumer: Consumer, found: Sorted, trial: tuple[int, int], stopping: asyncio.Event) -> None:
-        """Try suspects with nothing else in hand; then the lane subscribes again."""
+    async def _work(self, consumer: Consumer, stopping: asyncio.Event) -> tuple[Sorted | None, list[Delivery]]:
+        """Until stopping, a trial that is due, or a batch that was held too long; the latter two are returned."""
+        held: list[Delivery] = []
+        given_up, idle = asyncio.Event(), asyncio.Semaphore(self.spec.at_once)
+
+        async def work_on(found: Sorted) -> None:
+            if left := await self._process(consumer, found, stopping):
+                held.extend(left)
+                given_up.set()
+            idle.release()
+
+        async with asyncio.TaskGroup() as hands:
+            while True:
+                await idle.acquire()
+                deliveries = await next_batch(consumer, self.spec.most, stopping, given_up)
+                if deliveries is None:
+                    return None, held
+                found = self._suspects.sort(deliveries, self._clock())
+                if found.trial is not None:
+                    return found, held
+                hands.create_task(work_on(found))
+
+    async def _try(self, consumer: Consumer, found: Sorted, stopping: asyncio.Event) -> None:
+        """Try suspects with nothing else in hand; then subscribe again."""
+        assert found.trial is not None
         rest = self._suspects.aside(await consumer.stop(), self._clock())
         for aside in (found.aside, rest):
             await self._put_aside(consumer, aside)
-        if not await self._trials.begin(trial):
+        if not await self._trials.begin(found.trial):
             self._resting = True
             return await self._give_back(consumer, found.handle)
         try:
@@ -200,7 +226,7 @@ class StageLoop:
                 self._metrics.held(0)
                 self._metrics.handled(len(envelopes), time.perf_counter() - started)
                 return outcome
-            if time.monotonic() - since > HOLD_SECONDS or await _stopped_within(stopping, next(waiting)):
+            if time.monotonic() - since > HOLD_SECONDS or await stopped_within(stopping, next(waiting)):
                 return None
 
     async def _give_back(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
@@ -240,7 +266,7 @@ class StageLoop:
         """Once a second, and at once again while a tick brings as much as it may (a sweep that is behind)."""
         while True:
             brought = await self._tick()
-            if await _stopped_within(stopping, 0 if brought >= FULL_TICK else TICK_SECONDS):
+            if await stopped_within(stopping, 0 if brought >= FULL_TICK else TICK_SECONDS):
                 return
 
     async def _tick(self) -> int:
@@ -260,33 +286,3 @@ class StageLoop:
             return len(envelopes)
         self._ticking = False
         return 0
-
-
-async def next_batch(consumer: Consumer, most: int, stopping: asyncio.Event) -> Sequence[Delivery] | None:
-    """The next batch, or None once stopping.
-
-    Raises:
-        Unavailable: see Consumer.batch.
-    """
-    if stopping.is_set():
-        return None
-    if consumer.buffered:
-        return await consumer.batch(most)
-    stop = asyncio.ensure_future(stopping.wait())
-    batch = asyncio.ensure_future(consumer.batch(most))
-    try:
-        await asyncio.wait({stop, batch}, return_when=asyncio.FIRST_COMPLETED)
-        return batch.result() if batch.done() else None
-    finally:
-        stop.cancel()
-        if not batch.done():
-            batch.cancel()
-
-
-async def _stopped_within(stopping: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
-    except TimeoutError:
-        return False
-    return True

@@ -2,8 +2,8 @@
 
 The delay tiers give no jitter: each is one queue with one TTL, so what failed together comes back together, spaced as
 it failed. A TTL for each message would not spread it either, as a quorum queue expires only its head (tried on 3.10.8:
-of 1,000 with 2 to 4 s each, 99 in 100 came after 3.6 s). What bounds the load on whom we call is the stage: its lanes,
-and the requests that a sink or a download has under way at once; the rest waits in the stage's queue. What all
+of 1,000 with 2 to 4 s each, 99 in 100 came after 3.6 s). What bounds the load on whom we call is the stage: how much
+it works on at once, and how many requests a sink has under way; the rest waits in the stage's queue. What all
 processes would try at one moment does have jitter: connecting again, and `runtime.settle.backoffs`.
 """
 

@@ -47,7 +47,7 @@ from workers.sinks.jsonl import open_jsonl
 from workers.sinks.webhook import open_webhook
 from workers.stores import open_claims, open_parked, open_sessions
 
-FETCH_LANES: Final = 4  # a download takes its own time: each lane holds one
+FETCHED_AT_ONCE: Final = 4  # a download takes its own time
 BOXES: Final[Mapping[str, str]] = {"quarantine": QUARANTINE, "dead": DEAD, "unrouted": UNROUTED}
 
 Loop = StageLoop | AnswerLoop
@@ -165,7 +165,14 @@ async def _fetch_recording(process: Process, stack: AsyncExitStack, _: str | Non
             nonce=lambda: secrets.token_hex(16),
         )
     )
-    spec = StageSpec(name="fetch_recording", queue=RECORDINGS, policy=policy, prefetch=2, most=1, lanes=FETCH_LANES)
+    spec = StageSpec(
+        name="fetch_recording",
+        queue=RECORDINGS,
+        policy=policy,
+        prefetch=2 * FETCHED_AT_ONCE,
+        most=1,
+        at_once=FETCHED_AT_ONCE,
+    )
     return [_loop(process, spec, Stage(handler))]
 
 

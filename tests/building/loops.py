@@ -35,10 +35,12 @@ def passed_on(envelope: Envelope) -> Envelope:
     return Envelope(id=envelope.id, kind=Kind.FACT, source="s", at=T0, body={"n": number(envelope)})
 
 
-def a_loop(broker: Broker, stage: Stage, *, delays: tuple[str, ...] = (), most: int = 16) -> StageLoop:
+def a_loop(
+    broker: Broker, stage: Stage, *, delays: tuple[str, ...] = (), most: int = 16, at_once: int = 1
+) -> StageLoop:
     """The loop of a stage that reads `received`."""
     return StageLoop(
-        spec=StageSpec(name="dedupe", queue=RECEIVED, policy=Policy(delays), most=most),
+        spec=StageSpec(name="dedupe", queue=RECEIVED, policy=Policy(delays), most=most, at_once=at_once),
         stage=stage,
         broker=broker,
         clock=system_clock(),
@@ -55,10 +57,10 @@ async def send(broker: Broker, envelopes: Sequence[Envelope], *, each_alone: boo
 
 @asynccontextmanager
 async def running(
-    broker: Broker, stage: Stage, *, delays: tuple[str, ...] = ("1s",), most: int = 16
+    broker: Broker, stage: Stage, *, delays: tuple[str, ...] = ("1s",), most: int = 16, at_once: int = 1
 ) -> AsyncIterator[asyncio.Event]:
     """A loop that has drained when the context ends."""
-    loop = a_loop(broker, stage, delays=delays, most=most)
+    loop = a_loop(broker, stage, delays=delays, most=most, at_once=at_once)
     stopping = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(loop.run(stopping))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runtime.broker.base import Broker
+from schemas.topology import topology
 from tests.contracts.brokers import EmbeddedRig, Names, RabbitMQRig, Rig, names_deleted_from, only
 from tests.contracts.stores import PostgresqlRig, SqliteRig, StoreRig, forget_everything
 from workers.correlate import SessionStore
@@ -38,6 +39,17 @@ def names(rig: Rig) -> Iterator[Names]:
 @pytest.fixture
 async def broker(rig: Rig) -> AsyncIterator[Broker]:
     async with rig.open() as broker:
+        yield broker
+
+
+@pytest.fixture
+async def stages(broker_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Broker]:
+    """An empty broker of this test's own, with our whole topology."""
+    fresh: Rig = EmbeddedRig(tmp_path / "stages.db")
+    if broker_kind == "rabbitmq":
+        fresh = RabbitMQRig(request.getfixturevalue("fresh_amqp_url"))
+    async with fresh.open() as broker:
+        await broker.declare(topology([]))
         yield broker
 
 

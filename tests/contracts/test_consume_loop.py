@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -15,24 +14,14 @@ from runtime.wire import SUSPICION, bundles, pack
 from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind
 from schemas.errors import Malformed, Paused, Permanent, Transient, Unavailable
 from schemas.stage import Failed, Outcome, Stage
-from schemas.topology import CALLS, DEAD, QUARANTINE, RECEIVED, UNIQUE, Binding, Topology, topology
+from schemas.topology import CALLS, DEAD, QUARANTINE, RECEIVED, UNIQUE, Binding, Topology
 from tests.building.facts import T0
 from tests.building.loops import IDS, a_loop, an_envelope, is_empty, number, passed_on, read, running, send, until
-from tests.contracts.brokers import EmbeddedRig, RabbitMQRig, Rig
 
 
 @pytest.fixture
-def rig(broker_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
-    if broker_kind == "embedded":
-        return EmbeddedRig(tmp_path / "broker.db")
-    return RabbitMQRig(request.getfixturevalue("fresh_amqp_url"))
-
-
-@pytest.fixture
-async def broker(rig: Rig) -> AsyncIterator[Broker]:
-    async with rig.open() as opened:
-        await opened.declare(topology([]))
-        yield opened
+def broker(stages: Broker) -> Broker:
+    return stages
 
 
 async def test_of_a_hundred_one_that_raises_is_retried_and_dead_lettered_and_99_go_on(broker: Broker) -> None:

@@ -65,6 +65,23 @@ class Handler:
         return [passed_on(envelope) for envelope in batch]
 
 
+async def test_a_death_counts_once_however_much_was_worked_on_at_once(
+    stages: Broker, wire: Proxy, fresh_amqp_url: str
+) -> None:
+    """With a channel for each, the broker hands what one held to the next that dies, and counts every time (seen)."""
+    handler = Handler()
+    await send(stages, [an_envelope(n) for n in range(8)], each_alone=True)
+    task = asyncio.create_task(a_loop(stages, Stage(handler), most=1, at_once=4).run(asyncio.Event()))
+    await until(lambda: len(handler.begun) == 4)
+
+    wire.refuse()
+
+    async with open_rabbitmq(fresh_amqp_url) as successor, successor.consume(RECEIVED, prefetch=8) as consumer:
+        assert [delivery.deliveries for delivery in await receive(consumer, 8)] == [2] * 8
+    task.cancel()
+    await asyncio.wait([task])
+
+
 async def test_trap_1_a_cancelled_handler_leaves_its_message_to_the_broker(stages: Broker) -> None:
     handler = Handler()
     await send(stages, [an_envelope(1)])

@@ -1,0 +1,40 @@
+"""Waiting for whatever comes first: a batch, a time, or the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from runtime.broker.base import Consumer, Delivery
+
+
+async def next_batch(consumer: Consumer, most: int, *over: asyncio.Event) -> Sequence[Delivery] | None:
+    """The next batch, or None once one of the events is set.
+
+    Raises:
+        Unavailable: see Consumer.batch.
+    """
+    if any(event.is_set() for event in over):
+        return None
+    if consumer.buffered:
+        return await consumer.batch(most)
+    ends = {asyncio.ensure_future(event.wait()) for event in over}
+    batch = asyncio.ensure_future(consumer.batch(most))
+    try:
+        await asyncio.wait({*ends, batch}, return_when=asyncio.FIRST_COMPLETED)
+        return batch.result() if batch.done() else None
+    finally:
+        for waiting in ends:
+            waiting.cancel()
+        if not batch.done():
+            batch.cancel()
+
+
+async def stopped_within(stopping: asyncio.Event, seconds: float) -> bool:
+    """Whether it was set before the time was over."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        return False
+    return True
