@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from schemas.facts import Code
 from schemas.platforms.fields import as_integer
+
+Read = Callable[[Any], Code | None]
+_RECENT_CODES: Final = 1024
+
+
+def read_once(read: Read) -> Read:
+    """The same reader; an integer is looked up once, since platforms send few different codes, and integers mostly."""
+    known = lru_cache(_RECENT_CODES)(read)
+    return lambda value: known(value) if type(value) is int else read(value)
 
 
 def is_code(value: Any) -> bool:

@@ -80,6 +80,12 @@ def _moment(spelled: str) -> datetime | None:
         return None
 
 
+@lru_cache(_RECENT_SECONDS)
+def iso(at: datetime) -> str:
+    """A time in UTC as ISO 8601, as keys spell it."""
+    return at.isoformat()
+
+
 def identifier(row: JsonObject, name: str) -> str | None:
     """An id as sent, compared exactly; None when there is none.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from schemas.facts import Code
-from schemas.platforms.codes import code
+from schemas.platforms.codes import code, read_once
 from schemas.platforms.fields import as_integer
 
 SKIPPED: Final = frozenset({0, 518})  # 0 is no failure; 518 says: see Q.850
@@ -159,6 +159,7 @@ def state_code(value: Any, description: str | None) -> Code | None:
     return code("state_code", value, texts=STATE_TEXTS, outcome=outcome, own_text=description)
 
 
+@read_once
 def fail_code(value: Any) -> Code | None:
     """`ulFailReason` of a CDR."""
     return code("fail_code", value, texts=FAIL_TEXTS, outcome=outcome)

@@ -77,7 +77,7 @@ def cdr(record: JsonObject, source: Source) -> Parsed:
 def _event_fields(status: Status, source: Source, at: datetime | None) -> CallFields:
     """What one event tells of the call, its `at` as the time of its own type."""
     info, timeline_type = status.info, status.timeline_type
-    caller, callee, private_number = _parties(info, timeline_type)
+    caller, callee, private_number = _parties(status)
     return CallFields(
         product=PRODUCT,
         mode=source.mode or ("X" if text(info, "notifyMode") else None),
@@ -97,18 +97,19 @@ def _event_fields(status: Status, source: Source, at: datetime | None) -> CallFi
     )
 
 
-def _parties(info: JsonObject, timeline_type: str) -> tuple[str | None, str | None, str | None]:
+def _parties(status: Status) -> tuple[str | None, str | None, str | None]:
     """Real caller, real callee, private number.
 
     The first event names the real caller and the X (or Y) that was dialled; each later one the number shown, which
     is that X or Y, and the real callee (for outgoing, ringing and answered inferred from ended; a CDR overrides it).
     Old pushes name X in a field of its own. Of a call that was never forwarded no event says whom its numbers mean.
     """
-    if timeline_type == "incoming":
-        return phone(info, "caller"), None, phone(info, "called")
-    if timeline_type == "digits" or as_integer(info.get("stateCode")) in NEVER_FORWARDED:
-        return None, None, phone(info, "origCalleeNum")
-    return None, phone(info, "called"), phone(info, "origCalleeNum", "caller")
+    if status.timeline_type == "incoming":
+        return status.caller, None, status.called
+    dialled = phone(status.info, "origCalleeNum")
+    if status.timeline_type == "digits" or as_integer(status.info.get("stateCode")) in NEVER_FORWARDED:
+        return None, None, dialled
+    return None, status.called, dialled or status.caller
 
 
 def _cdr_fields(record: JsonObject, source: Source, times: Mapping[str, datetime | None]) -> CallFields:

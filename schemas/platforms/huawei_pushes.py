@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import Announced, CallEvent, CallFields, Code, FactBody, FactKind, Other, Parsed
-from schemas.platforms.fields import MAX_ID, as_integer, digits, identifier, phone, text
+from schemas.platforms.fields import MAX_ID, as_integer, digits, identifier, iso, phone, text
 from schemas.platforms.json_body import fingerprint, sha256_hex
 
 MAX_RECORDS: Final = 1000  # documented: up to 50 CDRs in one push
@@ -83,12 +83,17 @@ def known_by_bytes(kind: str, fact: FactBody, body: JsonObject, sent: bytes, *, 
 
 
 class Status(NamedTuple):
-    """What a call event tells: its `statusInfo`, its session id, its type in lower case, and on our timeline."""
+    """What a call event tells: its `statusInfo`, its session id, its type in lower case, and on our timeline.
+
+    `caller` and `called` are the numbers as this event names them.
+    """
 
     info: JsonObject
     session_id: str
     event_type: str
     timeline_type: str
+    caller: str | None
+    called: str | None
 
 
 def status_of(body: JsonObject) -> Status:
@@ -101,7 +106,8 @@ def status_of(body: JsonObject) -> Status:
     if not isinstance(info, dict):
         raise Malformed("no_status_info")
     event_type = event_type_of(body)
-    return Status(info, session_of(info), event_type, EVENT_TYPES[event_type])
+    caller, called = phone(info, "caller"), phone(info, "called")
+    return Status(info, session_of(info), event_type, EVENT_TYPES[event_type], caller, called)
 
 
 def call_event_fact(body: JsonObject, status: Status, at: datetime | None, call: CallFields) -> Parsed:
@@ -109,19 +115,19 @@ def call_event_fact(body: JsonObject, status: Status, at: datetime | None, call:
 
     The key holds the called number as a digest only, since keys reach logs.
     """
-    info, session_id, event_type, timeline_type = status
+    info, session_id, event_type, timeline_type, caller, callee = status
     called = sha256_hex((digits(info, "called") or "").encode())[:16]
     return Parsed(
         kind=FactKind.CALL_EVENT,
         session_id=session_id,
-        key=f"event|{session_id}|{event_type}|{called}|{at.isoformat() if at else ''}",
+        key=f"event|{session_id}|{event_type}|{called}|{iso(at) if at else ''}",
         fingerprint=fingerprint(body),
         body=CallEvent(
             type=timeline_type,
             platform_type=body["eventType"],
             at=at,
-            caller=phone(info, "caller"),
-            callee=phone(info, "called"),
+            caller=caller,
+            callee=callee,
             call=call,
             raw=body,
         ),

@@ -39,8 +39,8 @@ def _told(status: Status, at: datetime | None, product: str | None) -> CallField
     names_a = product == CALLBACK and timeline_type == "ended"
     return CallFields(
         product=product,
-        caller=phone(info, "called") if names_a else None,
-        callee=phone(info, "called") if one_leg else None,
+        caller=status.called if names_a else None,
+        callee=status.called if one_leg else None,
         display_number=phone(info, "displayCallerNum", "caller") if one_leg else None,
         user_data=digits(info, "userData"),
         called_in_at=at if timeline_type == "incoming" else None,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.facts import Code
-from schemas.platforms.codes import code, is_code
+from schemas.platforms.codes import code, is_code, read_once
 from schemas.platforms.fields import as_integer
 
 _SIP_SERVER_FAILURES: Final = range(500, 600)
@@ -156,11 +156,21 @@ def sip_outcome(status: int) -> str | None:
 
 def q850_code(*causes: Any) -> Code | None:
     """The first cause that applies: 0 says that it does not, and stands only where no other was sent."""
-    sent = [cause for cause in causes if is_code(cause)]
-    telling = [cause for cause in sent if as_integer(cause) != 0]
-    return code("q850", next(iter(telling or sent), None), texts=Q850_TEXTS, outcome=q850_outcome)
+    silent = None
+    for cause in causes:
+        if is_code(cause) and as_integer(cause) != 0:
+            return _q850_code(cause)
+        if silent is None:
+            silent = _q850_code(cause)
+    return silent
 
 
+@read_once
+def _q850_code(cause: Any) -> Code | None:
+    return code("q850", cause, texts=Q850_TEXTS, outcome=q850_outcome)
+
+
+@read_once
 def sip_code(status: Any) -> Code | None:
     """The final SIP status of a leg."""
     return code("sip", status, texts=SIP_TEXTS, outcome=sip_outcome)

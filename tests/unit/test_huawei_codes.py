@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 
-from schemas.platforms.huawei_codes import FAIL_TEXTS, STATE_TEXTS, outcome
+from schemas.facts import Code
+from schemas.platforms.huawei_codes import FAIL_TEXTS, STATE_TEXTS, fail_code, outcome
 from schemas.platforms.numbers import e164
-from schemas.platforms.q850 import Q850_TEXTS, q850_outcome, sip_outcome
+from schemas.platforms.q850 import Q850_TEXTS, q850_code, q850_outcome, sip_code, sip_outcome
 
 # Contract section 1, "PrivateNumber codes", copied by hand; "a-b" is a range with both ends.
 PRIVATE_NUMBER = {
@@ -109,3 +112,33 @@ def test_two_codes_read_differently_in_tables_a_and_b() -> None:
 def test_a_number_is_published_in_e164(sent: str, published: str) -> None:
     """Contract section 1, Numbers."""
     assert e164(sent) == published
+
+
+@pytest.mark.parametrize("read", [fail_code, q850_code, sip_code])
+def test_a_code_that_was_read_before_is_not_taken_for_one_that_equals_it(read: Callable[[object], Code | None]) -> None:
+    codes = [read(sent) for sent in (1, True, "1", 1.0, 1, [1])]
+    assert [code and (code.value, type(code.value)) for code in codes] == [
+        (1, int),
+        None,
+        ("1", str),
+        None,
+        (1, int),
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("causes", "told"),
+    [
+        ((0, 17), 17),
+        ((17, 18), 17),
+        ((0, "0"), 0),
+        ((None, "0", 0), "0"),
+        (("", "17"), "17"),
+        ((None, ""), None),
+        ((), None),
+    ],
+)
+def test_the_first_cause_that_applies_is_told(causes: Sequence[object], told: object) -> None:
+    code = q850_code(*causes)
+    assert (code and code.value) == told

@@ -34,17 +34,19 @@ class ClaimRow(NamedTuple):
 class Owner(NamedTuple):
     """Who owns a claim, and when its envelope came."""
 
-    id: str
+    owner: str
     at: datetime
 
 
 class Answers(NamedTuple):
     """What becomes of the claims of a batch.
 
-    `results`: by the claim's owner. `earlier`: who takes over a pair because it came before its owner.
+    `results`: by the claim's owner. `fresh`: who is the first to tell a pair. `earlier`: who takes over a pair because
+    it came before its owner.
     """
 
     results: Mapping[str, str]
+    fresh: Sequence[ClaimRow]
     earlier: Mapping[Pair, ClaimRow]
 
 
@@ -65,27 +67,33 @@ def answers(rows: Sequence[ClaimRow], owners: Mapping[Pair, Owner]) -> Answers:
     `owners`: all versions of these keys as they were before this batch; the first of an unknown pair is its owner from
     here on. An envelope that stands twice in one batch keeps its first answer.
     """
-    told, keys = dict(owners), {key for key, _ in owners}
+    told: dict[Pair, Owner | ClaimRow] = {**owners}
+    keys = {key for key, _ in owners}
     results: dict[str, str] = {}
+    fresh: list[ClaimRow] = []
     earlier: dict[Pair, ClaimRow] = {}
     for row in rows:
-        result = _answer(row, told.get(row.pair), is_known=row.key in keys)
+        pair = row.pair
+        owner = told.get(pair)
+        if owner is None:
+            result = "amended" if row.key in keys else "new"
+            fresh.append(row)
+            keys.add(row.key)
+        else:
+            result = _answer(row, owner)
         if result != "mine" or row.owner not in results:
             results[row.owner] = result
         if result == "earlier":
-            earlier[row.pair] = row
+            earlier[pair] = row
         if result != "duplicate":
-            told[row.pair] = Owner(row.owner, row.at)
-        keys.add(row.key)
-    return Answers(results, earlier)
+            told[pair] = row
+    return Answers(results, fresh, earlier)
 
 
-def _answer(row: ClaimRow, owner: Owner | None, *, is_known: bool) -> str:
-    if owner is None:
-        return "amended" if is_known else "new"
-    if owner.id == row.owner:
+def _answer(row: ClaimRow, known: Owner | ClaimRow) -> str:
+    if known.owner == row.owner:
         return "mine"
-    return "earlier" if row.at < owner.at else "duplicate"
+    return "earlier" if row.at < known.at else "duplicate"
 
 
 def receipt_rows(receipts: Sequence[Receipt], results: Mapping[str, str]) -> Iterator[ReceiptRow]:

@@ -103,7 +103,7 @@ async def _results(connection: Connection, rows: Sequence[ClaimRow]) -> Mapping[
     if overtaken:
         now_known = await _owners(connection, {key for key, _ in overtaken})
         owners |= {pair: owner for pair, owner in now_known.items() if pair in overtaken}
-    results, earlier = answers(rows, owners)
+    results, _, earlier = answers(rows, owners)
     for query in (_EARLIER.format(table="claim"), _EARLIER.format(table="amendment")) if earlier else ():
         await connection.execute(query, *_columns((*pair, row.owner, row.at) for pair, row in earlier.items()))
     return results

@@ -59,9 +59,8 @@ class SqliteClaims:
 def _claim_all(db: sqlite3.Connection, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
     rows = in_order(receipts)
     owners = dict(_owners(db, list({row.key for row in rows})))
-    results, earlier = answers(rows, owners)
-    fresh = {row.pair: row for row in reversed(rows) if row.pair not in owners}
-    db.executemany("INSERT INTO claim VALUES (?,?,?,?,?)", map(_kept, fresh.values()))
+    results, fresh, earlier = answers(rows, owners)
+    db.executemany("INSERT INTO claim VALUES (?,?,?,?,?)", map(_kept, fresh))
     db.executemany(_EARLIER, [(row.owner, micros(row.at), *pair) for pair, row in earlier.items()])
     db.executemany("INSERT OR IGNORE INTO receipt VALUES (?,?,?,?,?,?,?,?)", receipt_rows(receipts, results))
     db.executemany(
@@ -79,7 +78,8 @@ def _owners(db: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[Pai
 
 
 def _kept(row: ClaimRow) -> tuple[bytes, bytes, str, int, str]:
-    return row.key, row.fingerprint, row.owner, micros(row.at), row.source
+    key, at, owner, fingerprint, source = row
+    return key, fingerprint, owner, micros(at), source
 
 
 def _expire(db: sqlite3.Connection, before: datetime, limit: int) -> int:
