@@ -41,11 +41,14 @@ def event_envelope(event: Event, *, at: datetime, trace: str, discriminator: str
         "source": f"/callstitch/{event.source}",
         "subject": event.subject,
         "callid": event.subject,
-        **({"time": event.time} if event.time is not None else {}),
+        "time": event.time,
         "datacontenttype": "application/json",
-        **({"revision": event.revision} if event.revision is not None else {}),
+        "revision": event.revision,
         "data": event.data,
     }
+    for name in ("time", "revision"):
+        if rest[name] is None:
+            del rest[name]
     said = orjson.dumps(rest, option=orjson.OPT_UTC_Z)
     if discriminator is None:
         discriminator = f"{event.revision}|{hashlib.sha256(said).hexdigest()}"

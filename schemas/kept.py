@@ -10,8 +10,6 @@ import orjson
 from schemas.envelope import JsonObject
 from schemas.facts import Fact, FactBody, FactKind, decode_body, encode_fact
 
-_OF_SESSION: Final = ("source", "platform", "session_id")
-_IDENTITY: Final = ("id", "kind", "key", "fingerprint", "at")
 _HOUR_LENGTH: Final = len("2026-11-21T08")
 _OF_A_CALL: Final = frozenset({FactKind.CALL_EVENT, FactKind.CDR})
 
@@ -28,15 +26,14 @@ class KeptFact(Fact):
     hour: str  # in which it was told: YYYY-MM-DDTHH, UTC
     _row: JsonObject | None
     _line: bytes | None
-    _body: FactBody | None
+    _body: FactBody | None = None
 
     def __init__(
         self, of: JsonObject, identity: JsonObject, *, row: JsonObject | None = None, line: bytes | None = None
     ) -> None:
         told: str = identity["at"]
-        clock = {"at": datetime.fromisoformat(told), "hour": told[:_HOUR_LENGTH]}
-        parts = {"of": of, "identity": identity, "_row": row, "_line": line, "_body": None}
-        self.__dict__ = {**of, **identity, **clock, **parts}  # a fact is frozen
+        own = {"of": of, "identity": identity, "_row": row, "_line": line, "hour": told[:_HOUR_LENGTH]}
+        self.__dict__ = {**of, **identity, **own, "at": datetime.fromisoformat(told)}  # a fact is frozen
 
     @property
     def event_type(self) -> str | None:
@@ -69,8 +66,8 @@ class KeptFact(Fact):
 def kept_fact(row: JsonObject) -> KeptFact:
     """The fact of a row of `encode_fact`; of any other, KeyError, TypeError, ValueError or AttributeError is raised."""
     kind, body = row["kind"], row["body"]
-    of = {name: row[name] for name in _OF_SESSION}
-    identity = {name: row[name] for name in _IDENTITY}
+    of = {"source": row["source"], "platform": row["platform"], "session_id": row["session_id"]}
+    identity = {"id": row["id"], "kind": kind, "key": row["key"], "fingerprint": row["fingerprint"], "at": row["at"]}
     if kind not in _OF_A_CALL:
         decode_body(kind, body)
         return KeptFact(of, identity, row=body)

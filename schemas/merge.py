@@ -133,7 +133,8 @@ def _shows_answer(event: JsonObject, caller: str | None) -> bool:
 
 def _cdrs(facts: Iterable[KeptFact]) -> list[JsonObject]:
     """Primary first: earliest answered, else latest ended, else smallest record id (design section 5)."""
-    return sorted([fact.row for fact in facts if fact.kind == FactKind.CDR], key=_primacy)
+    rows = [fact.row for fact in facts if fact.kind == FactKind.CDR]
+    return sorted(rows, key=_primacy) if len(rows) > 1 else rows
 
 
 def _primacy(cdr: JsonObject) -> tuple[bool, float, float, str]:
@@ -190,8 +191,10 @@ def _missing(cdrs: Sequence[JsonObject], events: Sequence[JsonObject], *, call_e
         return [*(["ended"] if call_events and "ended" not in seen else []), "cdr"]
     if not call_events:
         return []
-    seen |= {f"{event['type']}.{event.get('leg')}" for event in events}
     missing = {name for cdr in cdrs for name in cdr.get("implies", ())} - seen
+    if not missing:
+        return []
+    missing -= {f"{event['type']}.{event.get('leg')}" for event in events}
     return sorted({name.partition(".")[0] for name in missing}, key=_ORDER.__getitem__)
 
 

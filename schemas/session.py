@@ -14,7 +14,6 @@ from schemas.kept import KeptFact, kept, kept_fact
 from schemas.value import value
 
 STATE_VERSION: Final = 2
-_FIELDS: Final = ("revision", "completed", "incomplete", "changed_by")
 
 
 @value
@@ -84,14 +83,17 @@ def encode_session(session: Session) -> bytes:
     The first tells everything but the published record, which is the second, and the bodies of the facts, one a line:
     a step of a call needs few of them, so they are not read before they are looked at.
     """
-    facts = session.facts.values()
-    head: dict[str, Any] = {
+    facts = list(session.facts.values())
+    head = {
         "v": STATE_VERSION,
-        **{name: getattr(session, name) for name in _FIELDS},
+        "revision": session.revision,
+        "completed": session.completed,
+        "incomplete": session.incomplete,
+        "changed_by": session.changed_by,
         "changed_at": session.changed_at,
         "ordered": sorted(session.ordered),
         "told": sorted(session.told),
-        "of": next((fact.of for fact in facts), None),
+        "of": facts[0].of if facts else None,
         "facts": [fact.identity for fact in facts],
     }
     first = orjson.dumps(head, option=orjson.OPT_UTC_Z)
@@ -103,19 +105,22 @@ def decode_session(blob: bytes) -> Session:
     first, *lines = blob.split(b"\n")
     head = orjson.loads(first)
     if head["v"] == 1:
-        facts = [kept_fact(row) for row in head["facts"]]
+        facts = {version_key(fact): fact for fact in map(kept_fact, head["facts"])}
         published = orjson.dumps(head["published"]) if head["published"] is not None else None
     else:
-        pairs = zip(head["facts"], lines[1:], strict=True)
-        facts = [KeptFact(head["of"], identity, line=line) for identity, line in pairs]
+        of, pairs = head["of"], zip(head["facts"], lines[1:], strict=True)
+        facts = {f"{told['key']}|{told['fingerprint']}": KeptFact(of, told, line=line) for told, line in pairs}
         published = lines[0] if lines[0] != b"null" else None
     return Session(
-        facts={version_key(fact): fact for fact in facts},
+        facts=facts,
+        revision=head["revision"],
         published=published,
+        completed=head["completed"],
+        incomplete=head["incomplete"],
         ordered=frozenset(head["ordered"]),
         told=frozenset(head["told"]),
         changed_at=datetime.fromisoformat(head["changed_at"]) if head["changed_at"] else None,
-        **{name: head[name] for name in _FIELDS},
+        changed_by=head["changed_by"],
     )
 
 
@@ -131,6 +136,6 @@ def state_of(blob: bytes) -> JsonObject:
     return {**head, "published": published, "facts": facts}
 
 
-def published_as(session: Session, record: bytes, revision: int) -> Session:
-    """The session after a revision went out: nothing is pending any more."""
-    return session.having(published=record, revision=revision, changed_at=None, changed_by=None)
+def published_as(session: Session, record: bytes, revision: int, **changes: Any) -> Session:
+    """The session after a revision went out, with these changes besides: nothing is pending any more."""
+    return session.having(published=record, revision=revision, changed_at=None, changed_by=None, **changes)

@@ -24,6 +24,8 @@ SWEEP_ROWS: Final = 500
 
 _OF_NO_SESSION: Final = frozenset({FactKind.OTHER, FactKind.NUMBER_STATE})
 
+_PATIENCE: Final = Patience()
+
 StepFunction = Callable[[Session | None, Sequence[Fact]], Step]
 
 
@@ -80,11 +82,12 @@ def correlate(
         at_once: list[Envelope] = []
         for envelope in batch:
             fact = _fact(envelope)
-            if _is_told_at_once(fact) or (fact.kind == FactKind.CALL_EVENT and fact.source in progress):
+            if (fact.kind == FactKind.CALL_EVENT and fact.source in progress) or _is_told_at_once(fact):
                 at_once.append(told_at_once(fact, trace=envelope.trace))
             if fact.kind not in _OF_NO_SESSION:
-                calls.setdefault(fact.call_id, []).append(fact)
-                traces[fact.call_id] = envelope.trace
+                call_id = fact.call_id
+                calls.setdefault(call_id, []).append(fact)
+                traces[call_id] = envelope.trace
         return [*at_once, *await store.fold(calls, stepping(now, traces), now)]
 
     forget = now_and_then(store.expire)
@@ -123,5 +126,5 @@ def _step(
     assert some is not None
     stepping = sms_step if is_sms(some) else step
     return stepping(
-        session, news, now=now, patience=patience.get(some.source, Patience()), trace=traces.get(some.call_id, "")
+        session, news, now=now, patience=patience.get(some.source, _PATIENCE), trace=traces.get(some.call_id, "")
     )

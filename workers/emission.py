@@ -106,7 +106,7 @@ def _overdue_at(session: Session, patience: Patience) -> datetime:
     ends = [fact.at for fact in session.facts.values() if fact.event_type == "ended"]
     if ends:
         return min(ends) + patience.cdr_wait
-    return max(fact.at for fact in session.facts.values()) + patience.open_max
+    return max([fact.at for fact in session.facts.values()]) + patience.open_max
 
 
 def _untold(session: Session, record: JsonObject) -> list[JsonObject]:
@@ -174,7 +174,10 @@ def _say(
         told |= {_told(row)}
     event = Event(type=kind, source=record["source"], subject=record["id"], time=now, data=data, revision=revision)
     orders = _orders(session, record, now=now, trace=trace)
-    after = published_as(session, call, revision).having(
+    after = published_as(
+        session,
+        call,
+        revision,
         completed=session.completed or kind == "call.completed",
         incomplete=session.incomplete or kind == "call.incomplete",
         told=told,
@@ -186,10 +189,14 @@ def _say(
 
 def _orders(session: Session, record: JsonObject, *, now: datetime, trace: str) -> list[tuple[str, Envelope]]:
     """Work for fetch_recording, once per recording: it leaves with the first revision that announces it."""
+    wanted = [
+        row["key"] for row in record["recordings"] if row["state"] == "wanted" and row["key"] not in session.ordered
+    ]
+    if not wanted:
+        return []
     announced = {
         recording_key(record["id"], recording): recording for recording in all_announced(session.facts.values())
     }
-    wanted = [row["key"] for row in record["recordings"] if row["state"] == "wanted"]
     return [
         (
             key,
@@ -213,5 +220,4 @@ def _orders(session: Session, record: JsonObject, *, now: datetime, trace: str) 
             ),
         )
         for key in wanted
-        if key not in session.ordered
     ]

@@ -109,7 +109,7 @@ def _say(session: Session, record: JsonObject, *, now: datetime, trace: str) -> 
         revision=revision,
     )
     envelopes: tuple[Envelope, ...] = (event_envelope(event, at=now, trace=trace),)
-    return Step(session=published_as(session, said, revision).having(completed=True), envelopes=envelopes)
+    return Step(session=published_as(session, said, revision, completed=True), envelopes=envelopes)
 
 
 def _without_revision(record: JsonObject) -> JsonObject:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from operator import attrgetter
 from typing import Final, NamedTuple
 
 import structlog
@@ -39,14 +38,14 @@ def session_row(call_id: str, step: Step) -> SessionRow:
     """The row to keep after a step."""
     session = step.session
     facts = session.facts.values()
-    first = min(facts, key=attrgetter("at"))
+    hour = min([fact.hour for fact in facts])
     return SessionRow(
         id=call_id,
-        source=first.source,
+        source=next(iter(facts)).source,
         state=encode_session(session),
         revision=session.revision,
         status="completed" if session.completed else "incomplete" if session.incomplete else "open",
-        hour=first.hour,
+        hour=hour,
         arrived=arrivals(facts),
         due_at=step.due_at,
     )

@@ -120,26 +120,27 @@ def _due(db: sqlite3.Connection, now: datetime, step: StepFunction, limit: int) 
 
 
 def _keep(db: sqlite3.Connection, steps: Mapping[str, Step], now: datetime) -> list[Envelope]:
+    moment = micros(now)
     db.executemany(
         "INSERT INTO session VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
         " revision = excluded.revision, status = excluded.status, due_at = excluded.due_at,"
         " updated_at = excluded.updated_at, arrived = excluded.arrived",
-        [_columns(session_row(call_id, step), now) for call_id, step in steps.items()],
+        [_columns(session_row(call_id, step), moment) for call_id, step in steps.items()],
     )
     leaving = [(call_id, envelope) for call_id, step in steps.items() for envelope in step.envelopes]
-    return [envelope for call_id, envelope in leaving if _put_out(db, call_id, envelope, now)]
+    return [envelope for call_id, envelope in leaving if _put_out(db, call_id, envelope, moment)]
 
 
-def _put_out(db: sqlite3.Connection, call_id: str, envelope: Envelope, now: datetime) -> bool:
+def _put_out(db: sqlite3.Connection, call_id: str, envelope: Envelope, moment: int) -> bool:
     """False when the outbox knows that id: what it holds is what was said."""
-    row = (envelope.id, call_id, envelope.route or envelope.kind, encode_envelope(envelope), micros(now))
+    row = (envelope.id, call_id, envelope.route or envelope.kind, encode_envelope(envelope), moment)
     query = "INSERT OR IGNORE INTO outbox (id, call_id, route, envelope, leased_at) VALUES (?,?,?,?,?)"
     return db.execute(query, row).rowcount == 1
 
 
-def _columns(row: SessionRow, now: datetime) -> tuple[str, str, bytes, int, str, str, int | None, int, str]:
+def _columns(row: SessionRow, moment: int) -> tuple[str, str, bytes, int, str, str, int | None, int, str]:
     due_at = micros(row.due_at) if row.due_at is not None else None
-    return (row.id, row.source, row.state, row.revision, row.status, row.hour, due_at, micros(now), row.arrived)
+    return (row.id, row.source, row.state, row.revision, row.status, row.hour, due_at, moment, row.arrived)
 
 
 _LEASE_AGAIN: Final = "UPDATE outbox SET leased_at = ? WHERE sent_at IS NULL AND leased_at <= ? AND "
@@ -171,9 +172,9 @@ def _chunks(ids: Sequence[str]) -> Iterator[tuple[Sequence[str], str]]:
 
 
 def _sent(db: sqlite3.Connection, ids: Sequence[str], now: datetime) -> None:
-    db.executemany(
-        "UPDATE outbox SET sent_at = ? WHERE id = ? AND sent_at IS NULL", [(micros(now), event_id) for event_id in ids]
-    )
+    moment = micros(now)
+    for chunk, marks in _chunks(ids):
+        db.execute(f"UPDATE outbox SET sent_at = ? WHERE id IN ({marks}) AND sent_at IS NULL", (moment, *chunk))  # noqa: S608 - marks only
 
 
 def _expire(db: sqlite3.Connection, now: datetime, limit: int) -> int:
