@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
-from itertools import count
+from itertools import count, pairwise
 
 import pytest
 
 from runtime.broker.base import Broker, Message
+from runtime.consumer import PACE_SECONDS
 from runtime.wire import SUSPICION, bundles, pack
 from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind
 from schemas.errors import Malformed, Paused, Permanent, Transient, Unavailable
@@ -121,6 +123,22 @@ async def test_published_runs_after_the_confirms_and_before_the_ack(broker: Brok
     async with running(broker, Stage(handle, published=published)):
         await until(lambda: bool(story))
     assert story == [(("e1", "e2"), {UNIQUE: 1})]
+
+
+async def test_what_trickles_in_is_worked_on_in_batches(broker: Broker) -> None:
+    """Only after a full batch does the next begin at once."""
+    begun: list[tuple[float, int]] = []
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        begun.append((time.monotonic(), len(batch)))
+        return [passed_on(envelope) for envelope in batch]
+
+    async with running(broker, Stage(handle)):
+        for n in range(60):
+            await send(broker, [an_envelope(n)])
+        await read(broker, UNIQUE, expected=60)
+    apart = [later - sooner for (sooner, size), (later, _) in pairwise(begun) if size < 16]
+    assert min(apart) >= PACE_SECONDS * 0.9
 
 
 async def test_a_tick_publishes_what_it_returns(broker: Broker) -> None:
