@@ -12,13 +12,16 @@ from typing import Any, Final
 _FAMILIES: Final = ("aiormq", "aio_pika", "pamqp")
 # A filter acts only on its own logger, never on its children: each one that logs is named (aiormq 7.2.4).
 _LOGGERS: Final = ("aiormq.channel", "aiormq.connection", "aiormq.connection.marshall")
+_TOLD_BY_US: Final = "error when creating transport: %r"  # an ERROR at each try; broker.unreachable tells it once
 
 
 class WithoutBodies(logging.Filter):
     """Lets numbers, texts and connection errors through and tells of anything else only its type."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record; it is never dropped."""
+        """Rewrite the record; it is dropped only where our own log tells the same."""
+        if record.msg == _TOLD_BY_US:
+            return False
         if isinstance(record.args, tuple):
             record.args = tuple(_told(argument) for argument in record.args)
         elif record.args:

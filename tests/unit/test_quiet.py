@@ -59,6 +59,12 @@ def test_reasons_and_numbers_are_still_told(caplog: pytest.LogCaptureFixture) ->
     assert "after 3 s" in caplog.text
 
 
+def test_a_connection_that_is_tried_again_and_again_is_not_told_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("aiormq.connection").error("error when creating transport: %r", ConnectionRefusedError(111))
+
+    assert not caplog.records
+
+
 def test_frames_are_not_even_formatted_at_debug() -> None:
     logging.getLogger("aiormq").setLevel(logging.NOTSET)
     hush()
