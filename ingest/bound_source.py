@@ -10,9 +10,9 @@ from typing import Final
 from ingest.nonces import Nonces
 from runtime.telemetry import DoorMetrics
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.errors import Rejected
 from schemas.notification import Notification
-from schemas.platforms.base import Platform
 
 CONFIRM_SECONDS: Final[Mapping[str, float]] = {"aliyun_pnp": 0.6, "jiuyun_axb": 2.0}
 CONFIRM_SECONDS_DEFAULT: Final = 3.0

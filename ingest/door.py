@@ -23,10 +23,10 @@ from ingest.questions import Questions
 from runtime.telemetry import Telemetry
 from runtime.verdict import reason_of
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.envelope import Envelope, Kind, new_id, new_trace
 from schemas.errors import Rejected, Unavailable
 from schemas.notification import KEPT_HEADERS, Notification, Reply, to_json
-from schemas.platforms.base import Platform
 from schemas.question import Asked
 
 log = structlog.get_logger()

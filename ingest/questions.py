@@ -19,7 +19,7 @@ from runtime.verdict import reason_of
 from schemas.config import Source
 from schemas.envelope import Envelope
 from schemas.notification import Reply
-from schemas.platforms.numbers import e164
+from schemas.numbers import e164
 from schemas.question import Answer, Asked, Decision, Question, decision_without_answer, fits, refusal
 from schemas.topology import DECISIONS
 

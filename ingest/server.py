@@ -19,9 +19,9 @@ from runtime.admin import start_listening
 from runtime.broker.base import Broker
 from runtime.telemetry import Telemetry
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.envelope import Envelope, Kind, new_id
 from schemas.errors import Unavailable
-from schemas.platforms.base import Platform
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ import structlog
 from pydantic import ValidationError
 
 from schemas.config import Rule, Source
-from schemas.platforms.numbers import e164
+from schemas.numbers import e164
 from schemas.question import Answer, Decision, Question, decision_without_answer, fits
 
 log = structlog.get_logger()

@@ -23,10 +23,10 @@ import structlog
 from yarl import URL
 
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.envelope import Envelope, Kind, derived_id
 from schemas.errors import Malformed, Permanent, Transient, Unavailable
 from schemas.facts import Fact, FactKind, Recording, encode_fact
-from schemas.platforms.base import Platform
 from schemas.recording import HttpRequest, RecordingWanted, wanted_from_json
 from schemas.stage import Failed, Handler, Outcome
 from workers.answers import our_errors, read_at_most, retry_after

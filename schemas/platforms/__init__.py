@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from schemas.platforms import aliyun_pnp, huawei_privatenumber, huawei_voicecall, jiuyun_axb
-from schemas.platforms.base import Platform
+from schemas.dialect.dialect import Platform
+from schemas.platforms import aliyun as aliyun_pnp
+from schemas.platforms import jiuyun as jiuyun_axb
+from schemas.platforms.huawei import privatenumber as huawei_privatenumber
+from schemas.platforms.huawei import voicecall as huawei_voicecall
 
 WHOLE_BY_CDR: Final = frozenset({"aliyun_pnp", "jiuyun_axb"})  # they tell no end but the CDR (design section 5)
 PLATFORMS: Final[Mapping[str, Platform]] = {

@@ -16,12 +16,12 @@ import orjson
 from pydantic import SecretStr
 
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Malformed
 from schemas.facts import Fact, FactKind, Parsed, Recording
 from schemas.notification import Notification
 from schemas.platforms import PLATFORMS
-from schemas.platforms.base import Platform
 from schemas.recording import wanted_from_json
 from schemas.session import Session, version_key
 from schemas.stage import Stage

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Parsed
-from schemas.platforms import aliyun_pnp
+from schemas.platforms import aliyun as aliyun_pnp
 from schemas.question import Decision
 from tests.building import damage
 from tests.building.damage import any_json, damaged, names_or

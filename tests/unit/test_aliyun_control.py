@@ -14,7 +14,7 @@ import pytest
 from schemas.config import Source
 from schemas.facts import CallEvent, CallFields, Other, Parsed, Sms
 from schemas.notification import Notification
-from schemas.platforms import aliyun_pnp
+from schemas.platforms import aliyun as aliyun_pnp
 from schemas.question import Asked, Decision
 
 SAMPLES = Path(__file__).parent / "samples" / "aliyun_pnp"

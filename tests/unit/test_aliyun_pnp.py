@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.facts import (
     Announced,
     CallEvent,
@@ -24,8 +25,7 @@ from schemas.facts import (
     Parsed,
 )
 from schemas.notification import Reply
-from schemas.platforms import aliyun_pnp
-from schemas.platforms.base import Platform
+from schemas.platforms import aliyun as aliyun_pnp
 from tests.building.pushes import a_push, canonical, sha256
 
 PLATFORM: Platform = aliyun_pnp

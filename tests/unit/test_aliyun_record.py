@@ -14,7 +14,7 @@ import pytest
 from schemas.config import Source
 from schemas.envelope import derived_id
 from schemas.facts import Announcement, Fact, Parsed
-from schemas.platforms import aliyun_pnp
+from schemas.platforms import aliyun as aliyun_pnp
 from schemas.recording import RecordingWanted
 from tests.building.pushes import a_push, fact_of
 from tests.building.records import record_of

@@ -16,7 +16,7 @@ from yarl import URL
 
 from schemas.config import Source
 from schemas.errors import Permanent, Transient
-from schemas.platforms import aliyun_pnp
+from schemas.platforms import aliyun as aliyun_pnp
 from schemas.recording import RecordingWanted
 
 CREATED = datetime(2024, 3, 5, 6, 30, 0, tzinfo=UTC)

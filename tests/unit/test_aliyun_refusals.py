@@ -11,7 +11,7 @@ import pytest
 from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import CallEvent, Cdr, Parsed
-from schemas.platforms import aliyun_pnp
+from schemas.platforms import aliyun as aliyun_pnp
 from tests.building.pushes import a_push
 
 SOURCE = Source.model_validate(

@@ -14,8 +14,8 @@ import pytest
 
 from schemas.config import Source
 from schemas.notification import Notification
-from schemas.platforms import aliyun_pnp
-from schemas.platforms.aliyun_signature import rfc3986, rpc_signature, url_encoder, x_mode_signature
+from schemas.platforms import aliyun as aliyun_pnp
+from schemas.platforms.aliyun.signature import rfc3986, rpc_signature, url_encoder, x_mode_signature
 
 SAMPLE = (Path(__file__).parent / "samples" / "aliyun_pnp" / "xmode_call_control_request.form").read_bytes()
 KEY = "demo-secret-not-real"

@@ -11,7 +11,7 @@ import pytest
 from schemas.config import Source
 from schemas.facts import Code, Parsed, Sms
 from schemas.notification import Notification
-from schemas.platforms import aliyun_pnp
+from schemas.platforms import aliyun as aliyun_pnp
 
 SOURCE = Source.model_validate({"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"]})
 A, B, X = "+8613800000001", "+8613900000003", "+8617000000002"

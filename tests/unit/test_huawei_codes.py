@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from schemas.dialect.q850 import Q850_TEXTS, q850_code, q850_outcome, sip_code, sip_outcome
 from schemas.facts import Code
-from schemas.platforms.huawei_codes import FAIL_TEXTS, STATE_TEXTS, fail_code, outcome
-from schemas.platforms.numbers import e164
-from schemas.platforms.q850 import Q850_TEXTS, q850_code, q850_outcome, sip_code, sip_outcome
+from schemas.numbers import e164
+from schemas.platforms.huawei.privatenumber.codes import FAIL_TEXTS, STATE_TEXTS, fail_code, outcome
 
 # Contract section 1, "PrivateNumber codes", copied by hand; "a-b" is a range with both ends.
 PRIVATE_NUMBER = {

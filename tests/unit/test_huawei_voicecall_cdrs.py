@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.facts import Announced, CallFields, Cdr, Code, Leg, Parsed
 from schemas.notification import Notification
-from schemas.platforms import huawei_voicecall
-from schemas.platforms.base import Platform
+from schemas.platforms.huawei import voicecall as huawei_voicecall
 from tests.building.pushes import a_push
 
 PLATFORM: Platform = huawei_voicecall

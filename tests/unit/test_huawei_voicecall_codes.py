@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.platforms.huawei_voicecall_codes import FAIL_TEXTS, STATE_TEXTS, fail_code, outcome
+from schemas.platforms.huawei.voicecall.codes import FAIL_TEXTS, STATE_TEXTS, fail_code, outcome
 
 # Every number of table C, its older list included, and of table D; "a-b" is a range with both ends.
 TABLE_C = (

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.facts import CallEvent, CallFields, Code, Other, Parsed
-from schemas.platforms import huawei_voicecall
-from schemas.platforms.base import Platform
+from schemas.platforms.huawei import voicecall as huawei_voicecall
 from tests.building.pushes import a_push, an_event_read, canonical, sha256
 
 PLATFORM: Platform = huawei_voicecall

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.facts import Fact, Parsed
-from schemas.platforms import huawei_voicecall
-from schemas.platforms.base import Platform
+from schemas.platforms.huawei import voicecall as huawei_voicecall
 from tests.building.pushes import a_push, fact_of
 from tests.building.records import record_of
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.errors import Malformed
 from schemas.facts import Parsed
-from schemas.platforms import huawei_voicecall
-from schemas.platforms.base import Platform
+from schemas.platforms.huawei import voicecall as huawei_voicecall
 from tests.building import damage
 from tests.building.damage import any_json, damaged, names_or
 from tests.building.pushes import a_push, fact_of, through_the_broker

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.errors import Permanent, Transient
 from schemas.notification import Notification
-from schemas.platforms import huawei_voicecall
-from schemas.platforms.base import Platform
+from schemas.platforms.huawei import voicecall as huawei_voicecall
 from schemas.recording import RecordingWanted
 
 PLATFORM: Platform = huawei_voicecall

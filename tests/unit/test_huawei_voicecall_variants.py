@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.facts import Announced, CallFields, Cdr, Code, Leg, Parsed
 from schemas.notification import Notification, Reply
-from schemas.platforms import huawei_voicecall
-from schemas.platforms.base import Platform
+from schemas.platforms.huawei import voicecall as huawei_voicecall
 from schemas.question import Decision
 from tests.building.pushes import a_push
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, Leg, Parsed
 from schemas.notification import Notification
-from schemas.platforms import jiuyun_axb
-from schemas.platforms.base import Platform
+from schemas.platforms import jiuyun as jiuyun_axb
 
 PLATFORM: Platform = jiuyun_axb
 SAMPLES = Path(__file__).parent / "samples" / "jiuyun_axb"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from schemas.config import Source
+from schemas.dialect.dialect import Platform
 from schemas.errors import Permanent
 from schemas.notification import Notification, Reply
-from schemas.platforms import jiuyun_axb
-from schemas.platforms.base import Platform
+from schemas.platforms import jiuyun as jiuyun_axb
 from schemas.question import Decision
 from schemas.recording import RecordingWanted
 

@@ -17,7 +17,7 @@ from schemas.config import Source
 from schemas.facts import Fact, Parsed
 from schemas.kept import KeptFact
 from schemas.merge import build_record
-from schemas.platforms import jiuyun_axb
+from schemas.platforms import jiuyun as jiuyun_axb
 from schemas.record import CallRecord
 from schemas.session import fold, winners
 from tests.building.pushes import XML, a_push, fact_of

@@ -17,7 +17,7 @@ from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import CallEvent, Cdr, Parsed
 from schemas.notification import Notification
-from schemas.platforms import jiuyun_axb
+from schemas.platforms import jiuyun as jiuyun_axb
 
 SAMPLES = Path(__file__).parent / "samples" / "jiuyun_axb"
 SOURCE = Source.model_validate({"name": "jiuyun", "platform": "jiuyun_axb", "tokens": ["token"]})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Cdr
-from schemas.platforms import jiuyun_axb
+from schemas.platforms import jiuyun as jiuyun_axb
 from tests.building.damage import LEAVES, SHORT_TEXTS, any_json
 from tests.building.pushes import XML, a_push, fact_of, through_the_broker
 

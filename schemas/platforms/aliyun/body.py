@@ -1,0 +1,62 @@
+"""Aliyun's JSON bodies: an array of receipts over HTTP, one object from a message queue; ids stay exact.
+
+Source: protocols/aliyun-pnp.md sections 4 (array) and 5 (object), section 7 trap 5 (long ids, never float).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from schemas.dialect.json_body import load_object
+from schemas.errors import Malformed
+
+MAX_ITEMS: Final = 1000  # no limit was found; each bad item goes to quarantine with the whole push beside it
+
+_BOM: Final = b"\xef\xbb\xbf"
+_LONG: Final = re.compile(rb"[0-9]{20}|-[0-9]{19}")  # fewer always fit 64 bits
+_STRING_OR_NUMBER: Final = re.compile(
+    rb'"(?:[^"\\]+|\\.)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?',
+    re.DOTALL,
+)
+_LONG_INTEGER: Final = re.compile(rb"[0-9]{20,}|-[0-9]{19,}")
+
+
+def load_items(body: bytes) -> list[Any]:
+    """The items of a push, in order; an item may be any JSON.
+
+    An integer of 20 figures or more (negative: 19) becomes text, because a reader of 64 bits makes a float of it.
+
+    Raises:
+        Malformed: empty_body, not_json, too_deep (the list is level 2), not_an_object (neither is the body a list),
+            no_items or too_many_items.
+    """
+    body = body.removeprefix(_BOM)
+    is_object = _is_object(body)
+    if _LONG.search(body):
+        body = _STRING_OR_NUMBER.sub(_long_integer_as_text, body)
+    if is_object:
+        return [load_object(body)]
+    items = load_object(b'{"items":' + body + b"}")["items"]
+    if not isinstance(items, list):
+        raise Malformed("not_an_object")
+    if not items:
+        raise Malformed("no_items")
+    if len(items) > MAX_ITEMS:
+        raise Malformed("too_many_items", f"{len(items)} items")
+    return items
+
+
+def _is_object(body: bytes) -> bool:
+    """False: some other JSON, which only therefore may be put into an object or be rewritten."""
+    try:
+        load_object(body)
+    except Malformed as error:
+        if error.reason != "not_an_object":
+            raise
+        return False
+    return True
+
+
+def _long_integer_as_text(token: re.Match[bytes]) -> bytes:
+    return b'"%b"' % token[0] if _LONG_INTEGER.fullmatch(token[0]) else token[0]

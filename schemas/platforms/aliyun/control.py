@@ -1,0 +1,139 @@
+"""What X mode call control asks: protocols/aliyun-pnp.md section 3, business request parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, Literal
+
+from schemas.config import Source
+from schemas.dialect.fields import phone, text
+from schemas.dialect.json_body import fingerprint
+from schemas.envelope import JsonObject
+from schemas.errors import Malformed
+from schemas.facts import CallEvent, CallFields, FactKind, Other, Parsed, Sms
+from schemas.notification import Notification
+from schemas.platforms.aliyun.calls import event_fact
+from schemas.platforms.aliyun.fields import PRODUCT, call_id, moment
+from schemas.platforms.aliyun.params import control_params
+from schemas.question import Asked
+
+PLATFORM_TYPE: Final = "CallControl"  # the question has no name of its own; the page calls it call control
+
+# Of the request, not of the call: asked again with another nonce, it is the same question.
+_OF_THE_REQUEST: Final = frozenset(
+    {"signatureMethod", "signatureNonce", "signatureVersion", "signature", "timestamp", "format"}
+)
+# CAL here, CALL in the sibling API.
+_KINDS: Final[Mapping[str, Literal["call", "sms"]]] = {"CAL": "call", "CALL": "call", "SMS": "sms"}
+_COMPACT_TIME: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})")
+
+
+def control_fact(params: Mapping[str, str], source: Source) -> Parsed:
+    """The question as a fact: a call that comes in, an SMS that waits (mode `block`), or `other`.
+
+    `raw` holds the business parameters; the signature's own are left out, so that the same question asked again is
+    a duplicate. A callTime that cannot be read is none: it must not keep a caller waiting, and nothing bills it.
+
+    Raises:
+        Malformed: no_call_id, long_id.
+    """
+    row: JsonObject = {_clean(k): _clean(v) for k, v in params.items() if k not in _OF_THE_REQUEST}
+    session_id = call_id(row)
+    kind = kind_of(params)
+    if kind == "call":
+        return _incoming(row, session_id, source)
+    return _sms(row, session_id) if kind == "sms" else _other(row, session_id)
+
+
+def question(notification: Notification, source: Source) -> Asked | None:
+    """What a request for call control asks; None for receipts, and for an unknown recordType."""
+    params = control_params(notification)
+    if params is None:
+        return None
+    try:
+        fact = control_fact(params, source)
+    except Malformed:
+        return None
+    kind = kind_of(params)
+    if kind is None or not isinstance(fact.body, (CallEvent, Sms)):
+        return None
+    row = fact.body.raw
+    return Asked(
+        kind=kind,
+        session_id=fact.session_id,
+        key=fact.key,
+        fingerprint=fact.fingerprint,
+        caller=phone(row, "callNo"),
+        number=phone(row, "secretNo"),
+        extension=text(row, "extension"),
+    )
+
+
+def nonce(notification: Notification) -> str | None:
+    """The signatureNonce of a question, which no other may have; None for receipts and where it is missing."""
+    params = control_params(notification)
+    return None if params is None else params.get("signatureNonce")
+
+
+def kind_of(params: Mapping[str, str]) -> Literal["call", "sms"] | None:
+    """What waits for the answer, by recordType; None where that is unknown."""
+    return _KINDS.get(params.get("recordType", "").strip().upper())
+
+
+def _incoming(row: JsonObject, session_id: str, source: Source) -> Parsed:
+    at = _call_time(row)
+    caller, number = phone(row, "callNo"), phone(row, "secretNo")
+    call = CallFields(
+        product=PRODUCT,
+        mode=source.mode or "X",
+        caller=caller,
+        private_number=number,
+        extension=text(row, "extension"),
+        called_in_at=at,
+    )
+    event = CallEvent(
+        type="incoming", platform_type=PLATFORM_TYPE, at=at, caller=caller, callee=number, call=call, raw=row
+    )
+    return event_fact(event, session_id=session_id, called=number)
+
+
+def _sms(row: JsonObject, session_id: str) -> Parsed:
+    body = Sms(
+        identifier=session_id,
+        mode="block",
+        sender=phone(row, "callNo"),
+        private_number=phone(row, "secretNo"),
+        sent_at=_call_time(row),
+        raw=row,
+    )
+    return Parsed(
+        kind=FactKind.SMS,
+        session_id=session_id,
+        key=f"sms|{session_id}|block",
+        fingerprint=fingerprint(row),
+        body=body,
+    )
+
+
+def _other(row: JsonObject, session_id: str) -> Parsed:
+    digest = fingerprint(row)
+    return Parsed(
+        kind=FactKind.OTHER, session_id=session_id, key=f"other|{digest}", fingerprint=digest, body=Other(raw=row)
+    )
+
+
+def _call_time(row: JsonObject) -> datetime | None:
+    """`yyyyMMddHHmmss` in Beijing time [inferred: the timestamp parameter is the one that is said to be UTC]."""
+    sent = text(row, "callTime") or ""
+    spelled = _COMPACT_TIME.sub(r"\1-\2-\3 \4:\5:\6", sent) if _COMPACT_TIME.fullmatch(sent) else sent
+    try:
+        return moment({"callTime": spelled}, "callTime")
+    except Malformed:
+        return None
+
+
+def _clean(value: str) -> str:
+    """Without NUL characters, which PostgreSQL refuses."""
+    return value.replace("\0", "")

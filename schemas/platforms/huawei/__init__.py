@@ -1,0 +1,1 @@
+"""Huawei's telephony products, and what they share."""

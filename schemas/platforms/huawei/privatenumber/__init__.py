@@ -1,0 +1,61 @@
+"""Huawei Cloud PrivateNumber: calls and SMS of the modes AX, AXB, AXE, AXYB and X, and states of X numbers.
+
+Source: protocols/huawei-privatenumber.md sections 0 (pushes), 1 (call events), 2 (call control), 3 (CDRs), 4 (SMS),
+5 (number states), 6 (recordings), and huawei-reason-codes.md. Whatever else arrives is kept raw as `other`.
+A push is known by its shape and not by the address it came to: one source may have several, and a callin of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from schemas.config import Source
+from schemas.dialect.dialect import no_nonce as nonce
+from schemas.dialect.json_body import load_object
+from schemas.envelope import JsonObject
+from schemas.errors import Malformed
+from schemas.facts import FactKind, NumberState, Parsed
+from schemas.notification import Notification, Reply
+from schemas.platforms.huawei.privatenumber import calls
+from schemas.platforms.huawei.privatenumber.auth import verify
+from schemas.platforms.huawei.privatenumber.questions import answer, question
+from schemas.platforms.huawei.privatenumber.shape import shape_of
+from schemas.platforms.huawei.privatenumber.sms import sms
+from schemas.platforms.huawei.pushes import fee_list, known_by_bytes, other, read_item
+from schemas.platforms.huawei.recordings import recording_location, recording_request
+
+__all__ = ["answer", "nonce", "parse", "question", "recording_location", "recording_request", "reply", "verify"]
+
+
+def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:
+    """One result per CDR, or one for anything else; a bad item does not spoil its neighbours.
+
+    An item is Malformed with reason not_an_object, no_status_info, no_session_id, no_sms_event, no_sms_identifier,
+    numeric_id, long_id or bad_time. A CDR with an unreadable time is not guessed at: it is billed by its times.
+
+    Raises:
+        Malformed: empty_body, not_json, too_deep, not_an_object, no_fee_list or long_fee_list.
+    """
+    body = load_object(notification.body)
+    match shape_of(body):
+        case "call_event":
+            return [read_item(partial(calls.call_event, source=source), body)]
+        case "cdr":
+            return [read_item(partial(calls.cdr, source=source), record) for record in fee_list(body)]
+        case "sms":
+            return [read_item(sms, body)]
+        case "number_state":
+            return [_number_state(body, notification.body)]
+        case "other":
+            return [other(body, notification.body)]
+
+
+def reply(notification: Notification) -> Reply:  # noqa: ARG001 - the same for all of them
+    """HTTP 200 with an empty body."""
+    return Reply()
+
+
+def _number_state(body: JsonObject, sent: bytes) -> Parsed:
+    """The body is not documented, so its digest is its key: a state that comes back in the same bytes is a re-push."""
+    return known_by_bytes(FactKind.NUMBER_STATE, NumberState(raw=body), body, sent, session_id="")

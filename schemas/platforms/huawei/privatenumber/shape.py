@@ -1,0 +1,39 @@
+"""What tells PrivateNumber's pushes apart, and how its directions and waiting modes are spelled.
+
+Source: protocols/huawei-privatenumber.md sections 0, 1, 3, 4 and 5, huawei-reason-codes.md table F.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from schemas.envelope import JsonObject
+from schemas.platforms.huawei.pushes import EVENT_TYPES, event_type_of, holds_cdrs
+
+Shape = Literal["call_event", "cdr", "sms", "number_state", "other"]
+
+# huawei-reason-codes.md F: "0 to A, 1 from A, 2 abnormal", for CDRs and SMS of all modes; an SMS of X always says 1.
+DIRECTIONS: Final[Mapping[int | None, str]] = {0: "b_to_a", 1: "a_to_b", 2: "abnormal"}
+
+
+def shape_of(body: JsonObject) -> Shape:
+    """Which push this is.
+
+    The body of a number state was not found: it is what has no known event type, no CDRs and no SMS (section 5).
+    A new event type of a call is told from it by the session that it names, and a body without CDRs by its list.
+    """
+    if event_type_of(body) in EVENT_TYPES:
+        return "call_event"
+    if holds_cdrs(body):
+        return "cdr"
+    if "smsEvent" in body:
+        return "sms"
+    info = body.get("statusInfo")
+    of_a_call = isinstance(info, dict) and bool(info.get("sessionId"))
+    return "other" if of_a_call or "feeLst" in body or not body else "number_state"
+
+
+def waits(mode: Any) -> bool:
+    """Whether `notifyMode` or `notificationMode` says Block; the vendor's demos compare it ignoring case."""
+    return isinstance(mode, str) and mode.strip().lower() == "block"

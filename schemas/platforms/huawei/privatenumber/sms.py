@@ -1,0 +1,76 @@
+"""One PrivateNumber SMS push as a fact: protocols/huawei-privatenumber.md section 4."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from schemas.dialect.fields import as_integer, digits, phone, text, utc
+from schemas.dialect.json_body import fingerprint
+from schemas.envelope import JsonObject
+from schemas.errors import Malformed
+from schemas.facts import FactKind, Parsed, Sms
+from schemas.platforms.huawei.privatenumber.codes import send_result, sms_status
+from schemas.platforms.huawei.privatenumber.shape import DIRECTIONS, waits
+from schemas.platforms.huawei.pushes import exact_id
+
+_NOT_SENT_YET: Final = 0  # a Block push says sendResult 0 too, of an SMS about which it asks
+
+
+def sms(body: JsonObject) -> Parsed:
+    """`{"appKey", "smsEvent"}`; `raw` is this whole body.
+
+    `event`, which comes as `Text SMS ` and as `TextSMS`, tells nothing beyond that and stays in `raw`. A mode that
+    nobody has seen is a Notify: it waits for nothing.
+
+    Raises:
+        Malformed: no_sms_event, no_sms_identifier, numeric_id, long_id, bad_time.
+    """
+    event = body.get("smsEvent")
+    if not isinstance(event, dict):
+        raise Malformed("no_sms_event")
+    identifier = exact_id(event, "smsIdentifier")
+    if identifier is None:
+        raise Malformed("no_sms_identifier")
+    mode = "block" if waits(event.get("notificationMode")) else "notify"
+    return Parsed(
+        kind=FactKind.SMS,
+        session_id=identifier,
+        key=f"sms|{identifier}|{mode}",
+        fingerprint=fingerprint(body),
+        body=_sms(event, body, identifier=identifier, mode=mode),
+    )
+
+
+def _sms(event: JsonObject, body: JsonObject, *, identifier: str, mode: str) -> Sms:
+    """Section 4, row extInfo.extParas: splitNum is the number of SMS actually sent."""
+    extra = _extra(event.get("extInfo"))
+    result = event.get("sendResult")
+    asks = mode == "block" and as_integer(result) == _NOT_SENT_YET
+    return Sms(
+        identifier=identifier,
+        mode=mode,
+        direction=DIRECTIONS.get(as_integer(extra.get("direction"))),
+        sender=phone(event, "calling"),
+        receiver=phone(event, "called"),
+        private_number=phone(event, "virtualNumber"),
+        binding_id=digits(event, "subscriptionId"),
+        user_data=digits(event, "userData"),
+        text=text(event, "smsContent"),
+        parts=as_integer(extra.get("splitNum")),
+        sent_at=utc(event, "timeStamp"),
+        status=None if asks else sms_status(result),
+        code=send_result(result),
+        raw=body,
+    )
+
+
+def _extra(info: Any) -> Mapping[Any, Any]:
+    """`extParas` by key: a list of `{key, value}`, such a pair alone, or an object of its own; else nothing."""
+    extra = info.get("extParas") if isinstance(info, dict) else None
+    if isinstance(extra, dict) and "key" not in extra:
+        return extra
+    pairs = extra if isinstance(extra, list) else [extra]
+    return {
+        pair["key"]: pair.get("value") for pair in pairs if isinstance(pair, dict) and isinstance(pair.get("key"), str)
+    }

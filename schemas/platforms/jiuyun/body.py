@@ -1,0 +1,79 @@
+"""What Jiuyun posts as one flat object, be it XML or JSON: protocols/jiuyun-axb.md sections 1, 3 and 6."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from schemas.dialect.json_body import load_object
+from schemas.envelope import JsonObject
+from schemas.errors import Malformed
+from schemas.notification import Notification
+from schemas.platforms.jiuyun.xml import ROOT, Document, load_xml
+
+REPAIRED: Final = "_repaired"  # in `raw`: how an ill-formed body was made readable, see jiuyun_xml.Document
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One notification: `raw` as sent, with REPAIRED where that is so; `fields` without what says nothing.
+
+    In `fields` texts are stripped, and what is empty or the literal `null` is absent (section 6.2 and 6.4).
+    """
+
+    raw: JsonObject
+    fields: JsonObject
+    repaired: str | None = None
+
+
+def load_message(body: bytes) -> Message:
+    """The body as a message, XML or JSON by its first byte that is no space (section 3).
+
+    Raises:
+        Malformed: empty_body, not_xml_or_json, and the reasons of `load_xml` and `load_object`.
+    """
+    match first_byte(body):
+        case b"":
+            raise Malformed("empty_body")
+        case b"<":
+            return _message(load_xml(body))
+        case b"{":
+            return _message(Document(content=load_object(body)))
+        case _:
+            raise Malformed("not_xml_or_json")
+
+
+def is_json(notification: Notification) -> bool:
+    """Whether the request was made in JSON: by its first byte, else, as in a gzip body, by its content type."""
+    match first_byte(notification.body):
+        case b"{" | b"[":
+            return True
+        case b"<":
+            return False
+        case _:
+            return "json" in notification.content_type.lower()
+
+
+def first_byte(body: bytes) -> bytes:
+    """The first byte that is neither space nor part of a byte order mark; empty when there is none."""
+    return body.removeprefix(_BOM).lstrip()[:1]
+
+
+def _message(document: Document) -> Message:
+    """Flat or wrapped in `req`: the page gives no JSON sample, so both count; what stands beside `req` is kept."""
+    outside = dict(document.content)
+    inside = outside.get(ROOT)
+    if isinstance(inside, dict):
+        del outside[ROOT]
+    raw = {**outside, **inside} if isinstance(inside, dict) else outside
+    fields = {name: value for name, sent in raw.items() if (value := _telling(sent)) is not None}
+    if document.repaired:
+        raw = {**raw, REPAIRED: document.repaired}
+    return Message(raw=raw, fields=fields, repaired=document.repaired)
+
+
+def _telling(sent: Any) -> Any:
+    value = sent.strip() if isinstance(sent, str) else sent
+    return None if value in ("", "null") else value

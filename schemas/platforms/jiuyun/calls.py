@@ -1,0 +1,200 @@
+"""One Jiuyun call event or CDR as a fact: protocols/jiuyun-axb.md sections 3 to 7."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Final
+
+from schemas.config import Source
+from schemas.dialect.fields import as_integer, digits, identifier, phone, text
+from schemas.dialect.json_body import fingerprint, sha256_hex
+from schemas.envelope import JsonObject
+from schemas.errors import Malformed
+from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, FactKind, Leg, Parsed
+from schemas.platforms.jiuyun.body import Message
+from schemas.platforms.jiuyun.codes import bye_code, upstream_code
+from schemas.platforms.jiuyun.xml import CUT_OFF
+
+PRODUCT: Final = "axb"
+BEIJING: Final = timezone(timedelta(hours=8))  # section 5 [inferred]: no zone is stated
+
+# The action of a call event: what it is on our timeline (section 4: "A and B leg each", "B answered").
+EVENT_ACTIONS: Final[Mapping[str, str]] = {"CallInvite": "outgoing", "CallEstablish": "answered"}
+
+# The action of a CDR: which field is the call's id (section 6.9); IncomeHangup has none.
+CDR_ACTIONS: Final[Mapping[str, str]] = {
+    "Hangup": "callId",
+    "IncomeHangup": "callId",
+    "VoiceNotify": "requestId",
+    "VoiceCodeNotify": "callSid",
+}
+
+_UPSTREAM_AXB: Final = 10
+_AXB_TYPES: Final = frozenset({_UPSTREAM_AXB, 22})
+_LEGS: Final[Mapping[int | None, str]] = {0: "a", 1: "b"}
+_INCOME_KEY: Final = ("appId", "maskNumber", "caller", "called", "startTime", "endTime")  # section 7
+
+_COMPACT: Final = re.compile(r"[0-9]{14}")
+_SPELLED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
+
+
+def call_event(action: str, message: Message, source: Source) -> Parsed:
+    """CallInvite or CallEstablish. Its key is that of section 7, and its time (design section 5).
+
+    Raises:
+        Malformed: no_session_id, numeric_id, long_id, bad_time.
+    """
+    row = message.fields
+    session_id = _session_id(row, "callId")
+    at = utc(row, "dateCreated")
+    leg = _LEGS.get(as_integer(row.get("userFlag"))) if action == "CallInvite" else "b"
+    own = [action, leg or "", at.isoformat() if at else ""]
+    return Parsed(
+        kind=FactKind.CALL_EVENT,
+        session_id=session_id,
+        key="|".join(["event", _id(row, "appId") or "", session_id, *own]),
+        fingerprint=fingerprint(message.raw),
+        body=CallEvent(
+            type=EVENT_ACTIONS[action],
+            platform_type=action,
+            at=at,
+            leg=leg,
+            caller=phone(row, "caller"),
+            callee=phone(row, "called"),
+            call=_call(
+                row,
+                source,
+                started_at=at if action == "CallInvite" else None,
+                answered_at=at if action == "CallEstablish" else None,
+            ),
+            raw=message.raw,
+        ),
+    )
+
+
+def cdr(action: str, message: Message, source: Source) -> Parsed:
+    """Hangup, IncomeHangup, VoiceNotify or VoiceCodeNotify: whole by itself (design section 5).
+
+    Raises:
+        Malformed: no_session_id, numeric_id, long_id, bad_time, bad_duration, no_duration (though it has a start),
+            or cut_off: what was cut may be the duration and the recording, so nothing is billed by it.
+    """
+    if message.repaired == CUT_OFF:
+        raise Malformed("cut_off")
+    row = message.fields
+    session_id = _income_id(row) if action == "IncomeHangup" else _session_id(row, CDR_ACTIONS[action])
+    record_id = ".".join([_id(row, "appId") or "", session_id, action])
+    call = _cdr_fields(row, source)
+    return Parsed(
+        kind=FactKind.CDR,
+        session_id=session_id,
+        key=f"cdr|{record_id}",
+        fingerprint=fingerprint(message.raw),
+        body=Cdr(record_id=record_id, call=call, legs=_legs(row, call), recordings=_recordings(row), raw=message.raw),
+    )
+
+
+def utc(row: JsonObject, name: str) -> datetime | None:
+    """A time of Beijing in UTC: 14 digits, or `yyyy-MM-dd HH:mm:ss` as type 10 has it (section 5).
+
+    Raises:
+        Malformed: bad_time, when something else stands there.
+    """
+    if name not in row:
+        return None
+    sent = digits(row, name) or ""
+    if not _COMPACT.fullmatch(sent) and not _SPELLED.fullmatch(sent):
+        raise Malformed("bad_time", name)
+    try:
+        local = datetime.fromisoformat(sent if "-" in sent else f"{sent[:8]}T{sent[8:]}")
+        return local.replace(tzinfo=BEIJING).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Malformed("bad_time", name) from None
+
+
+def _session_id(row: JsonObject, name: str) -> str:
+    session_id = _id(row, name)
+    if session_id is None:
+        raise Malformed("no_session_id")
+    return session_id
+
+
+def _id(row: JsonObject, name: str) -> str | None:
+    """An id as sent; a JSON integer counts as its digits, a float is one that a JSON reader has rounded."""
+    value = row.get(name)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else identifier(row, name)
+
+
+def _income_id(row: JsonObject) -> str:
+    """The call's id where there is one, else the hash of section 7's key, which must not spell a number."""
+    if call_id := _id(row, "callId"):
+        return call_id
+    sent = [digits(row, name) or "" for name in _INCOME_KEY]
+    if not any(sent[1:]):
+        raise Malformed("no_session_id")
+    return sha256_hex("|".join(sent).encode())[:32]
+
+
+def _call(row: JsonObject, source: Source, **told: Any) -> CallFields:
+    """The real parties are `caller` and `called`, or `to` in a voice notice; X is `telX` or `maskNumber`."""
+    return CallFields(
+        product=PRODUCT,
+        mode=source.mode or ("AXB" if as_integer(row.get("type")) in _AXB_TYPES else None),
+        caller=phone(row, "caller"),
+        callee=phone(row, "called", "to"),
+        private_number=phone(row, "telX", "maskNumber"),
+        display_number=phone(row, "displayNum"),
+        user_data=digits(row, "userData"),
+        **told,
+    )
+
+
+def _cdr_fields(row: JsonObject, source: Source) -> CallFields:
+    """Times are told as sent, in whatever order; whether and how long people talked is `duration`'s to say."""
+    talked = _talk_seconds(row)
+    answered_at = utc(row, "startTimeB") or utc(row, "startTime")
+    if talked is None and answered_at is not None:
+        raise Malformed("no_duration")  # required, and the page's own sample has a startTime of nobody's answer
+    return _call(
+        row,
+        source,
+        started_at=utc(row, "callTime"),
+        answered_at=answered_at if talked else None,
+        ended_at=utc(row, "endTime"),
+        talk_seconds=talked,
+        codes=_codes(row, talked),
+    )
+
+
+def _talk_seconds(row: JsonObject) -> int | None:
+    if "duration" not in row:
+        return None
+    seconds = as_integer(row["duration"])
+    if seconds is None:
+        raise Malformed("bad_duration")
+    return max(seconds, 0)
+
+
+def _codes(row: JsonObject, talked: int | None) -> tuple[Code, ...]:
+    sent = row.get("byeType")
+    upstream = as_integer(row.get("type")) == _UPSTREAM_AXB
+    bye = upstream_code(sent) if upstream else bye_code(sent, talk_seconds=talked)
+    return () if bye is None else (bye,)
+
+
+def _legs(row: JsonObject, call: CallFields) -> tuple[Leg, ...]:
+    """When A and B answered, by startTimeA and startTimeB (section 4); B did only where people talked."""
+    if "startTimeA" not in row and "startTimeB" not in row:
+        return ()
+    return (
+        Leg(name="a", number=call.caller, answered_at=utc(row, "startTimeA")),
+        Leg(name="b", number=call.callee, answered_at=call.answered_at),
+    )
+
+
+def _recordings(row: JsonObject) -> tuple[Announced, ...]:
+    """The URL, which is required but empty when recording is off (section 6.7)."""
+    url = text(row, "recordUrl")
+    return () if url is None else (Announced(url=url),)
