@@ -12,7 +12,7 @@ from typing import Final
 
 from console.ledger import Difference, Sight, compare, read_ledger, totals
 from runtime.broker import open_broker
-from runtime.broker.embedded_file import File
+from runtime.broker.embedded.file import File
 from runtime.verdict import policies
 from schemas.config import Config, DownstreamQueue, RetryingStage, Sink
 from schemas.envelope import JsonObject

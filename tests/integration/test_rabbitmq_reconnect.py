@@ -17,7 +17,7 @@ from aiormq.connection import FrameReceiver
 
 from console.roles import work_role
 from runtime.broker.rabbitmq import RabbitMQ, open_rabbitmq
-from runtime.broker.rabbitmq_link import Lost, gone_is_lost
+from runtime.broker.rabbitmq.link import Lost, gone_is_lost
 from runtime.settle import LONGEST_BACKOFF_SECONDS, Settler, backoffs
 from runtime.telemetry import Telemetry
 from runtime.verdict import Policy

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.broker.embedded_routes import Routes, matches
+from runtime.broker.embedded.routes import Routes, matches
 from schemas.topology import Binding, Exchange
 
 

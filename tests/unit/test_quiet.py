@@ -13,7 +13,7 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from runtime.broker.quiet import hush
+from runtime.broker.rabbitmq.quiet import hush
 
 SECRET = b"+8613800000021"
 RETURNED = DeliveredMessage(

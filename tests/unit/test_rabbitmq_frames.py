@@ -14,7 +14,7 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from runtime.broker.base import Message
-from runtime.broker.rabbitmq_frames import Encoder
+from runtime.broker.rabbitmq.frames import Encoder
 
 FRAME_MAX = 4096
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60)

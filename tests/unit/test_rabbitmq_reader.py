@@ -16,8 +16,8 @@ from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
 from runtime.broker.base import Delivery
-from runtime.broker.rabbitmq_contents import Content, delivery_of, message_id_of
-from runtime.broker.rabbitmq_reader import FrameReader
+from runtime.broker.rabbitmq.contents import Content, delivery_of, message_id_of
+from runtime.broker.rabbitmq.reader import FrameReader
 
 CONSUMING, PUBLISHING, OTHER = 1, 2, 3
 ALIVE = frame.marshal(Heartbeat(), 0)

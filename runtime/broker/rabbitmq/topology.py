@@ -17,7 +17,7 @@ from aiormq import (
     ChannelPreconditionFailed,
 )
 
-from runtime.broker.rabbitmq_link import Link, gone_is_lost
+from runtime.broker.rabbitmq.link import Link, gone_is_lost
 from schemas.errors import Misconfigured
 from schemas.topology import Exchange, Queue, Topology
 

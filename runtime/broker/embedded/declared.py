@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from runtime.broker.embedded_file import File
-from runtime.broker.embedded_routes import Routes
+from runtime.broker.embedded.file import File
+from runtime.broker.embedded.routes import Routes
 from schemas.errors import Misconfigured
 from schemas.topology import Exchange, Queue, Topology
 

@@ -8,9 +8,9 @@ from typing import Final
 import orjson
 
 from runtime.broker.base import Message
-from runtime.broker.embedded_file import File, Held, Row, queue_number
-from runtime.broker.embedded_queue import StoredQueue, Subscription
-from runtime.broker.embedded_topology import Declared
+from runtime.broker.embedded.declared import Declared
+from runtime.broker.embedded.file import File, Held, Row, queue_number
+from runtime.broker.embedded.stored_queue import StoredQueue, Subscription
 from schemas.errors import Unavailable
 from schemas.topology import Topology
 

@@ -15,7 +15,7 @@ import structlog
 from aiormq import AMQPError, Channel, ChannelInvalidStateError, Connection
 from yarl import URL
 
-from runtime.broker.rabbitmq_socket import Socket
+from runtime.broker.rabbitmq.socket import Socket
 
 log = structlog.get_logger()
 

@@ -15,13 +15,13 @@ from typing import Final
 from aiormq.connection import DEFAULT_PORTS
 from yarl import URL
 
-from runtime.broker import rabbitmq_topology
 from runtime.broker.base import Consumer, Delivery, Message
-from runtime.broker.quiet import hush
-from runtime.broker.rabbitmq_asker import Asker
-from runtime.broker.rabbitmq_consumer import RabbitConsumer
-from runtime.broker.rabbitmq_link import Link, Lost, running
-from runtime.broker.rabbitmq_publisher import Publisher
+from runtime.broker.rabbitmq import topology as rabbitmq_topology
+from runtime.broker.rabbitmq.asker import Asker
+from runtime.broker.rabbitmq.consumer import RabbitConsumer
+from runtime.broker.rabbitmq.link import Link, Lost, running
+from runtime.broker.rabbitmq.publisher import Publisher
+from runtime.broker.rabbitmq.quiet import hush
 from schemas.errors import Misconfigured, Unavailable
 from schemas.topology import Topology
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from aiormq import AMQPConnectionError, Channel, TransportFactory
 from yarl import URL
 
-from runtime.broker.rabbitmq_reader import FrameReader, Publishes, Take
+from runtime.broker.rabbitmq.reader import FrameReader, Publishes, Take
 
 T = TypeVar("T")
 

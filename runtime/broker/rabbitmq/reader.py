@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol, SupportsIndex
 
-from runtime.broker.rabbitmq_contents import Content
+from runtime.broker.rabbitmq.contents import Content
 
 _FRAME_HEAD: Final = struct.Struct(">BHI")  # type, channel, size of the payload
 _METHOD_ID: Final = struct.Struct(">I")  # class and method

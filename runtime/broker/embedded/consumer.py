@@ -10,10 +10,10 @@ from contextlib import suppress
 import orjson
 
 from runtime.broker.base import Delivery, batch_size
-from runtime.broker.embedded_file import Row
-from runtime.broker.embedded_queue import Subscription
-from runtime.broker.embedded_queues import Queues
-from runtime.broker.embedded_writer import Writer
+from runtime.broker.embedded.file import Row
+from runtime.broker.embedded.queues import Queues
+from runtime.broker.embedded.stored_queue import Subscription
+from runtime.broker.embedded.writer import Writer
 from schemas.errors import Unavailable
 
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from runtime.broker.embedded_file import File, Held, Row, first_id
+from runtime.broker.embedded.file import File, Held, Row, first_id
 from schemas.topology import Queue
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from runtime.broker.embedded_queues import Hand, Queues
+from runtime.broker.embedded.queues import Hand, Queues
 from schemas.errors import CallstitchError, Unavailable, Unconfirmed
 
 _LOOK_AGAIN_SECONDS: Final = 0.05  # a message that waits for its time is at most this late

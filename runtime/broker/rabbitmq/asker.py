@@ -17,9 +17,9 @@ from aiormq import Channel
 from aiormq.abc import DeliveredMessage
 
 from runtime.broker.base import Delivery, Message
-from runtime.broker.rabbitmq_frames import Encoder
-from runtime.broker.rabbitmq_link import Link
-from runtime.broker.rabbitmq_publisher import Publisher
+from runtime.broker.rabbitmq.frames import Encoder
+from runtime.broker.rabbitmq.link import Link
+from runtime.broker.rabbitmq.publisher import Publisher
 from schemas.errors import Unavailable
 
 log = structlog.get_logger()

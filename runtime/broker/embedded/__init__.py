@@ -22,10 +22,10 @@ from uuid import uuid4
 import structlog
 
 from runtime.broker.base import Consumer, Delivery, Message
-from runtime.broker.embedded_consumer import EmbeddedConsumer
-from runtime.broker.embedded_file import open_file, refusal
-from runtime.broker.embedded_queues import Queues
-from runtime.broker.embedded_writer import Needs, Writer
+from runtime.broker.embedded.consumer import EmbeddedConsumer
+from runtime.broker.embedded.file import open_file, refusal
+from runtime.broker.embedded.queues import Queues
+from runtime.broker.embedded.writer import Needs, Writer
 from schemas.errors import Misconfigured, Unavailable, Unconfirmed, Unroutable
 from schemas.topology import Topology
 

@@ -10,9 +10,9 @@ import structlog
 from aiormq import Channel
 
 from runtime.broker.base import Message
-from runtime.broker.rabbitmq_contents import Content, message_id_of
-from runtime.broker.rabbitmq_frames import Encoder
-from runtime.broker.rabbitmq_link import ChannelWriter, Link, Lost, Slot, gone_is_lost, socket_of, why_closed
+from runtime.broker.rabbitmq.contents import Content, message_id_of
+from runtime.broker.rabbitmq.frames import Encoder
+from runtime.broker.rabbitmq.link import ChannelWriter, Link, Lost, Slot, gone_is_lost, socket_of, why_closed
 from schemas.errors import Unconfirmed, Unroutable
 
 log = structlog.get_logger()

@@ -16,8 +16,8 @@ from pamqp import frame
 from pamqp.commands import Basic
 
 from runtime.broker.base import Delivery, batch_size
-from runtime.broker.rabbitmq_contents import Content, delivery_of
-from runtime.broker.rabbitmq_link import ChannelWriter, Link, Lost, gone_is_lost, socket_of, why_closed
+from runtime.broker.rabbitmq.contents import Content, delivery_of
+from runtime.broker.rabbitmq.link import ChannelWriter, Link, Lost, gone_is_lost, socket_of, why_closed
 from schemas.errors import Unavailable
 
 log = structlog.get_logger()
