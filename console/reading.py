@@ -19,9 +19,9 @@ from schemas.envelope import JsonObject
 from schemas.errors import Unavailable
 from schemas.topology import DEAD, QUARANTINE, RECEIVED, UNIQUE, retry_queue, sink_queue
 from workers.stores import store_reads
-from workers.stores.postgresql_reads import PostgresqlReads
+from workers.stores.postgresql.reads import PostgresqlReads
 from workers.stores.sqlite import SqliteReads
-from workers.stores.sqlite_file import read_only
+from workers.stores.sqlite.file import read_only
 
 Outgoing = Sink | DownstreamQueue
 

@@ -11,14 +11,14 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from schemas.envelope import Envelope
-from schemas.events import told_at_once
 from schemas.facts import Decided, Fact, FactKind
-from schemas.kept import kept_fact
-from schemas.session import Session
 from schemas.stage import Stage
-from workers.emission import Patience, Step, step
+from workers.calls.events import told_at_once
+from workers.calls.kept import kept_fact
+from workers.calls.session import Session
+from workers.calls.sms import is_sms, sms_step
+from workers.calls.step import Patience, Step, step
 from workers.retention import now_and_then
-from workers.sms import is_sms, sms_step
 
 SWEEP_ROWS: Final = 500
 

@@ -29,9 +29,9 @@ from schemas.errors import Malformed, Permanent, Transient, Unavailable
 from schemas.facts import Fact, FactKind, Recording, encode_fact
 from schemas.recording import HttpRequest, RecordingWanted, wanted_from_json
 from schemas.stage import Failed, Handler, Outcome
-from workers.answers import our_errors, read_at_most, retry_after
-from workers.download import RECORDING_BYTES, Audio, Downloader, follow, parse_address
-from workers.guard import allowlist, check_scheme, open_session
+from workers.outside.download import RECORDING_BYTES, Audio, Downloader, follow, parse_address
+from workers.outside.errors import our_errors, read_at_most, retry_after
+from workers.outside.guard import allowlist, check_scheme, open_session
 
 AT_ONCE: Final = 4
 DOWNLOAD_SECONDS: Final = 300

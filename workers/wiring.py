@@ -35,10 +35,10 @@ from schemas.topology import (
     topology,
 )
 from workers import fan_out as fan_out_sink
+from workers.calls.step import Patience
 from workers.correlate import correlate
 from workers.decide import decide
 from workers.dedupe import dedupe
-from workers.emission import Patience
 from workers.fan_out import fan_out
 from workers.fetch_recording import open_fetch_recording
 from workers.objects import open_objects

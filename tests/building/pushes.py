@@ -12,8 +12,8 @@ import orjson
 
 from schemas.config import Source
 from schemas.facts import CallEvent, CallFields, Fact, Parsed, encode_fact
-from schemas.kept import kept_fact
 from schemas.notification import Notification
+from workers.calls.kept import kept_fact
 
 JSON: Final = "application/json;charset=UTF-8"
 XML: Final = "application/xml;charset=utf-8"

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from schemas.envelope import JsonObject
 from schemas.facts import Fact
-from schemas.merge import build_record
 from schemas.record import CallRecord
-from schemas.session import fold, winners
+from workers.calls.merge import build_record
+from workers.calls.session import fold, winners
 
 
 def record_of(facts: Iterable[Fact], *, call_events: bool = True) -> JsonObject:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import orjson
 
 from schemas.facts import Fact, encode_fact
-from schemas.session import Session
+from workers.calls.session import Session
 
 
 def state_1(session: Session, facts: Iterable[Fact]) -> bytes:

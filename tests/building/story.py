@@ -9,9 +9,9 @@ import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind
 from schemas.facts import Fact
-from schemas.session import Session, decode_session, encode_session
 from tests.building.facts import T0, seconds
-from workers.emission import Patience, Step, step
+from workers.calls.session import Session, decode_session, encode_session
+from workers.calls.step import Patience, Step, step
 
 PATIENCE = Patience()
 

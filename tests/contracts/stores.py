@@ -17,14 +17,14 @@ import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind
 from schemas.facts import Fact
-from schemas.session import Session
 from tests.building.facts import T0, a_cdr, seconds
+from workers.calls.session import Session
+from workers.calls.step import Patience, Step, step
 from workers.correlate import SessionStore, StepFunction
 from workers.dedupe import Claim, ClaimStore, Receipt, Tally
-from workers.emission import Patience, Step, step
 from workers.park import ParkedStore
 from workers.stores import postgresql, sqlite
-from workers.stores.postgresql_reads import PostgresqlReads
+from workers.stores.postgresql.reads import PostgresqlReads
 from workers.stores.sqlite import SqliteReads
 
 SOURCE: Final = "huawei-bj"

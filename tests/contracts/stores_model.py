@@ -8,11 +8,11 @@ from datetime import datetime
 
 from schemas.envelope import Envelope
 from schemas.facts import Fact
-from schemas.session import Session, decode_session, encode_session
 from tests.building.facts import seconds
+from workers.calls.session import Session, decode_session, encode_session
+from workers.calls.step import Step
 from workers.correlate import StepFunction
 from workers.dedupe import Claim
-from workers.emission import Step
 
 
 @dataclass

@@ -19,9 +19,9 @@ from schemas.facts import Announced, Fact
 from tests.building.facts import T0, a_cdr, an_event, seconds
 from tests.contracts.stores import PostgresqlRig, SqliteRig, StoreRig, a_claim, a_receipt, forget_everything, stepping
 from tests.contracts.stores_model import ClaimsModel, SessionsModel
+from workers.calls.step import Patience
 from workers.correlate import SessionStore, StepFunction
 from workers.dedupe import ClaimStore
-from workers.emission import Patience
 
 PATIENCE = Patience(cdr_wait=seconds(20), open_max=seconds(60))
 TABLES = "claim, amendment, receipt, tally, session, outbox, tombstone"

@@ -12,7 +12,6 @@ import pytest
 
 from schemas.envelope import Kind
 from schemas.facts import Announced, Fact
-from schemas.session import Session
 from tests.building.facts import a_cdr, all_events, an_event
 from tests.contracts.stores import (
     StoreRig,
@@ -24,8 +23,9 @@ from tests.contracts.stores import (
     stepping,
     types,
 )
+from workers.calls.session import Session
+from workers.calls.step import Step
 from workers.correlate import SessionStore
-from workers.emission import Step
 
 
 async def test_a_fold_applies_the_step_and_keeps_the_session(sessions: SessionStore) -> None:

@@ -32,13 +32,13 @@ from tests.contracts.stores import (
 )
 from tests.contracts.stores_traffic import HOUR, arrive, found, passed_on, rows
 from tests.services.postgresql import PostgreSQL
-from workers.stores.claim_row import claim_row
+from workers.stores.claims import claim_row
 from workers.stores.postgresql import open_claims, open_parked, open_sessions
-from workers.stores.postgresql_claims import PostgresqlClaims
-from workers.stores.postgresql_pool import Database, open_database
-from workers.stores.postgresql_reads import PostgresqlReads
-from workers.stores.postgresql_schema import CLAIMS_MIGRATIONS, PARKED_MIGRATIONS, SESSIONS_MIGRATIONS, migrate
-from workers.stores.postgresql_sessions import PostgresqlSessions
+from workers.stores.postgresql.claims import PostgresqlClaims
+from workers.stores.postgresql.pool import Database, open_database
+from workers.stores.postgresql.reads import PostgresqlReads
+from workers.stores.postgresql.schema import CLAIMS_MIGRATIONS, PARKED_MIGRATIONS, SESSIONS_MIGRATIONS, migrate
+from workers.stores.postgresql.sessions import PostgresqlSessions
 
 MOST_STATEMENTS = 8
 _VERSION_1 = {"claims": CLAIMS_MIGRATIONS[:1], "sessions": SESSIONS_MIGRATIONS[:1], "parked": PARKED_MIGRATIONS[:1]}

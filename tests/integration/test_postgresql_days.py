@@ -9,7 +9,7 @@ import pytest
 from tests.building.facts import T0, a_cdr, all_events, seconds
 from tests.contracts.stores import a_whole_call, at, fold, forget_everything, stepping
 from workers.stores.postgresql import open_sessions
-from workers.stores.postgresql_pool import Database
+from workers.stores.postgresql.pool import Database
 
 
 @pytest.fixture

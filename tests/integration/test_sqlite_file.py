@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.stores.sqlite_file import SqliteFile, open_sqlite_file, read_only
+from workers.stores.sqlite.file import SqliteFile, open_sqlite_file, read_only
 
 THINGS = ("CREATE TABLE thing (name TEXT PRIMARY KEY)",)
 FULL, NORMAL = 2, 1

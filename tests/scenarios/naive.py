@@ -23,17 +23,17 @@ from schemas.facts import Fact, FactKind, Parsed, Recording
 from schemas.notification import Notification
 from schemas.platforms import PLATFORMS
 from schemas.recording import wanted_from_json
-from schemas.session import Session, version_key
 from schemas.stage import Stage
 from schemas.topology import RECEIVED, RECORDINGS, UNIQUE
 from tests.scenarios.simulation import MemoryFile, Order, Work, World, moment
+from workers.calls.session import Session, version_key
+from workers.calls.step import Patience, Step
 from workers.correlate import SessionStore, StepFunction, correlate
 from workers.dedupe import ClaimStore, Receipt, Tally, dedupe
-from workers.emission import Patience, Step
 from workers.fetch_recording import _fact
-from workers.stores.sqlite_claims import CLAIMS_MIGRATIONS, SqliteClaims
-from workers.stores.sqlite_file import SqliteFile
-from workers.stores.sqlite_sessions import SESSIONS_MIGRATIONS, SqliteSessions
+from workers.stores.sqlite.claims import CLAIMS_MIGRATIONS, SqliteClaims
+from workers.stores.sqlite.file import SqliteFile
+from workers.stores.sqlite.sessions import SESSIONS_MIGRATIONS, SqliteSessions
 
 SOURCE: Final = Source(name="huawei", platform="huawei_privatenumber", tokens=(SecretStr("t"),))
 PATIENCE: Final = Patience(settle=timedelta(seconds=2), cdr_wait=timedelta(seconds=40), open_max=timedelta(seconds=60))

@@ -25,7 +25,7 @@ from schemas.envelope import Envelope, decode_bundle, monotonic_message_ids
 from schemas.errors import Unavailable
 from schemas.stage import Failed, Outcome, Stage
 from schemas.topology import CALLS, RECEIVED, RECORDINGS, UNIQUE
-from workers.stores.sqlite_file import SqliteFile, _migrate
+from workers.stores.sqlite.file import SqliteFile, _migrate
 
 PROCESSES: Final = 2  # of each stage
 TROUBLE_STEPS: Final = 500  # then everybody lives, and what is left drains

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from schemas.envelope import JsonObject
 from schemas.errors import Permanent
 from schemas.facts import Announced, Code, Fact
-from schemas.kept import KeptFact
-from schemas.merge import build_record
-from schemas.session import fold, winners
 from tests.building.facts import CALL, T0, a_cdr, a_stored_recording, all_events, an_event, seconds
 from tests.building.records import record_of
 from tests.building.story import PATIENCE, Story
-from workers.emission import Patience, step
+from workers.calls.kept import KeptFact
+from workers.calls.merge import build_record
+from workers.calls.session import fold, winners
+from workers.calls.step import Patience, step
 
 AUDIO = Announced(name="a.wav", domain="ostor.example.com")
 

@@ -12,10 +12,18 @@ from yarl import URL
 
 from schemas.config import Source
 from schemas.errors import Permanent, Transient
-from workers.answers import our_errors, retry_after
-from workers.audio import sniff
-from workers.download import follow, parse_address
-from workers.guard import AddressRefused, Allowlist, allowlist, is_public, is_reachable, open_session, socket_factory
+from workers.outside.audio import sniff
+from workers.outside.download import follow, parse_address
+from workers.outside.errors import our_errors, retry_after
+from workers.outside.guard import (
+    AddressRefused,
+    Allowlist,
+    allowlist,
+    is_public,
+    is_reachable,
+    open_session,
+    socket_factory,
+)
 
 Platform = Literal["huawei_privatenumber", "huawei_voicecall", "aliyun_pnp", "jiuyun_axb"]
 NOW = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)

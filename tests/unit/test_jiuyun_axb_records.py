@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from schemas.config import Source
 from schemas.facts import Fact, Parsed
-from schemas.kept import KeptFact
-from schemas.merge import build_record
 from schemas.platforms import jiuyun as jiuyun_axb
 from schemas.record import CallRecord
-from schemas.session import fold, winners
 from tests.building.pushes import XML, a_push, fact_of
 from tests.building.records import record_of
+from workers.calls.kept import KeptFact
+from workers.calls.merge import build_record
+from workers.calls.session import fold, winners
 
 SAMPLES = Path(__file__).parent / "samples" / "jiuyun_axb"
 SOURCE = Source.model_validate({"name": "jiuyun", "platform": "jiuyun_axb", "tokens": ["token"]})

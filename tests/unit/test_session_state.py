@@ -8,12 +8,12 @@ import orjson
 import pytest
 
 from schemas.facts import Announced, Fact, encode_fact
-from schemas.kept import kept, kept_fact
-from schemas.session import Session, decode_session, encode_session, state_of
 from tests.building.facts import T0, a_cdr, a_decision, a_stored_recording, all_events, an_event, an_sms, seconds
 from tests.building.pushes import fact_in
 from tests.building.states import state_1
-from workers.emission import Patience, Step, step
+from workers.calls.kept import kept, kept_fact
+from workers.calls.session import Session, decode_session, encode_session, state_of
+from workers.calls.step import Patience, Step, step
 
 FACTS = [*all_events(), a_cdr(recordings=(Announced(name="a.wav"),), raw={"a": "line\nand\x00more", "n": [1.5, None]})]
 ONE_OF_EACH = [an_event("ended"), a_cdr(), a_decision("call"), a_stored_recording("k"), an_sms("notify")]

@@ -9,13 +9,13 @@ from itertools import permutations
 import orjson
 
 from schemas.envelope import JsonObject
-from schemas.events import told_at_once
 from schemas.facts import Code, Fact
-from schemas.session import Session, decode_session, encode_session
 from tests.building.facts import T0, a_cdr, a_decision, all_events, an_event, an_sms, seconds
 from tests.building.records import record_of
-from workers.emission import Patience, step
-from workers.sms import is_sms, sms_step
+from workers.calls.events import told_at_once
+from workers.calls.session import Session, decode_session, encode_session
+from workers.calls.sms import is_sms, sms_step
+from workers.calls.step import Patience, step
 
 A_QUESTION = an_sms("block", told=10, sender="+8613800000021", private_number="+8617010000001", text="hi")
 A_NOTICE = an_sms(

@@ -18,8 +18,8 @@ from yarl import URL
 from schemas.config import WebhookSink
 from schemas.envelope import EVENT_CONTENT_TYPE, Envelope
 from schemas.errors import Misconfigured, Paused, Permanent, Transient
-from workers.answers import our_errors, read_at_most, retry_after
-from workers.guard import check_scheme, open_session
+from workers.outside.errors import our_errors, read_at_most, retry_after
+from workers.outside.guard import check_scheme, open_session
 
 AT_ONCE: Final = 16
 

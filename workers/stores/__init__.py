@@ -13,7 +13,7 @@ from workers.correlate import SessionStore
 from workers.dedupe import ClaimStore
 from workers.park import ParkedStore
 from workers.stores import postgresql, sqlite
-from workers.stores.postgresql_reads import PostgresqlReads
+from workers.stores.postgresql.reads import PostgresqlReads
 from workers.stores.sqlite import SqliteReads
 
 Clock = Callable[[], datetime]

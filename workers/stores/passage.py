@@ -15,8 +15,8 @@ import orjson
 
 from schemas.envelope import Kind
 from schemas.facts import FactKind
-from schemas.kept import KeptFact
-from schemas.session import state_of
+from workers.calls.kept import KeptFact
+from workers.calls.session import state_of
 
 Pair = tuple[bytes, bytes]  # key and fingerprint of one version, as claims keep them
 HourCount = tuple[str | None, str, int]  # source (None: an older program wrote it and named none), hour, count

@@ -7,8 +7,8 @@ from typing import Final
 
 from workers.park import Parked
 from workers.stores.passage import origin
-from workers.stores.postgresql_pool import Database
-from workers.stores.postgresql_schema import clean
+from workers.stores.postgresql.pool import Database
+from workers.stores.postgresql.schema import clean
 
 _PARK: Final = (
     "INSERT INTO parked"

@@ -11,7 +11,7 @@ from typing import Final
 import aiohttp
 
 from schemas.errors import Permanent, Transient
-from workers.guard import AddressRefused
+from workers.outside.guard import AddressRefused
 
 ANSWER_BYTES: Final = 64 * 1024
 LONGEST_WAIT_SECONDS: Final = 24 * 3600.0

@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from schemas.envelope import Envelope, encode_envelope
 from schemas.facts import Fact
+from workers.calls.step import Step
 from workers.correlate import StepFunction
-from workers.emission import Step
 from workers.stores.outbox import LEASE, stored_envelope
-from workers.stores.postgresql_expiry import expire_sessions
-from workers.stores.postgresql_pool import Connection, Database
-from workers.stores.session_row import POSTPONED, SessionRow, session_before, session_row, swept
+from workers.stores.postgresql.expiry import expire_sessions
+from workers.stores.postgresql.pool import Connection, Database
+from workers.stores.sessions import POSTPONED, SessionRow, session_before, session_row, swept
 
 _LOCK: Final = (
     "INSERT INTO session (id, source, state, revision, status, hour, updated_at)"

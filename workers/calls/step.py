@@ -14,14 +14,14 @@ import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind, derived_id
 from schemas.errors import Permanent
-from schemas.events import Event, changes, event_envelope
 from schemas.facts import Fact, FactKind
-from schemas.kept import KeptFact, kept
-from schemas.merge import all_announced, build_record
 from schemas.record import CallRecord
 from schemas.recording import RecordingWanted, recording_key
-from schemas.session import Session, fold, published_as, winners
 from schemas.value import value
+from workers.calls.events import Event, changes, event_envelope
+from workers.calls.kept import KeptFact, kept
+from workers.calls.merge import all_announced, build_record
+from workers.calls.session import Session, fold, published_as, winners
 
 FACTS_MOST: Final = 300  # of one session; a call has some ten, and each step costs time in proportion
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)

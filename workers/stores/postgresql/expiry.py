@@ -16,7 +16,7 @@ import asyncpg
 
 from schemas.errors import Unavailable
 from workers.retention import OUTBOX_KEPT, SESSIONS_KEPT, TOMBSTONES_KEPT
-from workers.stores.postgresql_pool import Connection, Database
+from workers.stores.postgresql.pool import Connection, Database
 
 Work = Callable[[Connection], Awaitable[bool]]
 

@@ -14,9 +14,9 @@ from typing import Final
 
 from workers.dedupe import Receipt, Tally
 from workers.retention import CLAIMS_KEPT
-from workers.stores.claim_row import ClaimRow, Owner, answers, in_order, receipt_rows
+from workers.stores.claims import ClaimRow, Owner, answers, in_order, receipt_rows
 from workers.stores.passage import Pair
-from workers.stores.postgresql_pool import Connection, Database, Vanished
+from workers.stores.postgresql.pool import Connection, Database, Vanished
 
 _INSERT: Final = (
     "INSERT INTO {table} (key, fingerprint, owner, at, source)"

@@ -10,8 +10,8 @@ import orjson
 
 from schemas.envelope import JsonObject
 from schemas.facts import Fact, FactKind
-from schemas.kept import KeptFact, kept, kept_fact
 from schemas.value import value
+from workers.calls.kept import KeptFact, kept, kept_fact
 
 STATE_VERSION: Final = 2
 

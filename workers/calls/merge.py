@@ -8,9 +8,9 @@ from typing import Final
 
 from schemas.envelope import JsonObject
 from schemas.facts import CODE_NAMES, TIMELINE_TYPES, Announced, Fact, FactKind, decode_announced
-from schemas.kept import KeptFact, kept
 from schemas.record import DecisionRow, LegRow, RecordingRow, TimelineRow
 from schemas.recording import recording_key
+from workers.calls.kept import KeptFact, kept
 
 _ORDER: Final[Mapping[str, int]] = {name: n for n, name in enumerate(TIMELINE_TYPES)}
 _PARTIES: Final = (

@@ -8,7 +8,7 @@ from typing import Final
 
 from workers.park import Parked
 from workers.stores.passage import origin
-from workers.stores.sqlite_file import SqliteFile, micros
+from workers.stores.sqlite.file import SqliteFile, micros
 
 _VERSION_1: Final = """
 CREATE TABLE IF NOT EXISTS parked (

@@ -14,9 +14,9 @@ import aiohttp
 from yarl import URL
 
 from schemas.errors import Permanent, Transient, Unavailable
-from workers.answers import our_errors, retry_after
-from workers.audio import HEAD_BYTES, sniff, wav_seconds
-from workers.guard import Allowlist
+from workers.outside.audio import HEAD_BYTES, sniff, wav_seconds
+from workers.outside.errors import our_errors, retry_after
+from workers.outside.guard import Allowlist
 
 RECORDING_BYTES: Final = 200 * 1024 * 1024
 MAX_REDIRECTS: Final = 3

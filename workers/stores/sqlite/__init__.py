@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 
 from schemas.envelope import JsonObject
-from schemas.session import state_of
-from workers.stores.sqlite_books import SqliteBooks
-from workers.stores.sqlite_claims import CLAIMS_MIGRATIONS, SqliteClaims
-from workers.stores.sqlite_file import micros, moment, open_sqlite_file, read_only
-from workers.stores.sqlite_parked import PARKED_MIGRATIONS, SqliteParked
-from workers.stores.sqlite_sessions import SESSIONS_MIGRATIONS, SqliteSessions
+from workers.calls.session import state_of
+from workers.stores.sqlite.books import SqliteBooks
+from workers.stores.sqlite.claims import CLAIMS_MIGRATIONS, SqliteClaims
+from workers.stores.sqlite.file import micros, moment, open_sqlite_file, read_only
+from workers.stores.sqlite.parked import PARKED_MIGRATIONS, SqliteParked
+from workers.stores.sqlite.sessions import SESSIONS_MIGRATIONS, SqliteSessions
 
 
 @asynccontextmanager

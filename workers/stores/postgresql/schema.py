@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from schemas.errors import Misconfigured
-from workers.stores.postgresql_pool import SCHEMA, Connection, Database
+from workers.stores.postgresql.pool import SCHEMA, Connection, Database
 
 # The first fingerprint of a key has its own table, so that one unique index decides who is first; amendments are rare.
 _CLAIMS_1: Final = """

@@ -11,7 +11,7 @@ import asyncpg
 
 from workers.stores.books import ParkedCount, Said
 from workers.stores.passage import LAST_HOUR, REVISIONS, HourCount, Kept, Pair, Told, hour_of, kept_facts, parked_pair
-from workers.stores.postgresql_pool import asked, reading
+from workers.stores.postgresql.pool import asked, reading
 
 _CLAIMS: Final = (
     "(SELECT {columns} FROM claim WHERE {which} UNION ALL SELECT {columns} FROM amendment WHERE {which}) AS claims"

@@ -11,10 +11,10 @@ import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind, derived_id
 from schemas.facts import Fact, FactKind
-from schemas.kept import kept
-from schemas.merge import latest_decision, timeline_entry
-from schemas.session import version_key
 from schemas.value import value
+from workers.calls.kept import kept
+from workers.calls.merge import latest_decision, timeline_entry
+from workers.calls.session import version_key
 
 
 @value

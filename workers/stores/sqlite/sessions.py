@@ -9,12 +9,12 @@ from typing import Final
 
 from schemas.envelope import Envelope, encode_envelope
 from schemas.facts import Fact
+from workers.calls.step import Step
 from workers.correlate import StepFunction
-from workers.emission import Step
 from workers.retention import OUTBOX_KEPT, SESSIONS_KEPT, TOMBSTONES_KEPT
 from workers.stores.outbox import LEASE, stored_envelope
-from workers.stores.session_row import POSTPONED, SessionRow, session_before, session_row, swept
-from workers.stores.sqlite_file import SqliteFile, micros
+from workers.stores.sessions import POSTPONED, SessionRow, session_before, session_row, swept
+from workers.stores.sqlite.file import SqliteFile, micros
 
 _VERSION_1: Final = """
 CREATE TABLE IF NOT EXISTS session (

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from workers.stores.postgresql_claims import PostgresqlClaims
-from workers.stores.postgresql_clock import counting_on
-from workers.stores.postgresql_expiry import keep_days
-from workers.stores.postgresql_parked import PostgresqlParked
-from workers.stores.postgresql_pool import START_SECONDS, open_database
-from workers.stores.postgresql_schema import CLAIMS_MIGRATIONS, PARKED_MIGRATIONS, SESSIONS_MIGRATIONS, migrate
-from workers.stores.postgresql_sessions import PostgresqlSessions
+from workers.stores.postgresql.claims import PostgresqlClaims
+from workers.stores.postgresql.clock import counting_on
+from workers.stores.postgresql.expiry import keep_days
+from workers.stores.postgresql.parked import PostgresqlParked
+from workers.stores.postgresql.pool import START_SECONDS, open_database
+from workers.stores.postgresql.schema import CLAIMS_MIGRATIONS, PARKED_MIGRATIONS, SESSIONS_MIGRATIONS, migrate
+from workers.stores.postgresql.sessions import PostgresqlSessions
 
 Clock = Callable[[], datetime]
 

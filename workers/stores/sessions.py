@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from schemas.session import Session, decode_session, encode_session
+from workers.calls.session import Session, decode_session, encode_session
+from workers.calls.step import Step
 from workers.correlate import StepFunction
-from workers.emission import Step
 from workers.stores.passage import arrivals
 
 POSTPONED: Final = timedelta(minutes=10)

@@ -9,9 +9,9 @@ from typing import Final
 
 from workers.dedupe import Receipt, Tally
 from workers.retention import CLAIMS_KEPT
-from workers.stores.claim_row import ClaimRow, Owner, answers, in_order, receipt_rows
+from workers.stores.claims import ClaimRow, Owner, answers, in_order, receipt_rows
 from workers.stores.passage import Pair
-from workers.stores.sqlite_file import SqliteFile, micros, moment
+from workers.stores.sqlite.file import SqliteFile, micros, moment
 
 _VERSION_1: Final = """
 CREATE TABLE IF NOT EXISTS claim (

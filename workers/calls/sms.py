@@ -14,12 +14,12 @@ import orjson
 
 from schemas.envelope import Envelope, JsonObject
 from schemas.errors import Permanent
-from schemas.events import Event, event_envelope
 from schemas.facts import Code, Decided, Fact, FactKind, Sms
-from schemas.merge import latest_decision
 from schemas.record import SmsRecord
-from schemas.session import Session, fold, published_as, winners
-from workers.emission import FACTS_MOST, Patience, Step
+from workers.calls.events import Event, event_envelope
+from workers.calls.merge import latest_decision
+from workers.calls.session import Session, fold, published_as, winners
+from workers.calls.step import FACTS_MOST, Patience, Step
 
 NOTICE_WAIT: Final = timedelta(seconds=60)  # for the notice of an SMS whose question was answered (contract section 2)
 _FIELDS: Final = (

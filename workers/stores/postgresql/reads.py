@@ -10,10 +10,10 @@ from typing import Final
 import orjson
 
 from schemas.envelope import JsonObject
-from schemas.session import state_of
-from workers.stores.postgresql_books import PostgresqlBooks
-from workers.stores.postgresql_pool import asked
-from workers.stores.postgresql_schema import clean
+from workers.calls.session import state_of
+from workers.stores.postgresql.books import PostgresqlBooks
+from workers.stores.postgresql.pool import asked
+from workers.stores.postgresql.schema import clean
 
 _RECEIPTS: Final = (
     'SELECT source, hour, count(*) receipts, sum(items)::bigint items, sum(new)::bigint "unique",'

@@ -1,0 +1,1 @@
+"""The call in the making: facts in, record and events out; pure."""

@@ -1,0 +1,1 @@
+"""HTTP to hosts that we do not trust."""
