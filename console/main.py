@@ -96,7 +96,7 @@ def up(
 ) -> None:
     """Run everything in one process; the default config needs nothing installed."""
     if demo:
-        from console.demo import run_demo  # noqa: PLC0415 - only the demo needs it
+        from console.demo.run import run_demo  # noqa: PLC0415 - only the demo needs it
 
         with exit_codes():
             raise typer.Exit(run_demo(config, stay=stay))
@@ -121,7 +121,7 @@ def _greeting(path: Path | None, config: Config) -> Callable[[], None] | None:
 @app.command()
 def ingest(config: ConfigOption = None, processes: ProcessesOption = 1, member: MemberOption = None) -> None:
     """Run the door alone."""
-    from console.supervisor import role_in_group  # noqa: PLC0415 - it knows our exit codes
+    from console.group.supervisor import role_in_group  # noqa: PLC0415 - it knows our exit codes
 
     make = partial(ingest_role, shared=processes > 1)
     _run(config, lambda loaded: role_in_group(loaded, None, make, processes=processes, member=member))
@@ -136,7 +136,7 @@ def work(
     member: MemberOption = None,
 ) -> None:
     """Run one stage."""
-    from console.supervisor import role_in_group  # noqa: PLC0415 - it knows our exit codes
+    from console.group.supervisor import role_in_group  # noqa: PLC0415 - it knows our exit codes
     from workers.wiring import stage_names  # noqa: PLC0415 - usage is checked before anything is loaded
 
     if stage not in stage_names():
@@ -151,6 +151,6 @@ def work(
 
 def main() -> None:
     """Entry point of the `callstitch` script."""
-    from console import emulating, operate  # noqa: F401, PLC0415 - registers the other commands
+    from console.commands import emulate as emulating  # noqa: F401, PLC0415 - registers the other commands
 
     app()

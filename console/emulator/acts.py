@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from console.emulator.act import Act
-from console.emulator.aliyun import aliyun
-from console.emulator.jiuyun import jiuyun
-from console.emulator.privatenumber import private_number
+from console.emulator.aliyun.act import aliyun
+from console.emulator.huawei.privatenumber.act import private_number
+from console.emulator.huawei.voicecall.act import voice_call
+from console.emulator.jiuyun.act import jiuyun
 from console.emulator.recordings import Recordings
 from console.emulator.settings import EmulatorSettings
-from console.emulator.voicecall import voice_call
 
 
 def build_act(settings: EmulatorSettings, recordings: Recordings) -> Act:

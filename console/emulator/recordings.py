@@ -18,11 +18,11 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from console.emulator.aliyun_signing import rpc_signature
+from console.emulator.aliyun.signing import rpc_signature
 from console.emulator.audio import is_link_name, is_object_name, make_audio
-from console.emulator.calls import BEIJING_AHEAD
-from console.emulator.payloads import RECORD_DOMAIN
-from console.emulator.signing import is_signed
+from console.emulator.huawei.privatenumber.calls import BEIJING_AHEAD
+from console.emulator.huawei.privatenumber.payloads import RECORD_DOMAIN
+from console.emulator.huawei.signing import is_signed
 
 API_PATH = "/rest/provision/voice/record/v1.0"
 AUTH_HEADERS = ("Authorization", "X-AKSK", "X-WSSE")

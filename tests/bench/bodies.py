@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from console.emulator import payloads
-from console.emulator.calls import Call, build_calls
+from console.emulator.huawei.privatenumber import payloads
+from console.emulator.huawei.privatenumber.calls import Call, build_calls
 
 CDR_POST_BYTES: Final = 1024
 STEPS: Final = ("callin", "callout", "alerting", "answer", "disconnect", "fee")

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from console.demo_check import Truth, faults
-from console.ledger import read_ledger, totals
+from console.demo.check import Truth, faults
+from console.ledger.account import read_ledger, totals
 from runtime.broker import open_broker
 from schemas.envelope import JsonObject
 from tests.chaos.receiver import Receiver

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from console.emulator.calls import build_calls
-from console.emulator.plan import plan
+from console.emulator.huawei.privatenumber.calls import build_calls
+from console.emulator.huawei.privatenumber.plan import plan
 from console.emulator.settings import EmulatorSettings
 from tests.chaos.check import Evidence, Findings, check, is_quiet
 from tests.chaos.director import Director

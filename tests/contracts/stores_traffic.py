@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from console.ledger import Difference, Sight, compare, read_ledger
+from console.ledger.account import Difference, Sight, compare, read_ledger
 from schemas.envelope import JsonObject
 from schemas.facts import Fact
 from tests.building.facts import T0, a_cdr, all_events

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from console.demo_check import Truth, faults, left_open
-from console.ledger import read_ledger, totals
+from console.demo.check import Truth, faults, left_open
+from console.ledger.account import read_ledger, totals
 from tests.e2e.programs import wait_for
 from tests.e2e.running import Up
 from workers.stores import store_reads

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from console.demo_check import Truth, read_events, read_truth
+from console.demo.check import Truth, read_events, read_truth
 from tests.e2e.programs import ROOT, Answer, Program, Role, end, request, wait_for
 from tests.services import ports
 

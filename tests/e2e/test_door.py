@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from console.demo_check import latest_records
+from console.demo.check import latest_records
 from tests.e2e.programs import request
 from tests.e2e.running import Up, callstitch, running_up, sample
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from console.emulator.calls import build_calls
-from console.emulator.plan import plan
+from console.emulator.huawei.privatenumber.calls import build_calls
+from console.emulator.huawei.privatenumber.plan import plan
 from console.emulator.settings import EmulatorSettings
 from tests.e2e.balance import parked, wait_until_balanced
 from tests.e2e.running import APP_KEY, Up, playing, running_up

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from console.emulator.audio import make_wav
-from console.emulator.payloads import RECORD_DOMAIN
+from console.emulator.huawei.privatenumber.payloads import RECORD_DOMAIN
 from console.emulator.recordings import Recordings, serve_recordings
 from runtime.verdict import POLICIES, Retry, verdict
 from schemas.config import Source

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from console.demo_check import Truth, faults
-from console.ledger import read_ledger, totals
+from console.demo.check import Truth, faults
+from console.ledger.account import read_ledger, totals
 from tests.e2e.balance import BOXES
 from tests.e2e.running import Up
 from tests.scenarios.traffic import Platform, Round

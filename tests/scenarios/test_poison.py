@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from console.demo_check import Truth, faults
+from console.demo.check import Truth, faults
 from runtime.broker import open_broker
 from runtime.crash import EXIT_CODE, VARIABLE
 from runtime.poison import REASON

@@ -20,9 +20,9 @@ from typing import Any, Final
 
 import pytest
 
-from console.emulator import payloads
-from console.emulator.calls import Call, build_calls
-from console.emulator.expect import TIMELINE_TYPES, expect
+from console.emulator.huawei.privatenumber import payloads
+from console.emulator.huawei.privatenumber.calls import Call, build_calls
+from console.emulator.huawei.privatenumber.expect import TIMELINE_TYPES, expect
 from schemas.envelope import Envelope, Kind, derived_id
 from schemas.notification import Notification, to_json
 from tests.scenarios import naive

@@ -11,9 +11,9 @@ from http.client import HTTPException
 from itertools import islice
 from typing import Any, Final
 
-from console.emulator import payloads
-from console.emulator.calls import Call, build_calls
-from console.emulator.expect import expect
+from console.emulator.huawei.privatenumber import payloads
+from console.emulator.huawei.privatenumber.calls import Call, build_calls
+from console.emulator.huawei.privatenumber.expect import expect
 from console.emulator.recordings import Recordings
 from tests.e2e.running import APP_KEY, Up
 

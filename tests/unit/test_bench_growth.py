@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from console.ledger import read_ledger, totals
+from console.ledger.account import read_ledger, totals
 from schemas.envelope import Kind, decode_bundle
 from tests.bench.__main__ import _settings
 from tests.bench.bodies import Posts, call_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from console.demo_check import Truth, faults, left_open
+from console.demo.check import Truth, faults, left_open
 
 EXPECT: dict[str, Any] = {
     "mode": None, "direction": None, "caller": "+8613800000001", "callee": "+8613800000002", "private_number": None,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from console.demo_report import EVIDENCE, last_of_each_kind, show_calls, show_evidence, show_timeline
+from console.demo.report import EVIDENCE, last_of_each_kind, show_calls, show_evidence, show_timeline
 
 
 def a_record(number: int, **changes: Any) -> dict[str, Any]:

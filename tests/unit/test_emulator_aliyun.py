@@ -8,9 +8,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from console.emulator.act import Act, Heard, Request
-from console.emulator.aliyun import aliyun
-from console.emulator.aliyun_calls import build_pnp_calls
-from console.emulator.aliyun_signing import control_signature
+from console.emulator.aliyun.act import aliyun
+from console.emulator.aliyun.calls import build_pnp_calls
+from console.emulator.aliyun.signing import control_signature
 from console.emulator.push import Push
 from console.emulator.recordings import Recordings
 from console.emulator.settings import EmulatorSettings

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from console.emulator import jiuyun_payloads as payloads
 from console.emulator.act import Act, Heard
 from console.emulator.audio import make_mp3
-from console.emulator.jiuyun import jiuyun
-from console.emulator.jiuyun_calls import AxbCall, build_axb_calls
+from console.emulator.jiuyun import payloads
+from console.emulator.jiuyun.act import jiuyun
+from console.emulator.jiuyun.calls import AxbCall, build_axb_calls
 from console.emulator.push import Item, Push
 from console.emulator.recordings import Recordings
 from console.emulator.settings import EmulatorSettings

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from console.emulator.calls import MODES, Call, build_calls
-from console.emulator.endings import ENDINGS, STEPS
-from console.emulator.expect import expect
-from console.emulator.payloads import cdr, event, fee, redial_cdr
-from console.emulator.plan import MERGED_AT_MOST, plan
+from console.emulator.huawei.privatenumber.calls import MODES, Call, build_calls
+from console.emulator.huawei.privatenumber.endings import ENDINGS, STEPS
+from console.emulator.huawei.privatenumber.expect import expect
+from console.emulator.huawei.privatenumber.payloads import cdr, event, fee, redial_cdr
+from console.emulator.huawei.privatenumber.plan import MERGED_AT_MOST, plan
 from console.emulator.push import Push
 from console.emulator.settings import EmulatorSettings
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from console.emulator.huawei.signing import is_signed
 from console.emulator.play import EmulatorSettings, Played, play
 from console.emulator.recordings import Recordings
-from console.emulator.signing import is_signed
 
 START = datetime(2026, 11, 21, 2, 30, 3, tzinfo=UTC)
 

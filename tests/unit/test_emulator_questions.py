@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from console.emulator.act import Act, Heard
-from console.emulator.privatenumber import private_number
+from console.emulator.huawei.privatenumber.act import private_number
 from console.emulator.push import Item, Push
 from console.emulator.settings import EmulatorSettings
 

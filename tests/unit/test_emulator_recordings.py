@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 
-from console.emulator.aliyun_signing import rpc_signature
+from console.emulator.aliyun.signing import rpc_signature
 from console.emulator.audio import MAX_BYTES, alaw, make_mp3, make_wav
-from console.emulator.payloads import RECORD_DOMAIN
+from console.emulator.huawei.privatenumber.payloads import RECORD_DOMAIN
+from console.emulator.huawei.signing import headers
 from console.emulator.recordings import API_PATH, Recordings, serve_recordings
-from console.emulator.signing import headers
 
 NONCE, CREATED = "a1b2c3", "2026-11-21T02:30:03Z"
 SECRET = "sesame"

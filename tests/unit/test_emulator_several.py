@@ -15,7 +15,7 @@ import pytest
 import typer
 from aiohttp import web
 
-from console.emulating import PLATFORMS, _places, _shares
+from console.commands.emulate import PLATFORMS, _places, _shares
 from console.emulator.play import play_all
 from console.emulator.settings import EmulatorSettings, Platform
 

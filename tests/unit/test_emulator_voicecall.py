@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from console.emulator import voicecall_payloads as payloads
 from console.emulator.act import Heard, Request
+from console.emulator.huawei.voicecall import payloads
+from console.emulator.huawei.voicecall.act import MERGED_AT_MOST, expect, plan, voice_call
+from console.emulator.huawei.voicecall.calls import CALLBACK_ENDINGS, ONE_LEG_ENDINGS, VoiceCall, build_voice_calls
 from console.emulator.push import Push
 from console.emulator.recordings import Recordings
 from console.emulator.settings import EmulatorSettings
-from console.emulator.voicecall import MERGED_AT_MOST, expect, plan, voice_call
-from console.emulator.voicecall_calls import CALLBACK_ENDINGS, ONE_LEG_ENDINGS, VoiceCall, build_voice_calls
 
 START = datetime(2026, 11, 21, 2, 30, 3, tzinfo=UTC)
 CALLS = build_voice_calls(seed=7, start=START, calls=900)

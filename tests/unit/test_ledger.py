@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from console.ledger import COUNTS, Difference, Sight, cells, compare, differences, totals
+from console.ledger.account import COUNTS, Difference, Sight, cells, compare, differences, totals
 from console.reading import Account, reckon
 from runtime.broker.embedded import open_embedded
 from schemas.config import Config, Source

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from console.group_admin import joined
-from console.supervisor import refuse_several
+from console.group.admin import joined
+from console.group.supervisor import refuse_several
 from runtime.telemetry import Telemetry
 from schemas.config import Config
 from schemas.errors import Misconfigured

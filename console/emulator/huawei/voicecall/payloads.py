@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from console.emulator.payloads import RECORD_DOMAIN, encode
+from console.emulator.huawei.privatenumber.payloads import RECORD_DOMAIN, encode
+from console.emulator.huawei.voicecall.calls import VoiceCall
 from console.emulator.push import Content
-from console.emulator.voicecall_calls import VoiceCall
 
 SERVICE_TYPES: Final = {"callback": "002", "notify": "001", "verify": "001"}
 EVENT_TYPES: Final = {"start": "callout", "ring": "alerting", "answer": "answer"}

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from console.emulator.act import Heard
-from console.emulator.payloads import CONTENT_TYPE, encode, object_of
+from console.emulator.huawei.privatenumber.payloads import CONTENT_TYPE, encode, object_of
 from console.emulator.push import FIRST_MESSAGE, Content, Draft, Form, Item, Push
 from console.emulator.settings import EmulatorSettings
 

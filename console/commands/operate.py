@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from console.config_file import load_config, redacted_url, shown
-from console.ledger import COLUMNS, cells
+from console.ledger.account import COLUMNS, cells
 from console.main import (
     EXIT_DIFFERENCE,
     ConfigOption,

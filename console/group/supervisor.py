@@ -17,7 +17,7 @@ from typing import Final
 
 import structlog
 
-from console.group_admin import serve_group_admin
+from console.group.admin import serve_group_admin
 from console.main import EXIT_CONFIG, EXIT_UNAVAILABLE
 from console.replay import state_directory
 from console.roles import BoundRole

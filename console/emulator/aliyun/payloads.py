@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from console.emulator.aliyun_calls import PnpCall, beijing
-from console.emulator.calls import BEIJING_AHEAD
+from console.emulator.aliyun.calls import PnpCall, beijing
+from console.emulator.huawei.privatenumber.calls import BEIJING_AHEAD
 from console.emulator.push import Content
 
 CONTENT_TYPE = "application/json;charset=utf-8"

@@ -22,10 +22,10 @@ from typing import Final
 from rich.console import Console
 
 from console.config_file import load_config, read_toml
-from console.demo_check import Truth, faults, latest_records, left_open, read_events, read_truth
-from console.demo_config import SOURCES, Places, config_text
-from console.demo_report import show_calls, show_evidence, show_ledger, show_sources, show_timeline
-from console.ledger import read_ledger, totals
+from console.demo.check import Truth, faults, latest_records, left_open, read_events, read_truth
+from console.demo.config import SOURCES, Places, config_text
+from console.demo.report import show_calls, show_evidence, show_ledger, show_sources, show_timeline
+from console.ledger.account import read_ledger, totals
 from console.reading import holds_state, open_reads
 from console.sabotage import VARIABLE
 from runtime.broker import open_broker

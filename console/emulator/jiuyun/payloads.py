@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from console.emulator.calls import BEIJING_AHEAD
-from console.emulator.jiuyun_calls import TYPES_WITHOUT_X, AxbCall
+from console.emulator.huawei.privatenumber.calls import BEIJING_AHEAD
+from console.emulator.jiuyun.calls import TYPES_WITHOUT_X, AxbCall
 from console.emulator.push import Content
 
 CONTENT_TYPES: Final = {

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final, Literal
 
-from console.emulator.calls import BEIJING_AHEAD, HOSTS, RECORDED_FROM_SECONDS
+from console.emulator.huawei.privatenumber.calls import BEIJING_AHEAD, HOSTS, RECORDED_FROM_SECONDS
 
 Product = Literal["callback", "notify", "verify"]
 PRODUCTS: Final[tuple[Product, ...]] = ("callback", "callback", "callback", "notify", "notify", "verify")

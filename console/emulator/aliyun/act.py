@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-from console.emulator import aliyun_payloads as payloads
 from console.emulator.act import Act, Heard, Request
-from console.emulator.aliyun_calls import PnpCall, build_pnp_calls, rejected
-from console.emulator.aliyun_control import CONTROL, answer_faults, model_of, signed
-from console.emulator.aliyun_expect import expect
-from console.emulator.aliyun_messages import PnpMessages
-from console.emulator.payloads import object_of
+from console.emulator.aliyun import payloads
+from console.emulator.aliyun.calls import PnpCall, build_pnp_calls, rejected
+from console.emulator.aliyun.control import CONTROL, answer_faults, model_of, signed
+from console.emulator.aliyun.expect import expect
+from console.emulator.aliyun.messages import PnpMessages
+from console.emulator.huawei.privatenumber.payloads import object_of
 from console.emulator.push import FIRST_MESSAGE, KINDS, Content, Draft, Form, Item, Kind, Push, later, number, pack
 from console.emulator.recordings import Recordings
 from console.emulator.settings import EmulatorSettings

@@ -8,8 +8,8 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from console.emulator.act import Heard, Request
-from console.emulator.aliyun_signing import control_signature
-from console.emulator.payloads import object_of
+from console.emulator.aliyun.signing import control_signature
+from console.emulator.huawei.privatenumber.payloads import object_of
 from console.emulator.push import Content, Form
 from console.emulator.settings import EmulatorSettings
 

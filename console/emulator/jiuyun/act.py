@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-from console.emulator import jiuyun_payloads as payloads
 from console.emulator.act import Act, Heard
-from console.emulator.expect import rfc3339
-from console.emulator.jiuyun_calls import TYPES_WITHOUT_X, WITH_EVENTS, AxbCall, build_axb_calls
+from console.emulator.huawei.privatenumber.expect import rfc3339
+from console.emulator.jiuyun import payloads
+from console.emulator.jiuyun.calls import TYPES_WITHOUT_X, WITH_EVENTS, AxbCall, build_axb_calls
 from console.emulator.push import KINDS, Content, Draft, Form, Item, Push, later, number
 from console.emulator.recordings import Recordings
 from console.emulator.settings import EmulatorSettings

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
-from console.emulator import aliyun_payloads as payloads
 from console.emulator.act import Heard
-from console.emulator.aliyun_calls import beijing
-from console.emulator.aliyun_control import CONTROL, answer_faults, model_of
-from console.emulator.calls import BEIJING_AHEAD
-from console.emulator.expect import rfc3339
+from console.emulator.aliyun import payloads
+from console.emulator.aliyun.calls import beijing
+from console.emulator.aliyun.control import CONTROL, answer_faults, model_of
+from console.emulator.huawei.privatenumber.calls import BEIJING_AHEAD
+from console.emulator.huawei.privatenumber.expect import rfc3339
 from console.emulator.push import FIRST_MESSAGE, Content, Draft, Form, Item, Kind, Push
 from console.emulator.settings import EmulatorSettings
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from console.emulator import payloads, signing
 from console.emulator.act import Act, Heard, Request
-from console.emulator.calls import Call, build_calls, closed
-from console.emulator.expect import STAMP, expect
-from console.emulator.messages import Messages
-from console.emulator.payloads import object_of
-from console.emulator.plan import AMENDED_BY, plan
+from console.emulator.huawei import signing
+from console.emulator.huawei.privatenumber import payloads
+from console.emulator.huawei.privatenumber.calls import Call, build_calls, closed
+from console.emulator.huawei.privatenumber.expect import STAMP, expect
+from console.emulator.huawei.privatenumber.messages import Messages
+from console.emulator.huawei.privatenumber.payloads import object_of
+from console.emulator.huawei.privatenumber.plan import AMENDED_BY, plan
 from console.emulator.push import FIRST_MESSAGE, KINDS, Content, Item, Push
 from console.emulator.settings import EmulatorSettings
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from console.emulator.aliyun_calls import PnpCall
-from console.emulator.expect import rfc3339, seconds_between
+from console.emulator.aliyun.calls import PnpCall
+from console.emulator.huawei.privatenumber.expect import rfc3339, seconds_between
 from console.emulator.push import Content, Item
 
 DIRECTIONS: Final = {0: "a_to_b", 1: "b_to_a", 4: "abnormal"}

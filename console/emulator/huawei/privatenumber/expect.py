@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from console.emulator.audio import make_wav
-from console.emulator.calls import Call
-from console.emulator.payloads import Content
+from console.emulator.huawei.privatenumber.calls import Call
+from console.emulator.huawei.privatenumber.payloads import Content
 
 TIMELINE_TYPES = {
     "callin": "incoming",

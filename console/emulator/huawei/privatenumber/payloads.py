@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from console.emulator.calls import Call
+from console.emulator.huawei.privatenumber.calls import Call
 
 Content = dict[str, Any]
 CONTENT_TYPE = "application/json;charset=UTF-8"

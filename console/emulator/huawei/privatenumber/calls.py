@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID
 
-from console.emulator.endings import ENDINGS, STEPS, Ending, in_mode
+from console.emulator.huawei.privatenumber.endings import ENDINGS, STEPS, Ending, in_mode
 
 MODES = ("AX", "AXB", "AXE", "AXYB", "X")
 CALL_GAP = timedelta(seconds=1)

@@ -12,16 +12,16 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-from console.emulator import voicecall_payloads as payloads
 from console.emulator.act import Act, Heard, Request
 from console.emulator.audio import make_wav
-from console.emulator.calls import BEIJING_AHEAD
-from console.emulator.expect import rfc3339, seconds_between, wav_digest
-from console.emulator.payloads import CONTENT_TYPE, encode
+from console.emulator.huawei.privatenumber.calls import BEIJING_AHEAD
+from console.emulator.huawei.privatenumber.expect import rfc3339, seconds_between, wav_digest
+from console.emulator.huawei.privatenumber.payloads import CONTENT_TYPE, encode
+from console.emulator.huawei.voicecall import payloads
+from console.emulator.huawei.voicecall.calls import VoiceCall, build_voice_calls
 from console.emulator.push import Content, Draft, Form, Item, Kind, Push, later, number
 from console.emulator.recordings import Recordings
 from console.emulator.settings import EmulatorSettings
-from console.emulator.voicecall_calls import VoiceCall, build_voice_calls
 
 LINKED_EVERY: Final = 4  # of the recorded calls
 MERGED_AT_MOST: Final = 50  # section 0, batching

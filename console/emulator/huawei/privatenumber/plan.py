@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from random import Random
 
-from console.emulator import payloads
-from console.emulator.calls import Call
+from console.emulator.huawei.privatenumber import payloads
+from console.emulator.huawei.privatenumber.calls import Call
 from console.emulator.push import Draft, Form, Item, Push, key_of, later, number, pack, sent_at
 from console.emulator.settings import EmulatorSettings
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
-from console.emulator.calls import BEIJING_AHEAD
+from console.emulator.huawei.privatenumber.calls import BEIJING_AHEAD
 
 CALL_GAP: Final = timedelta(seconds=1)
 EVENTS_SHARE: Final = 0.6  # only some carriers' numbers tell ringing and pick-up (section 4.3)

@@ -1,0 +1,1 @@
+"""Aliyun number privacy, played."""

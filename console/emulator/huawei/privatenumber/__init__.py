@@ -1,0 +1,1 @@
+"""Huawei PrivateNumber, played."""

@@ -1,0 +1,1 @@
+"""Jiuyun's AXB and its siblings, played."""

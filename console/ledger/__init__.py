@@ -1,0 +1,1 @@
+"""The ledger: what was answered against what became of it."""
