@@ -78,7 +78,7 @@ class Up(Role):
 
 def sample(name: str) -> bytes:
     """A published payload of the platform, by its file name."""
-    return next(ROOT.glob(f"tests/unit/samples/**/{name}")).read_bytes()
+    return next(ROOT.glob(f"console/samples/**/{name}")).read_bytes()
 
 
 @contextmanager

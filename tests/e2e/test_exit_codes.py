@@ -18,7 +18,7 @@ AWAY_SECONDS = 60.0  # a role keeps trying for 30 s, as the broker may start aft
 VALUE = "hunter2-value"
 SOURCE = '[[source]]\nname = "huawei"\nplatform = "huawei_privatenumber"\n'
 
-# One for each place that finds a fault: tests/unit/test_config_file.py has the many ways in which a file can be wrong.
+# One for each place that finds a fault; tests/unit/console/test_config_file.py has the many ways to be wrong.
 BAD_CONFIGS = {
     "an unknown key": (f'{SOURCE}tokens = ["{VALUE}"]\nappsecret = "{VALUE}"', "source.0.appsecret"),
     "a secret that is not in the environment": (f'{SOURCE}tokens = ["env:E2E_NOT_SET"]', "E2E_NOT_SET"),

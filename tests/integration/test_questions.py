@@ -16,6 +16,7 @@ from runtime.broker.base import Broker
 from schemas.notification import from_json
 from schemas.topology import DECISIONS, RECEIVED, UNIQUE
 from tests.building.loops import is_empty, read, until
+from tests.building.samples import SAMPLES_OF_ALL
 from tests.contracts.brokers import EmbeddedRig, RabbitMQRig, Rig, only
 from tests.integration.asking import (
     CLOSED,
@@ -33,7 +34,7 @@ from tests.integration.asking import (
 )
 from workers.wiring import config_topology
 
-SAMPLES: Final = Path(__file__).parents[1] / "unit/samples/huawei_privatenumber"
+SAMPLES: Final = SAMPLES_OF_ALL / "huawei_privatenumber"
 ROUTED: Final = json.loads((SAMPLES / "x-sms-block-response-route.json").read_bytes())
 TONES: Final = {
     "waitVoice": "waitVoice001.wav",

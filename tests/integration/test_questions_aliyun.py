@@ -12,10 +12,11 @@ import pytest
 from runtime.broker.base import Broker
 from schemas.topology import RECEIVED, UNIQUE
 from tests.building.loops import is_empty, read
+from tests.building.samples import SAMPLES_OF_ALL
 from tests.contracts.brokers import EmbeddedRig, RabbitMQRig
 from tests.integration.asking import TOKEN, a_config, asking, at, deciding
 
-SAMPLES: Final = Path(__file__).parents[1] / "unit/samples/aliyun_pnp"
+SAMPLES: Final = SAMPLES_OF_ALL / "aliyun_pnp"
 QUESTION: Final = (SAMPLES / "xmode_call_control_request.form").read_bytes().strip()
 REJECTED: Final = json.loads((SAMPLES / "xmode_call_control_response_no_binding.json").read_bytes())
 RECEIVED_OK: Final = {"code": 0, "msg": "ok"}

@@ -1,0 +1,174 @@
+"""The ledger's equations, when a difference counts, and how both are told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+import pytest
+
+from console.ledger.account import COUNTS, Difference, Sight, cells, compare, differences, totals
+from console.reading import Account, reckon
+from runtime.broker.embedded import open_embedded
+from schemas.config import Config, Source
+from schemas.envelope import JsonObject
+from schemas.errors import Malformed
+from schemas.facts import FactKind, Parsed
+from schemas.notification import Notification
+from schemas.platforms import PLATFORMS
+from schemas.topology import UNIQUE, Queue, Topology
+from tests.building.facts import all_events
+from tests.building.samples import SAMPLES_OF_ALL
+from tests.contracts.brokers import numbered
+from tests.contracts.stores import SqliteRig, a_whole_call, asked
+from tests.contracts.stores_traffic import CLOSED as LATER
+from tests.contracts.stores_traffic import arrive, passed_on
+from workers.stores.passage import folds
+
+CLOSED = datetime(2026, 11, 21, 10, 15, tzinfo=UTC)
+OPEN = datetime(2026, 11, 21, 10, 14, 59, tzinfo=UTC)
+SAMPLES = SAMPLES_OF_ALL
+IN_SESSIONS = {FactKind.ANNOUNCEMENT, FactKind.CALL_EVENT, FactKind.CDR, FactKind.SMS}
+
+
+def a_row(**counts: int) -> JsonObject:
+    return {**dict.fromkeys(COUNTS, 0), "source": "bj", "hour": "2026-11-21T09", "compared": True, **counts}
+
+
+def test_a_balanced_hour_has_no_differences() -> None:
+    row = a_row(answered=3, receipts=4, items=6, unique=2, amended=1, duplicate=2, quarantined=1, ever_quarantined=1)
+    row |= {"sessions": 3, "completed": 1, "incomplete": 1, "open": 1}
+    row |= {"passed": 3, "arrived": 2, "dead_facts": 1, "revisions": 2, "events": 2, "sent": 1}
+    assert differences([row], now=CLOSED) == []
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"answered": 3, "receipts": 2},
+        {"items": 3, "unique": 2},
+        {"quarantined": 1, "items": 1},
+        {"sessions": 2, "completed": 1},
+        {"passed": 2, "arrived": 1},
+        {"arrived": 2, "passed": 1},
+        {"passed": 1, "dead_facts": 2},
+        {"revisions": 2, "events": 1},
+        {"revisions": 1, "events": 2},
+    ],
+)
+def test_each_equation_that_does_not_hold_is_told_and_counts_once_the_window_is_closed(counts: dict[str, int]) -> None:
+    (told,) = differences([a_row(**counts)], now=CLOSED)
+    assert told.startswith("bj 2026-11-21T09: ")
+    assert "in flight" not in told
+    (meanwhile,) = differences([a_row(**counts)], now=OPEN)
+    assert meanwhile.endswith(" (in flight: the window is open)")
+
+
+def test_an_hour_that_cannot_be_compared_tells_nothing_of_facts() -> None:
+    assert differences([a_row(passed=2, revisions=1) | {"compared": False}], now=CLOSED) == []
+
+
+@pytest.mark.parametrize(
+    ("queues", "why"),
+    [
+        ({"callstitch.unique.v1": 0}, ""),
+        ({"callstitch.unique.v1": 2, "callstitch.dead.v1": 0}, "queues hold messages: callstitch.unique.v1 2"),
+        (None, "the broker does not tell what its queues hold"),
+    ],
+)
+def test_what_queues_hold_is_in_flight_however_old_the_window(queues: Mapping[str, int] | None, why: str) -> None:
+    (told,) = compare([a_row(passed=1)], Sight(now=CLOSED, queues=queues))
+    assert told.in_flight == why
+    (inside_a_store,) = compare([a_row(revisions=1)], Sight(now=CLOSED, queues=queues))
+    assert inside_a_store.in_flight == "", "no queue can explain what one transaction wrote"
+
+
+def test_a_window_closes_when_its_source_has_waited_long_enough_for_cdrs() -> None:
+    rows, waits = [a_row(passed=1)], {"bj": timedelta(minutes=40), "other": timedelta(days=9)}
+    (still_open,) = compare(rows, Sight(now=CLOSED + timedelta(minutes=24), waits=waits))
+    (closed,) = compare(rows, Sight(now=CLOSED + timedelta(minutes=25), waits=waits))
+    assert (bool(still_open.in_flight), bool(closed.in_flight)) == (True, False)
+    (brief,) = compare(rows, Sight(now=OPEN, waits={"bj": timedelta(seconds=5)}))
+    assert brief.in_flight, "the last tally and the last retry need their time, too"
+
+
+def test_totals_add_all_rows_up() -> None:
+    assert totals([a_row(items=2, unique=2), a_row(items=3, duplicate=3)])["items"] == 5
+
+
+def test_a_line_of_the_table_shows_each_equation_and_whether_it_holds() -> None:
+    row = a_row(answered=3, receipts=3, items=4, unique=2, amended=1, duplicate=1, passed=3, arrived=1, dead_facts=1)
+    row |= {"sessions": 1, "completed": 1, "events": 2, "sent": 1, "dead": 1, "replayed": 2, "wanted": 1}
+    shown = ["bj", "2026-11-21T09", "3 / 3", "4 = 2+1+1+0", "3 = 1+1+1", "1 = 1+0+0", "2 = 1+1", "0/1/0", "3"]
+    assert cells(row, []) == [*shown, "ok"]
+    flying = Difference(source="bj", hour="2026-11-21T09", what="", in_flight="the window is open")
+    elsewhere = Difference(source="bj", hour="2026-11-21T10", what="")
+    assert cells(row, [flying, elsewhere])[-1] == "in flight"
+    assert cells(row, [flying, Difference(source="bj", hour="2026-11-21T09", what="")])[-1] == "DIFFERS"
+    assert cells(row | {"compared": False}, [])[4] == "-"
+
+
+def test_the_beginning_of_a_key_says_whether_sessions_hold_the_fact() -> None:
+    """The ledger counts by it, on both sides; so every dialect has to keep to it."""
+    seen: set[str] = set()
+    for sample in sorted(SAMPLES.rglob("*.*")):
+        for item in parsed(sample):
+            assert folds(item.key) == (item.kind in IN_SESSIONS), (sample.name, re.sub(r"\|.*", "", item.key))
+            seen.add(item.kind)
+    assert {FactKind.CALL_EVENT, FactKind.CDR, FactKind.SMS} <= seen
+
+
+def parsed(sample: Path) -> list[Parsed]:
+    """What a sample holds; nothing where it is no notification."""
+    platform = sample.parent.name
+    source = Source.model_validate({"name": "s", "platform": platform, "tokens": ["t"]})
+    body = sample.read_bytes()
+    kind = "application/xml" if body[:1] == b"<" else "application/json"
+    try:
+        items = PLATFORMS[platform].parse(
+            Notification(path="", remote="192.0.2.1", content_type=kind, body=body), source
+        )
+    except Malformed:
+        return []
+    return [item for item in items if isinstance(item, Parsed)]
+
+
+async def reckoned(config: Config, now: datetime = LATER) -> Account:
+    return await asked(lambda: reckon(config, since=None, until=None, source=None, now=now))
+
+
+async def test_the_account_of_a_running_pipeline_tells_queues_outlets_and_rows(tmp_path: Path) -> None:
+    sinks = [{"name": "file", "kind": "jsonl", "path": "calls.jsonl", "events": ["call.completed"]}]
+    queues = [{"name": "billing", "events": ["call.amended"]}]
+    stored = {"broker": f"embedded:{tmp_path}/broker.db", "store": f"sqlite:{tmp_path}/state"}
+    config = Config.model_validate({**stored, "sink": sinks, "queue": queues})
+    rig = SqliteRig(tmp_path / "state")
+    wanted = Topology(queues=(Queue(name=UNIQUE), Queue(name="callstitch.sink.file.v1"), Queue(name="billing")))
+    async with (
+        open_embedded(tmp_path / "broker.db") as broker,
+        rig.open_claims() as claims,
+        rig.open_sessions() as kept,
+    ):
+        await broker.declare(wanted)
+        await broker.publish([*numbered(UNIQUE, 1), *numbered("callstitch.sink.file.v1", 2)])
+        await arrive(kept, await passed_on(claims, a_whole_call()))
+        await passed_on(claims, *all_events())
+
+        account = await reckoned(config)
+
+        assert (account.balanced, account.queues) == (True, {UNIQUE: 1})
+        assert [difference.in_flight for difference in account.differences] == [f"queues hold messages: {UNIQUE} 1"]
+        assert [(one.queue, one.sent, one.held, one.dead) for one in account.outlets] == [
+            ("callstitch.sink.file.v1", 1, 2, 0),
+            ("billing", 0, 0, 0),
+        ]
+        async with broker.consume(UNIQUE, prefetch=1) as consumer:
+            await consumer.ack(await consumer.batch(1))
+    lost = await reckoned(config)
+    assert (lost.balanced, [len(difference.names) for difference in lost.differences]) == (False, [5])
+    told = orjson.loads(orjson.dumps(lost.as_json()))
+    assert (told["balanced"], told["totals"]["passed"], told["rows"][0]["arrived"]) == (False, 6, 1)
+    assert told["differences"][0]["names"] == list(lost.differences[0].names)

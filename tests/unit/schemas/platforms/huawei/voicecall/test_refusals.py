@@ -1,0 +1,152 @@
+"""What VoiceCall's dialect refuses, with which reason, and that it never raises anything but Malformed."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.config import Source
+from schemas.dialect.dialect import Platform
+from schemas.errors import Malformed
+from schemas.facts import Parsed
+from schemas.platforms.huawei import voicecall as huawei_voicecall
+from tests.building import damage
+from tests.building.damage import any_json, damaged, names_or
+from tests.building.pushes import a_push, fact_of, through_the_broker
+from tests.building.records import record_of
+from tests.building.samples import SAMPLES_OF_ALL
+
+PLATFORM: Platform = huawei_voicecall
+SAMPLES = SAMPLES_OF_ALL / "huawei_voicecall"
+SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
+BODIES = {path.name: json.loads(path.read_bytes()) for path in sorted(SAMPLES.glob("*.json"))}
+NUMBER = "13866887021"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "empty_body"),
+        (b"<xml/>", "not_json"),
+        (b"[]", "not_an_object"),
+        (b'{"a":' * 33 + b"1" + b"}" * 33, "too_deep"),
+        ({"eventType": "fee"}, "no_fee_list"),
+        ({"eventType": "fee", "feeLst": []}, "no_fee_list"),
+        ({"eventType": "FEE", "feeLst": {"sessionId": "1"}}, "no_fee_list"),
+        ({"eventType": "fee", "feeLst": [{}] * 1001}, "long_fee_list"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused_as_a_whole(body: Any, reason: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        PLATFORM.parse(a_push(body), SOURCE)
+    assert refused.value.reason == reason
+
+
+BAD_ITEMS = [
+    ({}, "no_session_id"),
+    ({"sessionId": None}, "no_session_id"),
+    ({"SessionId": "1"}, "no_session_id"),  # section 0, row case: sessionId, not sessionid
+    ({"sessionId": 1.5}, "numeric_id"),
+    ({"sessionId": 2**64}, "numeric_id"),  # a reader makes a float of it
+    ({"sessionId": "s" * 257}, "long_id"),
+]
+BAD_TIMES = [20190124, NUMBER, "2019-13-24 02:30:03", "2019-01-24", "2019-01-24 02:30:03+08:00", {}, True]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        *BAD_ITEMS,
+        (7, "not_an_object"),
+        (None, "not_an_object"),
+        ({"sessionId": "1", "icid": 7.5}, "numeric_id"),
+        *(({"sessionId": "1", "icid": "2", "fwdAnswerTime": time}, "bad_time") for time in BAD_TIMES),
+        *(({"sessionId": "1", "icid": "2", "callOutAnswerTime": time}, "bad_time") for time in BAD_TIMES),
+    ],
+)
+def test_a_bad_record_is_refused_alone(record: Any, reason: str) -> None:
+    good = {"sessionId": "1", "icid": "1"}
+    refused, read = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [record, good]}), SOURCE)
+    assert isinstance(refused, Malformed)
+    assert refused.reason == reason
+    assert NUMBER not in str(refused)
+    assert isinstance(read, Parsed)
+
+
+def test_an_integer_is_an_id_with_all_its_digits() -> None:
+    record = {"sessionId": 2**64 - 1, "icid": 2**63}
+    (read,) = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
+    as_text = {"sessionId": "18446744073709551615", "icid": "9223372036854775808"}
+    (same,) = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [as_text]}), SOURCE)
+    assert isinstance(read, Parsed)
+    assert isinstance(same, Parsed)
+    assert (read.session_id, read.key) == (same.session_id, same.key)
+    assert read.session_id == "18446744073709551615"
+
+
+@pytest.mark.parametrize(
+    ("info", "reason"),
+    [
+        *BAD_ITEMS,
+        (None, "no_status_info"),
+        ([], "no_status_info"),
+        *(({"sessionId": "1", "timestamp": time}, "bad_time") for time in BAD_TIMES),
+    ],
+)
+@pytest.mark.parametrize("event_type", ["callout", "disconnect", "collectInfo"])
+def test_a_bad_event_is_refused(event_type: str, info: Any, reason: str) -> None:
+    (refused,) = PLATFORM.parse(a_push({"eventType": event_type, "statusInfo": info}), SOURCE)
+    assert isinstance(refused, Malformed)
+    assert refused.reason == reason
+    assert NUMBER not in str(refused)
+
+
+@pytest.mark.parametrize("name", ["failTime", "dynIVRStartTime", "recordStartTime"])
+def test_a_time_that_no_bill_rests_on_spoils_nothing(name: str) -> None:
+    record = {"sessionId": "1", "icid": "1", name: "yesterday"}
+    (read,) = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
+    assert isinstance(read, Parsed)
+
+
+LEAVES = damage.LEAVES | st.sampled_from(
+    ["fee", "answer", "collectInfo", "disconnect", "", "2019-01-24  02:30:03", "0", "001", "002"]
+)
+NAMES = names_or(
+    ["eventType", "statusInfo", "feeLst", "sessionId", "icid", "timestamp", "partyType", "serviceType", "fwdDstNum"]
+)
+ANY_JSON = any_json(LEAVES, NAMES)
+PATHS = st.sampled_from(["", "/", "?", "/verify", "/callback/", "/x/notify?y"]) | st.text(max_size=8)
+
+
+def every_result_survives_the_broker_and_makes_a_record(body: bytes, path: str) -> None:
+    try:
+        results = PLATFORM.parse(a_push(body, path), SOURCE)
+    except Malformed:
+        return
+    assert results
+    for item in results:
+        if isinstance(item, Malformed):
+            continue
+        fact = fact_of(item, SOURCE, at=datetime(2019, 1, 24, tzinfo=UTC))
+        assert through_the_broker(fact) == fact
+        assert record_of([fact])["session_id"] == item.session_id
+
+
+@given(body=ANY_JSON, path=PATHS)
+def test_any_json_becomes_facts_or_a_reason(body: Any, path: str) -> None:
+    every_result_survives_the_broker_and_makes_a_record(json.dumps(body).encode(), path)
+
+
+@given(body=damaged(BODIES, ANY_JSON), path=PATHS)
+def test_any_damaged_sample_becomes_facts_or_a_reason(body: Any, path: str) -> None:
+    every_result_survives_the_broker_and_makes_a_record(json.dumps(body).encode(), path)
+
+
+@given(body=st.binary(max_size=64))
+def test_any_bytes_become_facts_or_a_reason(body: bytes) -> None:
+    every_result_survives_the_broker_and_makes_a_record(body, "")

@@ -1,0 +1,118 @@
+"""Whatever Jiuyun may send becomes a fact or a reason, and the dialect never raises anything but Malformed."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.config import Source
+from schemas.errors import Malformed
+from schemas.facts import Cdr
+from schemas.platforms import jiuyun as jiuyun_axb
+from tests.building.damage import LEAVES, SHORT_TEXTS, any_json
+from tests.building.pushes import XML, a_push, fact_of, through_the_broker
+from tests.building.samples import SAMPLES_OF_ALL
+
+SAMPLES = SAMPLES_OF_ALL / "jiuyun_axb"
+SOURCE = Source.model_validate({"name": "jiuyun", "platform": "jiuyun_axb", "tokens": ["token"]})
+BODIES = {path.name: path.read_bytes() for path in sorted(SAMPLES.iterdir())}
+CALL = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
+HANGUP = {
+    "action": "Hangup", "type": "2", "appId": "app", "called": "13900000003", "callId": CALL, "userData": "abc",
+    "startTimeB": "20240305140720", "endTime": "20240305140825", "duration": "65", "byeType": "0",
+    "recordUrl": "http://rec.example.com/1.mp3",
+}  # fmt: skip
+
+
+def xml(fields: dict[str, Any]) -> bytes:
+    """As the sender makes it: joined, not escaped."""
+    return f"<req>{''.join(f'<{name}>{value}</{name}>' for name, value in fields.items())}</req>".encode()
+
+
+TEXTS = SHORT_TEXTS | st.sampled_from(
+    ["null", "", "0", "22", "10", "65", "-1", "20240305140720", "2024-03-05 14:07:20", "a&b", "a<b", "#####", "&x;"]
+)
+ANY_JSON = any_json(LEAVES | TEXTS, TEXTS, fields=3, most=8)
+ACTIONS = ["CallInvite", "CallEstablish", "Hangup", "IncomeHangup", "VoiceNotify", "VoiceCodeNotify", "New"]
+NAMES = [
+    "type", "appId", "callId", "requestId", "callSid", "telX", "maskNumber", "caller", "called", "to", "userFlag",
+    "userData", "startTime", "startTimeA", "startTimeB", "endTime", "callTime", "dateCreated", "duration", "byeType",
+    "recordUrl", "displayNum", "new",
+]  # fmt: skip
+
+
+@st.composite
+def variations(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> dict[str, Any]:
+    """A good notification of any action with some fields changed, added or gone."""
+    ids = {"callId": CALL, "requestId": CALL, "callSid": CALL}
+    body = {**HANGUP, **ids, "dateCreated": "20240305140720", "action": draw(st.sampled_from(ACTIONS))}
+    for name in draw(st.lists(st.sampled_from(NAMES), max_size=4, unique=True)):
+        if draw(st.booleans()):
+            body[name] = draw(values)
+        else:
+            body.pop(name, None)
+    return body
+
+
+def every_result_survives_the_broker(body: bytes) -> None:
+    try:
+        results = jiuyun_axb.parse(a_push(body, content_type=XML), SOURCE)
+    except Malformed:
+        return
+    for item in results:
+        if isinstance(item, Malformed):
+            continue
+        fact = fact_of(item, SOURCE, at=datetime(2024, 3, 5, tzinfo=UTC))
+        assert through_the_broker(fact) == fact
+        assert isinstance(item.body, Cdr) == (item.kind == "cdr")
+        assert not isinstance(item.body, Cdr) or (item.body.call.talk_seconds or 0) >= 0
+
+
+@given(body=variations(ANY_JSON), wrapped=st.booleans())
+def test_any_variation_in_json_becomes_a_fact_or_a_reason(body: dict[str, Any], wrapped: bool) -> None:
+    every_result_survives_the_broker(json.dumps({"req": body} if wrapped else body).encode())
+
+
+@given(body=variations(TEXTS))
+def test_any_variation_in_xml_becomes_a_fact_or_a_reason(body: dict[str, Any]) -> None:
+    every_result_survives_the_broker(xml(body))
+
+
+MARKUP = [
+    "<", ">", "&", "&amp;", "&x;", "<b>", "</b>", "<b/>", "<!--", "-->", "<![CDATA[", "]]>", "<?", "?>",
+    "<!DOCTYPE req>", "<req>", "</req>", "</userData>", "<userData>", "<duration>9</duration>", "<duration>",
+    "</duration>", "\x01",
+]  # fmt: skip
+
+
+@given(user_data=st.lists(st.sampled_from(MARKUP) | st.text(st.characters(codec="utf-8"), max_size=3)).map("".join))
+def test_whatever_a_user_writes_the_duration_is_right_or_the_record_quarantined(user_data: str) -> None:
+    """Protocol page, section 6.1: userData is joined without escaping."""
+    try:
+        (one,) = jiuyun_axb.parse(a_push(xml({**HANGUP, "userData": user_data}), content_type=XML), SOURCE)
+    except Malformed:
+        return
+    if isinstance(one, Malformed):
+        return
+    assert isinstance(one.body, Cdr)
+    assert one.body.call.talk_seconds == 65
+    assert one.body.call.answered_at == datetime(2024, 3, 5, 6, 7, 20, tzinfo=UTC)
+
+
+@given(data=st.data(), sample=st.sampled_from(sorted(BODIES)))
+def test_any_damaged_sample_becomes_a_fact_or_a_reason(data: st.DataObject, sample: str) -> None:
+    body = bytearray(BODIES[sample])
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(body)))
+        end = data.draw(st.integers(start, min(len(body), start + 20)))
+        body[start:end] = data.draw(st.binary(max_size=8))
+    every_result_survives_the_broker(bytes(body))
+
+
+@given(body=st.binary(max_size=64).map(lambda rest: b"<" + rest))
+def test_any_bytes_become_a_fact_or_a_reason(body: bytes) -> None:
+    every_result_survives_the_broker(body)
