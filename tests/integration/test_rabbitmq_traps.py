@@ -186,6 +186,24 @@ async def test_traps_7_and_8_in_an_alarm_publishes_fail_in_time_and_acks_still_f
         assert sorted(numbers(await all_in(broker, name))) == [1, 2, 3, 9, 9, 10]
 
 
+async def test_trap_23_a_look_at_the_queues_during_an_alarm_ends_with_its_connection(
+    broker: RabbitMQ, proxy: Proxy, rabbitmq_node: Node, name: str
+) -> None:
+    """aio-pika opens no channel on a blocked connection, and waits on for its unblocking when it is lost."""
+    with memory_alarm(rabbitmq_node):
+        with pytest.raises(Unconfirmed):
+            await broker.publish([a_message(name, b"1")])
+        looking = asyncio.create_task(broker.depths([name]))
+        await asyncio.sleep(0.2)
+        assert not looking.done()
+
+        proxy.cut()
+
+        with pytest.raises(Unavailable):
+            async with asyncio.timeout(5):
+                await looking
+
+
 async def test_trap_11_a_queue_that_somebody_declared_with_other_arguments_stops_nobody(
     broker: RabbitMQ, proxy: Proxy, amqp_url: str, name: str
 ) -> None:

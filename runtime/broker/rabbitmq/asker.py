@@ -13,12 +13,11 @@ from typing import Final
 from uuid import uuid4
 
 import structlog
-from aiormq import Channel
-from aiormq.abc import DeliveredMessage
+from aio_pika.abc import AbstractIncomingMessage
 
 from runtime.broker.base import Delivery, Message
 from runtime.broker.rabbitmq.frames import Encoder
-from runtime.broker.rabbitmq.link import Link
+from runtime.broker.rabbitmq.link import Link, SocketChannel
 from runtime.broker.rabbitmq.publisher import Publisher
 from schemas.errors import Unavailable
 
@@ -40,11 +39,12 @@ class Asker:
         """Keep the channel open, for ever."""
         await self._publisher.run()
 
-    async def _listen(self, channel: Channel) -> None:
-        await channel.basic_consume(REPLY_TO, self._on_reply, no_ack=True)
+    async def _listen(self, channel: SocketChannel) -> None:
+        replies = await channel.get_queue(REPLY_TO, ensure=False)  # the broker's own: it cannot be declared
+        await replies.consume(self._on_reply, no_ack=True)
 
-    async def _on_reply(self, reply: DeliveredMessage) -> None:
-        waiting = self._waiting.get(reply.header.properties.correlation_id or "")
+    async def _on_reply(self, reply: AbstractIncomingMessage) -> None:
+        waiting = self._waiting.get(reply.correlation_id or "")
         if waiting is not None and not waiting.done():
             waiting.set_result(reply.body)
 

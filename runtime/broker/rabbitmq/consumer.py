@@ -1,23 +1,28 @@
-"""Consuming from RabbitMQ: buffer, hand out batches, settle by hand, subscribe again after any loss."""
+"""Consuming from RabbitMQ: buffer, hand out batches, settle by hand, subscribe again after any loss.
+
+Deliveries come past aio-pika, from the channel of aiormq under its own, and acks go the same way: aio-pika makes a
+message object and a task for each delivery, and an await for each ack. FIGURE
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import structlog
-from aiormq import Channel
-from aiormq.abc import DeliveredMessage
+from aio_pika.abc import AbstractIncomingMessage
+from aiormq.abc import AbstractChannel
 from pamqp import frame
 from pamqp.commands import Basic
 
 from runtime.broker.base import Delivery, batch_size
 from runtime.broker.rabbitmq.contents import Content, delivery_of
-from runtime.broker.rabbitmq.link import ChannelWriter, Link, Lost, gone_is_lost, socket_of, why_closed
+from runtime.broker.rabbitmq.link import ChannelWriter, Link, Lost, SocketChannel, gone_is_lost, why_closed
 from schemas.errors import Unavailable
 
 log = structlog.get_logger()
@@ -80,7 +85,8 @@ class RabbitConsumer:
     async def _subscribed_once(self) -> None:
         async with self._link.channel() as channel:
             generation = self._generation + 1
-            subscription = _Subscription(channel, self._arrived, generation=generation, base=self._last_tag)
+            below = await channel.get_underlay_channel()
+            subscription = _Subscription(channel, below, self._arrived, generation=generation, base=self._last_tag)
             await subscription.open(self._queue, prefetch=self._prefetch)
             if self._stopped:
                 return
@@ -91,7 +97,7 @@ class RabbitConsumer:
             if not self._renewing:
                 log.info("broker.consuming", queue=self._queue, generation=generation)
             try:
-                closing = channel.closing
+                closing = below.closing
                 self._renewing = await self._idle(subscription, {closing, subscription.cancelled})
             finally:
                 # Nobody can settle these any more; the broker hands them out again.
@@ -156,17 +162,20 @@ class _Subscription:
     Our tags go on where the last generation's ended (`base`), while AMQP's start at 1 on each channel.
     """
 
-    def __init__(self, channel: Channel, arrived: asyncio.Event, *, generation: int, base: int) -> None:
+    def __init__(
+        self, channel: SocketChannel, below: AbstractChannel, arrived: asyncio.Event, *, generation: int, base: int
+    ) -> None:
         self._channel = channel
+        self._below = below
         self._arrived = arrived
         self._generation = generation
         self._base = base
         self._unsettled: dict[int, None] = {}  # handed out, oldest first
-        self._consumer_tag = ""
+        self._cancel: Callable[[], Awaitable[Any]] | None = None
         self.last_tag = base
         self.arrived = 0
         self.buffer: deque[Content] = deque()
-        self.writer = ChannelWriter(channel)
+        self.writer = ChannelWriter(below, channel.socket)
         self.cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -176,17 +185,18 @@ class _Subscription:
 
     async def open(self, queue: str, *, prefetch: int) -> None:
         """Subscribe; without timeouts, as a call that is given up closes the channel (trap 20)."""
-        self._channel.on_consumer_cancel_callbacks.add(self._on_cancel)
-        socket_of(self._channel).consume(self._channel, self._take)
+        self._below.on_consumer_cancel_callbacks.add(self._on_cancel)
+        self._channel.socket.consume(self._below, self._take)
         with gone_is_lost():
-            await self._channel.basic_qos(prefetch_count=prefetch)  # before consume; 0 would mean all (trap 14)
-            consumed = await self._channel.basic_consume(queue, _taken_before)
-        self._consumer_tag = consumed.consumer_tag or ""
+            await self._channel.set_qos(prefetch_count=prefetch)  # before consume; 0 would mean all (trap 14)
+            consumed = await self._channel.get_queue(queue, ensure=False)
+            self._cancel = partial(consumed.cancel, await consumed.consume(_taken_before))
 
     async def cancel(self) -> None:
         """Unsubscribe; what was delivered before the answer is in the buffer."""
-        with gone_is_lost():
-            await self._channel.basic_cancel(self._consumer_tag)
+        if self._cancel is not None:
+            with gone_is_lost():
+                await self._cancel()
 
     def _take(self, content: Content) -> None:
         """Nothing but buffer: what is done with it must not end with the channel (traps 1 and 2)."""
@@ -220,11 +230,11 @@ class _Subscription:
             frames = [verb(tag - self._base, False) for tag in tags]
         for tag in tags:
             del self._unsettled[tag]
-        self.writer.write([frame.marshal(each, self._channel.number) for each in frames])
+        self.writer.write([frame.marshal(each, self._below.number) for each in frames])
 
 
-async def _taken_before(_: DeliveredMessage) -> None:
-    """What aiormq would call for a delivery; none reaches it."""
+async def _taken_before(_: AbstractIncomingMessage) -> None:
+    """What aio-pika would call for a delivery; none reaches it."""
 
 
 def _ack(tag: int, multiple: bool) -> Basic.Ack:

@@ -1,7 +1,7 @@
 """One connection to RabbitMQ that comes back by itself, and channels on it.
 
-This stands on aiormq alone: a robust connection of aio-pika declares everything again on each reconnect, keeps
-no reason of a failure, and fails publishes at once while it restores (traps 5, 10, 11, 17 and 18 of the AMQP notes).
+aio-pika's plain connection, opened again by us: its robust one declares everything again on each reconnect, keeps no
+reason of a failure, and fails publishes at once while it restores (traps 5, 10, 11, 17 and 18 of the AMQP notes).
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, Generic, TypeVar, cast
 
+import aio_pika
 import structlog
-from aiormq import AMQPError, Channel, ChannelInvalidStateError, Connection
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from aiormq.abc import AbstractChannel
 from yarl import URL
 
 from runtime.broker.rabbitmq.socket import Socket
@@ -32,7 +34,7 @@ class Lost(Exception):
 
 @contextmanager
 def gone_is_lost() -> Iterator[None]:
-    """Turn each of the ways in which aiormq says "gone" into Lost.
+    """Turn each of the ways in which aio-pika and aiormq say "gone" into Lost.
 
     aiormq rejects waiting calls with whatever closed the connection: an AMQPError, a bare Exception, or
     CancelledError though nobody cancelled us (7.2.4, `FutureStore.reject_all`). A peer that hangs up in the
@@ -110,17 +112,39 @@ class Slot(Generic[T]):
             self._filled.clear()
 
 
-class SocketConnection(Connection):
-    """A connection of aiormq, with the socket that carries it."""
+class SocketChannel(aio_pika.Channel):
+    """A channel of aio-pika that knows the socket below, for what goes past aio-pika."""
 
-    def __init__(self, url: URL) -> None:
+    @property
+    def socket(self) -> Socket:
+        """What carries this channel."""
+        return cast("SocketConnection", self._connection).socket
+
+
+class SocketConnection(aio_pika.Connection):
+    """A connection of aio-pika, with the socket that carries it."""
+
+    CHANNEL_CLASS = SocketChannel
+
+    def __init__(self, url: URL, **kwargs: Any) -> None:
+        super().__init__(url, **kwargs)
         self.socket = Socket()
-        super().__init__(url, transport_factory=self.socket)
+        self.kwargs["transport_factory"] = self.socket
 
+    async def connect(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aio-pika's own signature
+        """Connect once; a connection that never came needs no further close."""
+        try:
+            await super().connect(timeout)
+        except BaseException:
+            await self.close()  # else it would be closed by a task that starts when it is collected
+            raise
 
-def socket_of(channel: Channel) -> Socket:
-    """What carries this channel."""
-    return cast("SocketConnection", channel.connection).socket
+    @property
+    def closing(self) -> asyncio.Future[Any]:
+        """Done once the connection is lost or closed, with the reason."""
+        if self.transport is None:
+            raise Lost("connection closed")
+        return self.transport.connection.closing
 
 
 class Link:
@@ -131,7 +155,7 @@ class Link:
         self._url = url.with_query({**query, "name": f"callstitch {purpose}"})
         self._purpose = purpose
         self._pause = pause
-        self._current: Slot[Connection] = Slot()
+        self._current: Slot[SocketConnection] = Slot()
         self.reason = "not tried yet"
 
     @property
@@ -139,7 +163,7 @@ class Link:
         """Whether there is a connection, as far as known now."""
         return self._current.value is not None
 
-    async def connection(self) -> Connection:
+    async def connection(self) -> SocketConnection:
         """The connection, as soon as there is one."""
         return await self._current.get()
 
@@ -156,47 +180,58 @@ class Link:
             await asyncio.sleep(self._pause())
 
     async def _connected_once(self) -> None:
-        connection = SocketConnection(self._url)
+        with gone_is_lost():
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                connection = await aio_pika.connect(self._url, connection_class=SocketConnection)
         try:
-            with gone_is_lost():
-                async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                    await connection.connect()
             log.info("broker.connected", connection=self._purpose)
             self.reason = "connected"
+            closing = connection.closing
             with self._current.holding(connection):
-                await asyncio.wait([connection.closing])
-            raise Lost(why_closed(connection.closing))
+                await asyncio.wait([closing])
+            raise Lost(why_closed(closing))
         finally:
-            await _close(connection)
+            with suppress(Lost, TimeoutError), gone_is_lost():
+                async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                    await connection.close()
 
     @asynccontextmanager
-    async def channel(self, *, confirms: bool = False) -> AsyncIterator[Channel]:
+    async def channel(self, *, confirms: bool = False) -> AsyncIterator[SocketChannel]:
         """A channel of its own, as soon as there is a connection; closed at the end.
 
-        For long use: one for each publish would leak and cost a round trip (trap 17). Who opens it holds it, and
-        aiormq's connection does too, unlike aio-pika's (trap 18).
+        For long use: one for each publish would leak and cost a round trip (trap 17). The one who opens it holds it,
+        since the connection does so weakly (trap 18).
 
         Raises:
             Lost: the connection went away while the channel was opened.
         """
         connection = await self.connection()
         with gone_is_lost():
-            # No timeout: a call that is given up closes the channel (trap 20).
-            channel = await connection.channel(publisher_confirms=confirms)
+            channel = cast("SocketChannel", connection.channel(publisher_confirms=confirms))
+            await _opened(channel, connection.closing)
         try:
-            yield cast("Channel", channel)
+            yield channel
         finally:
             with suppress(Lost, TimeoutError), gone_is_lost():
                 async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                     await channel.close()
 
 
-async def _close(connection: Connection) -> None:
-    if not hasattr(connection, "_writer_task"):
-        return  # it never connected; aiormq closed the socket itself, and its close() would fail on the missing task
-    with suppress(Lost, TimeoutError), gone_is_lost():
-        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
-            await connection.close()
+async def _opened(channel: SocketChannel, closing: asyncio.Future[Any]) -> None:
+    """Open it, or learn that its connection is gone; no timeout, as a call that is given up closes it (trap 20).
+
+    During an alarm aio-pika waits first until the connection is unblocked, and for ever if it is lost before (trap 23).
+    """
+    opening = asyncio.create_task(channel.initialize())
+    try:
+        await asyncio.wait({opening, closing}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not opening.done():
+            opening.cancel()
+            await asyncio.wait({opening})
+    if opening.cancelled():
+        raise Lost(why_closed(closing))
+    opening.result()
 
 
 def why_closed(closing: asyncio.Future[Any]) -> str:
@@ -214,9 +249,9 @@ class ChannelWriter:
     trap 7) waits in its buffer: what the broker has not confirmed yet, or was asked to settle, bounds it.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: AbstractChannel, socket: Socket) -> None:
         self._channel = channel
-        self._socket = socket_of(channel)
+        self._socket = socket
         self._parts: list[bytes] = []
 
     def write(self, parts: list[bytes]) -> None:

@@ -1,4 +1,8 @@
-"""Publishing to RabbitMQ: confirmed, mandatory, pipelined, and without an await for each message (trap 16)."""
+"""Publishing to RabbitMQ: confirmed, mandatory, pipelined, and without an await for each message (trap 16).
+
+Here the frames go past aio-pika, to the channel of aiormq under its own: `Exchange.publish` builds objects, a task and
+several awaits for each message. FIGURE
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 import structlog
-from aiormq import Channel
+from aiormq.abc import AbstractChannel
 
 from runtime.broker.base import Message
 from runtime.broker.rabbitmq.contents import Content, message_id_of
 from runtime.broker.rabbitmq.frames import Encoder
-from runtime.broker.rabbitmq.link import ChannelWriter, Link, Lost, Slot, gone_is_lost, socket_of, why_closed
+from runtime.broker.rabbitmq.link import ChannelWriter, Link, Lost, Slot, SocketChannel, gone_is_lost, why_closed
+from runtime.broker.rabbitmq.socket import Socket
 from schemas.errors import Unconfirmed, Unroutable
 
 log = structlog.get_logger()
@@ -21,11 +26,11 @@ UNCONFIRMED_MOST: Final = 1000  # what the broker has to remember, and we to sen
 STUCK_SECONDS: Final = 30
 _STEP: Final = 250  # messages of one publish sent at once, so that a large batch does not wait for an empty channel
 
-Prepare = Callable[[Channel], Awaitable[Any]]
+Prepare = Callable[[SocketChannel], Awaitable[Any]]
 Encode = Callable[[Encoder, Message, list[bytes]], None]
 
 
-async def _nothing(_channel: Channel) -> None:
+async def _nothing(_channel: SocketChannel) -> None:
     return
 
 
@@ -74,12 +79,13 @@ class Publisher:
 
     async def _publish_on_one_channel(self) -> None:
         async with self._link.channel(confirms=True) as channel:
-            session = _Session(channel, caught_up=self._tell_recovery)
+            below = await channel.get_underlay_channel()
+            session = _Session(below, channel.socket, caught_up=self._tell_recovery)
             with gone_is_lost():
                 await self._prepare(channel)
             with self._current.holding(session):
                 self._tell_recovery()
-                closing = channel.closing
+                closing = below.closing
                 await asyncio.wait({closing, session.stuck}, return_when=asyncio.FIRST_COMPLETED)
             session.lose()
         raise Lost("no confirms for too long" if session.stuck.done() else why_closed(closing))
@@ -130,10 +136,10 @@ class _Batch:
 class _Session:
     """One channel's publishes: numbers them as the broker does, and keeps at most UNCONFIRMED_MOST in flight."""
 
-    def __init__(self, channel: Channel, *, caught_up: Callable[[], None]) -> None:
+    def __init__(self, channel: AbstractChannel, socket: Socket, *, caught_up: Callable[[], None]) -> None:
         self._caught_up = caught_up
         self._encoder = Encoder(channel.number, frame_max=channel.connection.connection_tune.frame_max)
-        self._writer = ChannelWriter(channel)
+        self._writer = ChannelWriter(channel, socket)
         self.stuck: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.overdue = 0
         self._overdue_since = 0.0
@@ -145,7 +151,7 @@ class _Session:
         self._turn = asyncio.Lock()
         self._room = asyncio.Event()
         self._lost = False
-        socket_of(channel).publish(channel, self)
+        socket.publish(channel, self)
 
     async def publish(self, messages: Sequence[Message], encode: Encode) -> _Batch:
         """The settled batch.

@@ -1,11 +1,12 @@
-"""The socket under a connection of aiormq: what is frequent goes in and out here, past it."""
+"""The socket under a connection: what is frequent goes in and out here, past it."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, TypeVar
 
-from aiormq import AMQPConnectionError, Channel, TransportFactory
+from aiormq import AMQPConnectionError, TransportFactory
+from aiormq.abc import AbstractChannel
 from yarl import URL
 
 from runtime.broker.rabbitmq.reader import FrameReader, Publishes, Take
@@ -45,16 +46,16 @@ class Socket(TransportFactory):
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(data)
 
-    def consume(self, channel: Channel, take: Take) -> None:
+    def consume(self, channel: AbstractChannel, take: Take) -> None:
         """Hand what this channel delivers to `take` at once, until the channel is closed."""
         _list(self._reader.consumers, channel, take)
 
-    def publish(self, channel: Channel, publisher: Publishes) -> None:
+    def publish(self, channel: AbstractChannel, publisher: Publishes) -> None:
         """Tell the outcomes of this channel's publishes to `publisher` at once, until the channel is closed."""
         _list(self._reader.publishers, channel, publisher)
 
 
-def _list(listed: dict[int, T], channel: Channel, who: T) -> None:
+def _list(listed: dict[int, T], channel: AbstractChannel, who: T) -> None:
     def forget(_: Any) -> None:
         if listed.get(channel.number) is who:  # else the number has gone to a new channel
             del listed[channel.number]

@@ -9,19 +9,16 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from typing import Any, Final
 
-from aiormq import (
-    Channel,
-    ChannelAccessRefused,
-    ChannelLockedResource,
-    ChannelNotFoundEntity,
-    ChannelPreconditionFailed,
-)
+from aio_pika.abc import AbstractChannel
+from aiormq import ChannelAccessRefused, ChannelLockedResource, ChannelNotFoundEntity, ChannelPreconditionFailed
+from pamqp.common import FieldTable
 
 from runtime.broker.rabbitmq.link import Link, gone_is_lost
 from schemas.errors import Misconfigured
 from schemas.topology import Exchange, Queue, Topology
 
 _REFUSALS: Final = (ChannelPreconditionFailed, ChannelAccessRefused, ChannelLockedResource, ChannelNotFoundEntity)
+Look = Callable[[AbstractChannel, str], Awaitable[int]]
 _LIMITS_BY_DEFAULT: Final = 4  # the major version from which a quorum queue without a limit drops after 20 deliveries
 
 
@@ -33,19 +30,21 @@ async def declare(link: Link, topology: Topology) -> None:
         Lost: the connection went away.
     """
     async with link.channel() as channel:
-        version = _major_version(channel)
+        version = await _major_version(channel)
         for exchange in topology.exchanges:
             with _refused(f"exchange {exchange.name}"):
                 await _declare_exchange(channel, exchange)
         for queue in topology.queues:
             with _refused(f"queue {queue.name}"):
-                await channel.queue_declare(queue.name, durable=True, arguments=queue_arguments(queue, version))
+                await channel.declare_queue(queue.name, durable=True, arguments=queue_arguments(queue, version))
         for binding in topology.bindings:
             with _refused(f"binding of {binding.queue} to {binding.exchange}"):
-                await channel.queue_bind(binding.queue, binding.exchange, binding.pattern)
+                bound = await channel.get_queue(binding.queue, ensure=False)
+                await bound.bind(binding.exchange, binding.pattern)
         for binding in topology.unbound:
             with _refused(f"binding of {binding.queue} to {binding.exchange}"):
-                await channel.queue_unbind(binding.queue, binding.exchange, binding.pattern)
+                bound = await channel.get_queue(binding.queue, ensure=False)
+                await bound.unbind(binding.exchange, binding.pattern)
 
 
 async def missing(link: Link, topology: Topology) -> Sequence[str]:
@@ -94,9 +93,11 @@ def queue_arguments(queue: Queue, version: int) -> dict[str, Any]:
     return arguments
 
 
-async def _declare_exchange(channel: Channel, exchange: Exchange) -> None:
-    arguments = {"alternate-exchange": exchange.alternate} if exchange.alternate is not None else None
-    await channel.exchange_declare(exchange.name, exchange_type=exchange.kind, durable=True, arguments=arguments)
+async def _declare_exchange(channel: AbstractChannel, exchange: Exchange) -> None:
+    arguments: FieldTable | None = (
+        {"alternate-exchange": exchange.alternate} if exchange.alternate is not None else None
+    )
+    await channel.declare_exchange(exchange.name, exchange.kind, durable=True, arguments=arguments)
 
 
 @contextmanager
@@ -108,7 +109,7 @@ def _refused(what: str) -> Iterator[None]:
             raise Misconfigured(f"{what} cannot be declared: {error}") from None
 
 
-async def _found(link: Link, names: Iterable[str], look: Callable[[Channel, str], Awaitable[int]]) -> dict[str, int]:
+async def _found(link: Link, names: Iterable[str], look: Look) -> dict[str, int]:
     """The names that exist, with what a look at them tells; a look at a missing one costs its channel."""
     found: dict[str, int] = {}
     remaining = iter(names)
@@ -120,7 +121,10 @@ async def _found(link: Link, names: Iterable[str], look: Callable[[Channel, str]
 
 
 async def _first_missing(
-    channel: Channel, names: Iterator[str], look: Callable[[Channel, str], Awaitable[int]], found: dict[str, int]
+    channel: AbstractChannel,
+    names: Iterator[str],
+    look: Look,
+    found: dict[str, int],
 ) -> str | None:
     with gone_is_lost():
         for name in names:
@@ -131,16 +135,17 @@ async def _first_missing(
     return None
 
 
-async def _look_at_queue(channel: Channel, name: str) -> int:
-    return (await channel.queue_declare(name, passive=True)).message_count or 0
+async def _look_at_queue(channel: AbstractChannel, name: str) -> int:
+    return (await channel.declare_queue(name, passive=True)).declaration_result.message_count or 0
 
 
-async def _look_at_exchange(channel: Channel, name: str) -> int:
-    await channel.exchange_declare(name, passive=True)
+async def _look_at_exchange(channel: AbstractChannel, name: str) -> int:
+    await channel.declare_exchange(name, passive=True)
     return 0
 
 
-def _major_version(channel: Channel) -> int:
-    version = str(channel.connection.server_properties.get("version", ""))
+async def _major_version(channel: AbstractChannel) -> int:
+    below = await channel.get_underlay_channel()
+    version = str(below.connection.server_properties.get("version", ""))
     major = version.partition(".")[0]
     return int(major) if major.isdigit() else 0
