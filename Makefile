@@ -16,7 +16,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench chaos lock clean
+.PHONY: help demo test check lint bench chaos lock clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 12
@@ -27,9 +27,13 @@ demo: $(RUNTIME)  ## 200 calls through the whole pipeline, and a ledger that bal
 # Most tests wait most of the time, so some files run at once, each worker with services of its own. Servers from
 # outside are one for all: then one file after the other.
 WORKERS ?= $(if $(CALLSTITCH_TEST_AMQP)$(CALLSTITCH_TEST_POSTGRES),0,3)
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+check: lint  ## Lint, types, import contracts and the unit tests, in under two minutes: before each commit
+	@$(PYTEST) tests/unit
 
 test: lint  ## Lint, types, import contracts, then every test; says which were skipped and why
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@$(PYTEST)
 
 lint: $(DEV)  ## Lint, format, types and import contracts, without the tests
 	@$(BIN)/ruff check .
