@@ -6,13 +6,13 @@ At low load a bundle holds one envelope and adds no wait.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 from prometheus_client import Counter
 
-from runtime.broker.base import Broker
+from runtime.broker.base import Message
 from runtime.verdict import reason_of
 from runtime.wire import pack
 from schemas.envelope import Envelope
@@ -29,10 +29,18 @@ class _Waiting(NamedTuple):
     deadline: float  # on the loop's clock
 
 
+class Publishing(Protocol):
+    """What the door needs of a broker."""
+
+    async def publish(self, batch: Sequence[Message]) -> None:
+        """See `runtime.broker.base.Broker.publish`."""
+        ...
+
+
 class GroupCommit:
     """Stores envelopes on the queue of their kind; `run` is its loop and has to be running."""
 
-    def __init__(self, broker: Broker, message_ids: Iterator[str], published: Counter) -> None:
+    def __init__(self, broker: Publishing, message_ids: Iterator[str], published: Counter) -> None:
         self._broker = broker
         self._ids = message_ids
         self._published = published

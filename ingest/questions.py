@@ -6,14 +6,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 from pydantic import ValidationError
 
 from ingest.decided import decided
 from ingest.group_commit import GroupCommit
-from runtime.broker.base import Broker, Message
+from runtime.broker.base import Message
 from runtime.telemetry import Telemetry
 from runtime.verdict import reason_of
 from schemas.config import Source
@@ -36,13 +36,21 @@ Told = Callable[[Decision], Reply]
 Store = Callable[[], Awaitable[None]]
 
 
+class Asking(Protocol):
+    """What questions need of a broker."""
+
+    async def ask(self, question: Message, *, timeout_seconds: float) -> bytes | None:
+        """See `runtime.broker.base.Broker.ask`."""
+        ...
+
+
 class Questions:
     """Answers within the deadline, always; what was decided becomes a fact of its call or SMS."""
 
     def __init__(
         self,
         *,
-        broker: Broker,
+        broker: Asking,
         commit: GroupCommit,
         message_ids: Iterator[str],
         telemetry: Telemetry,

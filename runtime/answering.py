@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from runtime.bench import StageSpec
 from runtime.broker.base import Broker, Consumer, Delivery
-from runtime.consumer import StageSpec
 from runtime.telemetry import StageMetrics
 from runtime.verdict import reason_of
 from runtime.waiting import next_batch

@@ -16,14 +16,13 @@ from typing import Final
 
 import structlog
 
-from runtime.broker.base import Broker, Consumer, Delivery, Message
-from runtime.crash import CrashPoint, never
-from runtime.telemetry import StageMetrics
-from runtime.verdict import DeadLetter, Policy, Quarantine, Retry, reason_of, verdict
+from runtime.bench import Bench
+from runtime.broker.base import Consumer, Delivery, Message
+from runtime.verdict import DeadLetter, Quarantine, Retry, reason_of, verdict
 from runtime.wire import dead_envelope, pack, quarantined, retry
 from schemas.envelope import Envelope
 from schemas.errors import Unconfirmed, Unroutable
-from schemas.stage import Failed, Stage
+from schemas.stage import Failed
 from schemas.topology import UNWANTED_IF_UNBOUND
 
 log = structlog.get_logger()
@@ -44,27 +43,10 @@ def backoffs() -> Iterator[float]:
 class Settler:
     """Publishes what follows from a batch and acks it."""
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        queue: str,
-        stage: Stage,
-        policy: Policy,
-        broker: Broker,
-        message_ids: Iterator[str],
-        metrics: StageMetrics,
-        crash: CrashPoint = never,
-        pauses: Callable[[], Iterator[float]] = backoffs,
-    ) -> None:
-        self._name = name
-        self._queue = queue
-        self._stage = stage
-        self._policy = policy
-        self._broker = broker
-        self._message_ids = message_ids
-        self._metrics = metrics
-        self._crash = crash
+    def __init__(self, bench: Bench, *, pauses: Callable[[], Iterator[float]] = backoffs) -> None:
+        self._bench = bench
+        self._name = bench.spec.name
+        self._queue = bench.spec.queue
         self._pauses = pauses
 
     async def settle(
@@ -78,7 +60,7 @@ class Settler:
         """Publish all that follows from these deliveries, then ack them; `work` is what they held."""
         await self.send(outcome, work=work)
         await consumer.ack(deliveries)
-        self._crash("after_ack", work)
+        self._bench.crash("after_ack", work)
 
     async def send(self, outcome: Sequence[Envelope | Failed], *, work: Sequence[Envelope]) -> None:
         """Publish until everything is confirmed, then tell the stage."""
@@ -87,37 +69,37 @@ class Settler:
         for item in outcome:
             if isinstance(item, Failed):
                 messages += self._after_failure(item)
-        messages += pack(outputs, self._message_ids)
+        messages += pack(outputs, self._bench.message_ids)
         await self.publish(messages)
-        self._crash("after_publish", work)
+        self._bench.crash("after_publish", work)
         for kind, envelopes in Counter(envelope.kind for envelope in outputs).items():
-            self._metrics.outputs(kind, envelopes)
-        if self._stage.published is not None and outputs:
+            self._bench.metrics.outputs(kind, envelopes)
+        if self._bench.stage.published is not None and outputs:
             await self._mark(tuple(envelope.id for envelope in outputs))
-        self._crash("after_mark", work)
+        self._bench.crash("after_mark", work)
 
     async def _mark(self, ids: Sequence[str]) -> None:
-        assert self._stage.published is not None
+        assert self._bench.stage.published is not None
         try:
-            await self._stage.published(ids)
+            await self._bench.stage.published(ids)
         except Exception as error:  # noqa: BLE001 - a mark that is lost costs one duplicate publish, never an event
             log.warning("stage.mark_failed", stage=self._name, error=reason_of(error))
 
     def _after_failure(self, failed: Failed) -> list[Message]:
         envelope = failed.envelope
         reason = reason_of(failed.error)
-        match verdict(failed.error, envelope.attempt, self._policy):
+        match verdict(failed.error, envelope.attempt, self._bench.spec.policy):
             case Retry(delay):
-                self._metrics.retried()
+                self._bench.metrics.retried()
                 log.info("envelope.retry", stage=self._name, id=envelope.id, attempt=envelope.attempt,
                          delay=delay, reason=reason)  # fmt: skip
-                return [retry(envelope, queue=self._queue, delay=delay, message_id=next(self._message_ids))]
+                return [retry(envelope, queue=self._queue, delay=delay, message_id=next(self._bench.message_ids))]
             case Quarantine(why):
-                return pack([quarantined(envelope, reason=why, stage=self._name)], self._message_ids)
+                return pack([quarantined(envelope, reason=why, stage=self._name)], self._bench.message_ids)
             case DeadLetter(why):
-                self._metrics.dead()
+                self._bench.metrics.dead()
                 log.error("envelope.dead", stage=self._name, id=envelope.id, attempt=envelope.attempt, reason=why)
-                return pack([dead_envelope(envelope, reason=why, stage=self._queue)], self._message_ids)
+                return pack([dead_envelope(envelope, reason=why, stage=self._queue)], self._bench.message_ids)
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Publish the same bytes until all of them are confirmed; ends only in success or cancellation.
@@ -128,7 +110,7 @@ class Settler:
         waiting = self._pauses()
         while messages:
             try:
-                await self._broker.publish(messages)
+                await self._bench.broker.publish(messages)
                 return
             except Unroutable as error:
                 messages = [m for m in messages if m.message_id in error.message_ids and not self._unwanted(m)]
@@ -148,10 +130,10 @@ class Settler:
         least = asyncio.sleep(min(seconds, LEAST_PAUSE_SECONDS))
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await asyncio.gather(self._broker.recovered(), least)
+                await asyncio.gather(self._bench.broker.recovered(), least)
 
     def _unwanted(self, message: Message) -> bool:
         if not message.routing_key.startswith(UNWANTED_IF_UNBOUND):
             return False
-        self._metrics.unwanted()
+        self._bench.metrics.unwanted()
         return True

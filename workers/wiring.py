@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from runtime.answering import AnswerLoop
+from runtime.bench import Bench, StageSpec
 from runtime.broker.base import Broker
 from runtime.clock import Clock
-from runtime.consumer import StageLoop, StageSpec
+from runtime.consumer import StageLoop
 from runtime.crash import crash_points
 from runtime.poison import Trials
 from runtime.telemetry import Telemetry
@@ -113,14 +114,16 @@ def _policy(process: Process, stage: RetryingStage) -> Policy:
 
 def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
     return StageLoop(
-        spec=spec,
-        stage=process.wrap(spec.name, stage),
-        broker=process.broker,
-        clock=process.clock,
-        message_ids=process.message_ids,
-        metrics=process.telemetry.stage(spec.name),
-        trials=process.trials,
-        crash=crash_points(spec.name),
+        Bench(
+            spec=spec,
+            stage=process.wrap(spec.name, stage),
+            broker=process.broker,
+            clock=process.clock,
+            message_ids=process.message_ids,
+            metrics=process.telemetry.stage(spec.name),
+            trials=process.trials,
+            crash=crash_points(spec.name),
+        )
     )
 
 

@@ -38,7 +38,7 @@ class Delivery(NamedTuple):
 
     `tag` grows within one consumer and has no meaning outside it. `deliveries` counts how often the message
     has been handed out, this time included, as far as the broker knows (RabbitMQ: x-delivery-count + 1).
-    `settled_by` is the broker's own handle.
+    `generation` counts the subscriptions of its consumer, from 1: what came by an earlier one can no longer be settled.
     """
 
     tag: int

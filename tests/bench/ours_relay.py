@@ -12,10 +12,11 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from runtime.bench import Bench, StageSpec
 from runtime.broker import open_broker
 from runtime.broker.base import Broker, Message
 from runtime.clock import system_clock
-from runtime.consumer import StageLoop, StageSpec
+from runtime.consumer import StageLoop
 from runtime.lifecycle import run_process
 from runtime.telemetry import Telemetry
 from runtime.verdict import policies
@@ -78,12 +79,14 @@ def _loop(broker: Broker, way: str) -> StageLoop:
     else:
         spec = StageSpec(name="relay", queue=RECEIVED, policy=policy)
     return StageLoop(
-        spec=spec,
-        stage=Stage(_events if way == "events" else _bundles),
-        broker=broker,
-        clock=system_clock(),
-        message_ids=monotonic_message_ids("relay"),
-        metrics=Telemetry().stage("relay"),
+        Bench(
+            spec=spec,
+            stage=Stage(_events if way == "events" else _bundles),
+            broker=broker,
+            clock=system_clock(),
+            message_ids=monotonic_message_ids("relay"),
+            metrics=Telemetry().stage("relay"),
+        )
     )
 
 

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+from runtime.bench import Bench, StageSpec
 from runtime.broker.base import Broker
 from runtime.clock import system_clock
-from runtime.consumer import StageLoop, StageSpec
+from runtime.consumer import StageLoop
 from runtime.telemetry import Telemetry
 from runtime.verdict import Policy
 from runtime.wire import bundles, unpack
@@ -40,12 +41,14 @@ def a_loop(
 ) -> StageLoop:
     """The loop of a stage that reads `received`."""
     return StageLoop(
-        spec=StageSpec(name="dedupe", queue=RECEIVED, policy=Policy(delays), most=most, at_once=at_once),
-        stage=stage,
-        broker=broker,
-        clock=system_clock(),
-        message_ids=IDS,
-        metrics=Telemetry().stage("dedupe"),
+        Bench(
+            spec=StageSpec(name="dedupe", queue=RECEIVED, policy=Policy(delays), most=most, at_once=at_once),
+            stage=stage,
+            broker=broker,
+            clock=system_clock(),
+            message_ids=IDS,
+            metrics=Telemetry().stage("dedupe"),
+        )
     )
 
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import pytest
 
+from runtime.bench import Bench, StageSpec
 from runtime.broker.base import Broker
 from runtime.broker.embedded import open_embedded
 from runtime.clock import system_clock
-from runtime.consumer import StageLoop, StageSpec
+from runtime.consumer import StageLoop
 from runtime.telemetry import Telemetry
 from runtime.verdict import Policy
 from runtime.wire import dead_envelope, pack, quarantined, unpack
@@ -39,12 +40,14 @@ async def broker() -> AsyncIterator[Broker]:
 @asynccontextmanager
 async def parking(broker: Broker, store: ParkedStore, box: str) -> AsyncIterator[None]:
     loop = StageLoop(
-        spec=StageSpec(name=f"park.{box}", queue=BOXES[box], policy=Policy(())),
-        stage=park(store, box=box, clock=system_clock()),
-        broker=broker,
-        clock=system_clock(),
-        message_ids=IDS,
-        metrics=Telemetry().stage("park"),
+        Bench(
+            spec=StageSpec(name=f"park.{box}", queue=BOXES[box], policy=Policy(())),
+            stage=park(store, box=box, clock=system_clock()),
+            broker=broker,
+            clock=system_clock(),
+            message_ids=IDS,
+            metrics=Telemetry().stage("park"),
+        )
     )
     stopping = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:

@@ -16,8 +16,10 @@ from aiohttp import ClientError, ClientSession
 from aiormq.connection import FrameReceiver
 
 from console.roles import work_role
+from runtime.bench import Bench, StageSpec
 from runtime.broker.rabbitmq import RabbitMQ, open_rabbitmq
 from runtime.broker.rabbitmq.link import Lost, gone_is_lost
+from runtime.clock import system_clock
 from runtime.settle import LONGEST_BACKOFF_SECONDS, Settler, backoffs
 from runtime.telemetry import Telemetry
 from runtime.verdict import Policy
@@ -215,16 +217,15 @@ def patient_settler(broker: RabbitMQ) -> Settler:
     async def handle(_: Sequence[Envelope]) -> Outcome:
         return []
 
-    return Settler(
-        name="dedupe",
-        queue=RECEIVED,
+    bench = Bench(
+        spec=StageSpec(name="dedupe", queue=RECEIVED, policy=Policy(())),
         stage=Stage(handle),
-        policy=Policy(()),
         broker=broker,
+        clock=system_clock(),
         message_ids=IDS,
         metrics=Telemetry().stage("dedupe"),
-        pauses=lambda: repeat(NEVER_SECONDS),
     )
+    return Settler(bench, pauses=lambda: repeat(NEVER_SECONDS))
 
 
 async def failed_once(broker: RabbitMQ, queue: str) -> None:

@@ -48,7 +48,7 @@ def gone_is_lost() -> Iterator[None]:
             raise
         raise Lost("connection closed") from None
     except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
-        raise Lost(reason_of(error)) from None
+        raise Lost(short_text(error)) from None
     except StopAsyncIteration:
         raise Lost("the peer hung up in the handshake") from None
     except Exception as error:
@@ -57,7 +57,7 @@ def gone_is_lost() -> Iterator[None]:
         raise Lost("connection closed") from None
 
 
-def reason_of(error: BaseException) -> str:
+def short_text(error: BaseException) -> str:
     """A short text for logs and errors; never holds credentials, as aiormq puts none into its errors."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
@@ -239,7 +239,7 @@ def why_closed(closing: asyncio.Future[Any]) -> str:
     if not closing.done() or closing.cancelled():
         return "connection closed"
     error = closing.exception()
-    return reason_of(error) if error else "connection closed"
+    return short_text(error) if error else "connection closed"
 
 
 class ChannelWriter:

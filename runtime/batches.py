@@ -1,0 +1,120 @@
+"""The way of one batch: suspects aside, the handler, a hold while something of ours is away, and its settling."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from runtime.bench import Bench
+from runtime.broker.base import Consumer, Delivery
+from runtime.isolate import run_isolated
+from runtime.poison import QUIET_SECONDS, Aside, Sorted
+from runtime.settle import Settler, backoffs
+from runtime.verdict import reason_of
+from runtime.waiting import stopped_within
+from runtime.wire import again, unpack
+from schemas.envelope import Envelope, Kind
+from schemas.errors import Paused, Unavailable
+from schemas.stage import Failed
+from schemas.topology import PARKING
+
+log = structlog.get_logger()
+
+HOLD_SECONDS: Final = 600.0  # well under the broker's ack timeout of 30 minutes (docs/notes/amqp.md trap 13)
+PAUSE_SECONDS: Final = 900.0  # a sink that asked us to stop is asked again after this, and at each start
+
+
+class Batches:
+    """Takes one batch after another to its end.
+
+    `held` while something of ours is away, `paused` once a sink asked us to stop.
+    """
+
+    def __init__(self, bench: Bench, settler: Settler) -> None:
+        self._bench = bench
+        self._name = bench.spec.name
+        self._settler = settler
+        self.held = False
+        self.paused = False
+
+    async def process(self, consumer: Consumer, found: Sorted, stopping: asyncio.Event) -> Sequence[Delivery]:
+        """Handle and settle one batch; returns what is still unsettled because it had to be held too long."""
+        await self.put_aside(consumer, found.aside)
+        if found.aside.settle:
+            await asyncio.sleep(QUIET_SECONDS)  # a death before the acks arrive would leave the copies' originals too
+        if not found.handle:
+            return ()
+        return await self.handle(consumer, found.handle, stopping)
+
+    async def put_aside(self, consumer: Consumer, aside: Aside) -> None:
+        """Publish the copies and dead letters of suspects, then ack their originals."""
+        if not aside.settle:
+            return
+        log.warning("stage.suspects", stage=self._name, put_back=len(aside.messages), dead=len(aside.dead))
+        await self._settler.publish(aside.messages)
+        await self._settler.settle(consumer, aside.settle, aside.dead)
+
+    async def handle(
+        self, consumer: Consumer, deliveries: Sequence[Delivery], stopping: asyncio.Event
+    ) -> Sequence[Delivery]:
+        """Run the handler and settle what follows; returns all of it if it had to be held too long."""
+        work, unreadable = self._unpacked(deliveries)
+        self._bench.crash("before_handle", work)
+        outcome = await self._hold(work, stopping)
+        if outcome is None:
+            return deliveries
+        self._bench.crash("after_handle", work)
+        await self._settler.settle(consumer, deliveries, [*unreadable, *outcome], work=work)
+        return ()
+
+    def _unpacked(self, deliveries: Sequence[Delivery]) -> tuple[list[Envelope], list[Envelope]]:
+        """The envelopes for the handler, and dead letters for what nobody can read; park reads dead letters too."""
+        now, queue = self._bench.clock(), self._bench.spec.queue
+        envelopes = [envelope for delivery in deliveries for envelope in unpack(delivery, now, queue=queue)]
+        if queue in PARKING:
+            return envelopes, []
+        unreadable = [envelope for envelope in envelopes if envelope.kind == Kind.DEAD]
+        return [envelope for envelope in envelopes if envelope.kind != Kind.DEAD], unreadable
+
+    async def _hold(self, envelopes: Sequence[Envelope], stopping: asyncio.Event) -> list[Envelope | Failed] | None:
+        """Run the handler; while something of ours is away, wait and run it again on the same batch."""
+        waiting, since = backoffs(), time.monotonic()
+        while True:
+            started = time.perf_counter()
+            try:
+                outcome = await run_isolated(self._bench.stage.handle, envelopes)
+            except Paused as error:
+                log.error("stage.paused", stage=self._name, seconds=PAUSE_SECONDS, reason=reason_of(error))
+                self.paused = True
+                return None
+            except Unavailable as error:
+                self.held = True
+                self._bench.metrics.held(1)
+                log.warning("stage.held", stage=self._name, envelopes=len(envelopes), reason=reason_of(error))
+            else:
+                self.held = False
+                self._bench.metrics.held(0)
+                self._bench.metrics.handled(len(envelopes), time.perf_counter() - started)
+                return outcome
+            if time.monotonic() - since > HOLD_SECONDS or await stopped_within(stopping, next(waiting)):
+                return None
+
+    async def give_back(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
+        """Settle what is not done by a copy at the end of the queue, with a delivery count that starts again.
+
+        A release counts as a delivery: an outage of a day, or a few restarts during one, would use up the delivery
+        limit of healthy messages. A long hold would also run into the broker's ack timeout. Release is the last resort.
+        """
+        if not deliveries:
+            return None
+        queue, ids = self._bench.spec.queue, self._bench.message_ids
+        try:
+            await self._bench.broker.publish([again(each, queue=queue, message_id=next(ids)) for each in deliveries])
+        except Unavailable as error:
+            log.warning("stage.released", stage=self._name, messages=len(deliveries), reason=reason_of(error))
+            return await consumer.release(deliveries)
+        return await consumer.ack(deliveries)

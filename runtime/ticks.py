@@ -1,0 +1,53 @@
+"""The ticks of a stage: once a second it may bring envelopes of its own accord (deadlines, unsent outbox rows)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from runtime.bench import Bench
+from runtime.settle import Settler
+from runtime.verdict import reason_of
+from runtime.waiting import stopped_within
+from schemas.errors import Unavailable
+
+log = structlog.get_logger()
+
+TICK_SECONDS: Final = 1.0
+FULL_TICK: Final = 500
+
+
+class Ticks:
+    """Runs the tick of a stage; `working` tells whether the last one worked."""
+
+    def __init__(self, bench: Bench, settler: Settler) -> None:
+        self._bench = bench
+        self._settler = settler
+        self.working = True
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Once a second, and at once again while a tick brings as much as it may (a sweep that is behind)."""
+        while True:
+            brought = await self._tick()
+            if await stopped_within(stopping, 0 if brought >= FULL_TICK else TICK_SECONDS):
+                return
+
+    async def _tick(self) -> int:
+        assert self._bench.stage.tick is not None
+        try:
+            envelopes = await self._bench.stage.tick(self._bench.clock())
+            if envelopes:
+                self._bench.crash("after_handle", envelopes)
+                await self._settler.send(envelopes, work=envelopes)
+        except Unavailable as error:
+            log.warning("stage.tick_held", stage=self._bench.spec.name, reason=reason_of(error))
+        except Exception as error:  # noqa: BLE001 - a tick that fails must not end the stage; the next one comes
+            self._bench.metrics.tick_failed()
+            log.error("stage.tick_failed", stage=self._bench.spec.name, reason=reason_of(error))
+        else:
+            self.working = True
+            return len(envelopes)
+        self.working = False
+        return 0
