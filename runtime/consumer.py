@@ -35,9 +35,9 @@ log = structlog.get_logger()
 
 TICK_SECONDS: Final = 1.0
 PACE_SECONDS: Final = 0.02
-DRAIN_SECONDS: Final = 12.0  # the process has 20 s in all (design section 3), the door's 5 s included
+DRAIN_SECONDS: Final = 12.0  # the process has 20 s in all (docs/design.md section 3), the door's 5 s included
 FULL_TICK: Final = 500
-HOLD_SECONDS: Final = 600.0  # well under the broker's ack timeout of 30 minutes (amqp trap 13)
+HOLD_SECONDS: Final = 600.0  # well under the broker's ack timeout of 30 minutes (docs/notes/amqp.md trap 13)
 PAUSE_SECONDS: Final = 900.0  # a sink that asked us to stop is asked again after this, and at each start
 
 
