@@ -1,4 +1,4 @@
-"""The config as models: one TOML file, scalars overridden by CALLSTITCH_... variables (contract section 5)."""
+"""The config as models: one TOML file, scalars overridden by CALLSTITCH_... variables (docs/contract.md section 5)."""
 
 from __future__ import annotations
 

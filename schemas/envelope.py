@@ -1,6 +1,6 @@
 """Envelope, our message on the broker, and bundle, one AMQP message that carries 1..N of them.
 
-A bundle is a JSON array, because the cost of a Python AMQP client is per message (design section 3).
+A bundle is a JSON array, because the cost of a Python AMQP client is per message (docs/design.md section 3).
 """
 
 from __future__ import annotations
@@ -161,7 +161,10 @@ def decode_envelope(row: JsonObject) -> Envelope:
 
 
 def monotonic_message_ids(prefix: str) -> Iterator[str]:
-    """Message ids unique per publish: a shared one would credit a return to the wrong publish (amqp trap 4)."""
+    """Message ids unique per publish: a shared one would credit a return to the wrong publish.
+
+    Source: docs/notes/amqp.md trap 4.
+    """
     start, n = time.time_ns(), 0
     while True:
         n += 1

@@ -35,7 +35,7 @@ class FactKind:
 
 @value
 class Code:
-    """One result code as sent; `outcome` is what it means by contract section 1, None where it decides nothing."""
+    """One result code as sent; `outcome` by docs/contract.md section 1, None where it decides nothing."""
 
     name: str
     value: int | str
@@ -200,7 +200,7 @@ FactBody = CallEvent | Cdr | Announcement | Recording | Sms | NumberState | Deci
 class Parsed:
     """What a dialect makes of one item: a body and its natural key.
 
-    `key` never is the session id alone, since legs, merged batches and redials share it (design section 5).
+    `key` never is the session id alone, since legs, merged batches and redials share it (docs/design.md section 5).
     `fingerprint` is the sha256 of the canonical item: the same key with another one is an amendment.
     """
 

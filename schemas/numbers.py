@@ -1,4 +1,4 @@
-"""Phone numbers in E.164, by the rule of contract section 1."""
+"""Phone numbers in E.164, by the rule of docs/contract.md section 1."""
 
 from __future__ import annotations
 

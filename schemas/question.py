@@ -1,4 +1,4 @@
-"""Questions that a platform asks while a caller or an SMS waits, and what is decided (contract section 3)."""
+"""Questions that a platform asks while a caller or an SMS waits, and what is decided (docs/contract.md section 3)."""
 
 from __future__ import annotations
 
@@ -92,5 +92,5 @@ def refusal(kind: str) -> Decision:
 
 
 def decision_without_answer(kind: str, default: Decision | None) -> Decision:
-    """The source's default where it fits, else the refusal (contract section 3)."""
+    """The source's default where it fits, else the refusal (docs/contract.md section 3)."""
     return default if default is not None and fits(kind, default) else refusal(kind)

@@ -1,4 +1,4 @@
-"""The call record: one trustworthy account of one call, as data (contract section 1)."""
+"""The call record: one trustworthy account of one call, as data (docs/contract.md section 1)."""
 
 from __future__ import annotations
 

@@ -42,5 +42,5 @@ class HttpRequest:
 
 
 def recording_key(call_id: str, announced: Announced) -> str:
-    """The same recording of the same call has the same key in every push (design section 5)."""
+    """The same recording of the same call has the same key in every push (docs/design.md section 5)."""
     return derived_id("recording", call_id, announced.domain or "", announced.name or announced.url or "")

@@ -1,4 +1,4 @@
-"""The topology as one table: every exchange, queue and binding, as data (design section 4).
+"""The topology as one table: every exchange, queue and binding, as data (docs/design.md section 4).
 
 Safety-relevant arguments live here, in code, because a fresh install has no policies; a changed argument needs
 a new version suffix, since a broker refuses to redeclare a queue with other arguments.

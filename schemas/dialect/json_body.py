@@ -1,4 +1,7 @@
-"""A platform's JSON body as one object that can be written back, or a reason why not (notes/security.md section 3)."""
+"""A platform's JSON body as one object that can be written back, or a reason why not.
+
+Source: docs/notes/security.md section 3.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Q.850 causes and SIP statuses: their English texts, and the outcomes of contract section 1.
+"""Q.850 causes and SIP statuses: their English texts, and the outcomes of docs/contract.md section 1.
 
-Q.850 numbers are those of protocols/huawei-reason-codes.md table E, the names are the ITU's; SIP texts are the
+Q.850 numbers are those of docs/protocols/huawei-reason-codes.md table E, the names are the ITU's; SIP texts are the
 reason phrases of RFC 3261.
 """
 

@@ -11,7 +11,7 @@ from schemas.platforms import jiuyun as jiuyun_axb
 from schemas.platforms.huawei import privatenumber as huawei_privatenumber
 from schemas.platforms.huawei import voicecall as huawei_voicecall
 
-WHOLE_BY_CDR: Final = frozenset({"aliyun_pnp", "jiuyun_axb"})  # they tell no end but the CDR (design section 5)
+WHOLE_BY_CDR: Final = frozenset({"aliyun_pnp", "jiuyun_axb"})  # they tell no end but the CDR (docs/design.md section 5)
 PLATFORMS: Final[Mapping[str, Platform]] = {
     "huawei_privatenumber": huawei_privatenumber,
     "huawei_voicecall": huawei_voicecall,

@@ -1,7 +1,7 @@
 """Alibaba Cloud number privacy protection (PNP): receipts, and the questions of X mode.
 
-Source: protocols/aliyun-pnp.md. Receipts about calls, recordings, SMS and numbers become facts; speech, logistics and
-exception receipts, and whatever is new, are kept raw as `other`.
+Source: docs/protocols/aliyun-pnp.md. Receipts about calls, recordings, SMS and numbers become facts; speech, logistics
+and exception receipts, and whatever is new, are kept raw as `other`.
 """
 
 from __future__ import annotations

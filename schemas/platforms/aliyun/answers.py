@@ -1,4 +1,4 @@
-"""What Aliyun wants to hear: protocols/aliyun-pnp.md sections 3 (X mode) and 4 (receipts)."""
+"""What Aliyun wants to hear: docs/protocols/aliyun-pnp.md sections 3 (X mode) and 4 (receipts)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _continued(decision: Decision, subs_id: str, *, display: str | None) -> Json
 
 
 def national(number: str) -> str:
-    """E.164 of the mainland as it is dialled there: the inverse of contract section 1, Numbers."""
+    """E.164 of the mainland as it is dialled there: the inverse of docs/contract.md section 1, Numbers."""
     if mobile := _MOBILE.fullmatch(number):
         return mobile[1]
     landline = _LANDLINE.fullmatch(number)

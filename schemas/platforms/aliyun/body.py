@@ -1,6 +1,6 @@
 """Aliyun's JSON bodies: an array of receipts over HTTP, one object from a message queue; ids stay exact.
 
-Source: protocols/aliyun-pnp.md sections 4 (array) and 5 (object), section 7 trap 5 (long ids, never float).
+Source: docs/protocols/aliyun-pnp.md sections 4 (array) and 5 (object), section 7 trap 5 (long ids, never float).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Aliyun's receipts about a call as facts: protocols/aliyun-pnp.md sections 4.1 to 4.4."""
+"""Aliyun's receipts about a call as facts: docs/protocols/aliyun-pnp.md sections 4.1 to 4.4."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def call_event(row: JsonObject, source: Source, platform_type: str) -> Parsed:
 
 
 def event_fact(event: CallEvent, *, session_id: str, called: str | None) -> Parsed:
-    """The fact of a call event; its key is (session id, type, called, moment), by design section 5."""
+    """The fact of a call event; its key is (session id, type, called, moment), by docs/design.md section 5."""
     stamp = event.at.isoformat() if event.at else ""
     digest = sha256_hex((called or "").encode())[:16]
     return Parsed(
@@ -66,8 +66,8 @@ def event_fact(event: CallEvent, *, session_id: str, called: str | None) -> Pars
 def cdr(row: JsonObject, source: Source) -> Parsed:
     """A SecretReport of a call. Keyed by call_id as section 4.1 says; another `id` is an amendment.
 
-    It alone makes the call whole (design section 5): only some carriers' numbers send events (section 4.3). In the
-    oldest format call_id is optional and `id` is not: then that names the call.
+    It alone makes the call whole (docs/design.md section 5): only some carriers' numbers send events (section 4.3). In
+    the oldest format call_id is optional and `id` is not: then that names the call.
 
     Raises:
         Malformed: no_call_id, float_id, long_id, bad_time.

@@ -1,4 +1,4 @@
-"""Aliyun's result codes: protocols/aliyun-pnp.md section 4.1, outcomes of contract section 1.
+"""Aliyun's result codes: docs/protocols/aliyun-pnp.md section 4.1, outcomes of docs/contract.md section 1.
 
 `unconnected_cause` comes first (1 to 3 are blocked), then `release_cause`, which is like Q.850 with meanings of its
 own: those stand here, the rest of the text is Q.850's. Where Aliyun's meaning adds an outcome that Q.850 does not

@@ -1,4 +1,4 @@
-"""What X mode call control asks: protocols/aliyun-pnp.md section 3, business request parameters."""
+"""What X mode call control asks: docs/protocols/aliyun-pnp.md section 3, business request parameters."""
 
 from __future__ import annotations
 

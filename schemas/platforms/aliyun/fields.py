@@ -1,4 +1,4 @@
-"""Fields of one Aliyun receipt: ids, Beijing times, and the real parties (protocols/aliyun-pnp.md section 4)."""
+"""Fields of one Aliyun receipt: ids, Beijing times, and the real parties (docs/protocols/aliyun-pnp.md section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parameters of an X mode question: protocols/aliyun-pnp.md sections 2 and 3.
+"""The parameters of an X mode question: docs/protocols/aliyun-pnp.md sections 2 and 3.
 
 Whether they travel in the query string or in a form body was not found, so both are read.
 """

@@ -1,4 +1,4 @@
-"""Aliyun's QueryRecordFileDownloadUrl: protocols/aliyun-pnp.md section 6, signed as RPC calls are (section 2)."""
+"""Aliyun's QueryRecordFileDownloadUrl: docs/protocols/aliyun-pnp.md section 6, signed as RPC calls are (section 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of Aliyun's message types an item is: protocols/aliyun-pnp.md section 4 and its shape rules.
+"""Which of Aliyun's message types an item is: docs/protocols/aliyun-pnp.md section 4 and its shape rules.
 
 A body names no type. Each type may have a path of its own, whose last segment is the type's name; where one address
 serves all, the item's fields tell it.

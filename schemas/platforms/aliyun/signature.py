@@ -1,6 +1,6 @@
 """Aliyun's two signatures: on the questions of X mode, which it asks, and on the RPC calls that we send.
 
-Source: protocols/aliyun-pnp.md section 2 (X mode: steps 1 to 6 are documented, key variants B and C, the second
+Source: docs/protocols/aliyun-pnp.md section 2 (X mode: steps 1 to 6 are documented, key variants B and C, the second
 URL encoder and the tolerance of the wire are [inferred]); the RPC signature is Alibaba Cloud's signature version 1.0,
 as the same section describes it.
 """

@@ -1,4 +1,4 @@
-"""Aliyun's receipts about a short message: protocols/aliyun-pnp.md sections 4.1 (SMS CDR) and 4.6 (intercept)."""
+"""Aliyun's receipts about a short message: docs/protocols/aliyun-pnp.md sections 4.1 (SMS CDR) and 4.6 (intercept)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the pushes of Huawei's two voice platforms have in common: items, ids, keys, recordings.
 
-Source: sections 0 to 3 of protocols/huawei-privatenumber.md and protocols/huawei-voicecall.md.
+Source: docs/protocols/huawei-privatenumber.md sections 0 to 3, docs/protocols/huawei-voicecall.md sections 0 to 3.
 """
 
 from __future__ import annotations

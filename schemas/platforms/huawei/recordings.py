@@ -1,4 +1,7 @@
-"""Huawei's recording download API: protocols/huawei-privatenumber.md section 6, codes in table G."""
+"""Huawei's recording download API.
+
+Source: docs/protocols/huawei-privatenumber.md section 6, docs/protocols/huawei-reason-codes.md table G.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ def recording_location(status: int, headers: Mapping[str, str], body: bytes) -> 
     Raises:
         Transient: the record does not exist (yet), the platform is busy, ailing, refuses us, or says what is not
             documented. A refusal (key, white list) is the operator's to mend within the 7 days of retention; it is
-            tried again only after the block of about 30 minutes that the code table tells of (section G).
+            tried again only after the block of about 30 minutes that the codes tell of (table G).
     """
     location = headers.get("location")
     if status in _REDIRECTS and location:

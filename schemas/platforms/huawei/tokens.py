@@ -1,7 +1,7 @@
 """The username tokens WSSE and AKSK, by which Huawei signs its pushes and we sign our requests.
 
-Source: protocols/huawei-privatenumber.md sections 0 and 6. The digest of WSSE is over the raw SHA-256, not over its
-hex text, which is what the demos of another Huawei product do.
+Source: docs/protocols/huawei-privatenumber.md sections 0 and 6. The digest of WSSE is over the raw SHA-256, not over
+its hex text, which is what the demos of another Huawei product do.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Jiuyun (云呼AXB and its siblings): hang-ups, voice notices and the call events before them.
 
-Source: protocols/jiuyun-axb.md. The platform asks nothing, signs nothing, and has no API for recordings: a hang-up
+Source: docs/protocols/jiuyun-axb.md. The platform asks nothing, signs nothing, and has no API for recordings: a hang-up
 carries the audio's URL. An action that stands in no table is kept raw as `other`.
 """
 

@@ -1,4 +1,4 @@
-"""What Jiuyun posts as one flat object, be it XML or JSON: protocols/jiuyun-axb.md sections 1, 3 and 6."""
+"""What Jiuyun posts as one flat object, be it XML or JSON: docs/protocols/jiuyun-axb.md sections 1, 3 and 6."""
 
 from __future__ import annotations
 

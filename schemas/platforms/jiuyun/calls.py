@@ -1,4 +1,4 @@
-"""One Jiuyun call event or CDR as a fact: protocols/jiuyun-axb.md sections 3 to 7."""
+"""One Jiuyun call event or CDR as a fact: docs/protocols/jiuyun-axb.md sections 3 to 7."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SPELLED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9
 
 
 def call_event(action: str, message: Message, source: Source) -> Parsed:
-    """CallInvite or CallEstablish. Its key is that of section 7, and its time (design section 5).
+    """CallInvite or CallEstablish. Its key is that of section 7, and its time (docs/design.md section 5).
 
     Raises:
         Malformed: no_session_id, numeric_id, long_id, bad_time.
@@ -75,7 +75,7 @@ def call_event(action: str, message: Message, source: Source) -> Parsed:
 
 
 def cdr(action: str, message: Message, source: Source) -> Parsed:
-    """Hangup, IncomeHangup, VoiceNotify or VoiceCodeNotify: whole by itself (design section 5).
+    """Hangup, IncomeHangup, VoiceNotify or VoiceCodeNotify: whole by itself (docs/design.md section 5).
 
     Raises:
         Malformed: no_session_id, numeric_id, long_id, bad_time, bad_duration, no_duration (though it has a start),

@@ -1,4 +1,4 @@
-"""Jiuyun's byeType: texts of protocols/jiuyun-axb.md section 3, outcomes of contract section 1."""
+"""Jiuyun's byeType: texts of docs/protocols/jiuyun-axb.md section 3, outcomes of docs/contract.md section 1."""
 
 from __future__ import annotations
 

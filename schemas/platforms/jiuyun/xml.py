@@ -1,7 +1,7 @@
 """Jiuyun's XML as one object, repaired where the platform's own sender breaks it.
 
 The sender joins strings without escaping, and its queue cuts a body whose userData holds `#####`
-(protocols/jiuyun-axb.md sections 6.1 and 6.5). A body is repaired only where nothing has to be guessed.
+(docs/protocols/jiuyun-axb.md sections 6.1 and 6.5). A body is repaired only where nothing has to be guessed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Huawei Cloud PrivateNumber: calls and SMS of the modes AX, AXB, AXE, AXYB and X, and states of X numbers.
 
-Source: protocols/huawei-privatenumber.md sections 0 (pushes), 1 (call events), 2 (call control), 3 (CDRs), 4 (SMS),
-5 (number states), 6 (recordings), and huawei-reason-codes.md. Whatever else arrives is kept raw as `other`.
-A push is known by its shape and not by the address it came to: one source may have several, and a callin of its own.
+Source: docs/protocols/huawei-privatenumber.md sections 0 (pushes), 1 (call events), 2 (call control), 3 (CDRs), 4
+(SMS), 5 (number states), 6 (recordings), and docs/protocols/huawei-reason-codes.md. Whatever else arrives is kept raw
+as `other`. A push is known by its shape and not by the address it came to: one source may have several, and a callin of
+its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The signature on Huawei's pushes: protocols/huawei-privatenumber.md section 0, rows on push auth."""
+"""The signature on Huawei's pushes: docs/protocols/huawei-privatenumber.md section 0, rows on push auth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One PrivateNumber call event or CDR as a fact: protocols/huawei-privatenumber.md sections 1 and 3."""
+"""One PrivateNumber call event or CDR as a fact: docs/protocols/huawei-privatenumber.md sections 1 and 3."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from schemas.platforms.huawei.pushes import (
 
 PRODUCT: Final = "privatenumber"
 
-# A CDR's times: each says that there was an event of that type (design section 5, Whole).
+# A CDR's times: each says that there was an event of that type (docs/design.md section 5, Whole).
 _CDR_TIMES: Final[Mapping[str, str]] = {
     "callInTime": "incoming",
     "fwdStartTime": "outgoing",

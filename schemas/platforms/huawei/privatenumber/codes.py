@@ -1,4 +1,6 @@
-"""PrivateNumber's result codes: texts of huawei-reason-codes.md tables A, B and F, outcomes of contract section 1.
+"""PrivateNumber's result codes: their texts, and the outcomes they mean.
+
+Source: docs/protocols/huawei-reason-codes.md tables A, B and F; docs/contract.md section 1.
 
 The lists grow and their tails were not seen: a code that stands in neither is passed on with no text and no outcome,
 so that the next code may decide; where none does, the call's outcome is `unknown`.

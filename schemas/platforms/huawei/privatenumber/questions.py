@@ -1,4 +1,6 @@
-"""What PrivateNumber asks while somebody waits, and the answers: protocols/huawei-privatenumber.md sections 2 and 4.
+"""What PrivateNumber asks while somebody waits, and the answers.
+
+Source: docs/protocols/huawei-privatenumber.md sections 2 and 4.
 
 X mode asks where to connect each call, AX and X where to route an SMS. No deadline was found for either.
 """

@@ -1,6 +1,6 @@
 """What tells PrivateNumber's pushes apart, and how its directions and waiting modes are spelled.
 
-Source: protocols/huawei-privatenumber.md sections 0, 1, 3, 4 and 5, huawei-reason-codes.md table F.
+Source: docs/protocols/huawei-privatenumber.md sections 0, 1, 3, 4 and 5, docs/protocols/huawei-reason-codes.md table F.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from schemas.platforms.huawei.pushes import EVENT_TYPES, event_type_of, holds_cd
 
 Shape = Literal["call_event", "cdr", "sms", "number_state", "other"]
 
-# huawei-reason-codes.md F: "0 to A, 1 from A, 2 abnormal", for CDRs and SMS of all modes; an SMS of X always says 1.
+# Table F: "0 to A, 1 from A, 2 abnormal", for CDRs and SMS of all modes; an SMS of X always says 1.
 DIRECTIONS: Final[Mapping[int | None, str]] = {0: "b_to_a", 1: "a_to_b", 2: "abnormal"}
 
 
 def shape_of(body: JsonObject) -> Shape:
     """Which push this is.
 
-    The body of a number state was not found: it is what has no known event type, no CDRs and no SMS (section 5).
+    A number state is what has no known event type, no CDRs and no SMS: its own mark (section 5) is not looked for.
     A new event type of a call is told from it by the session that it names, and a body without CDRs by its list.
     """
     if event_type_of(body) in EVENT_TYPES:

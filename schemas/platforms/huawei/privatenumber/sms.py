@@ -1,4 +1,4 @@
-"""One PrivateNumber SMS push as a fact: protocols/huawei-privatenumber.md section 4."""
+"""One PrivateNumber SMS push as a fact: docs/protocols/huawei-privatenumber.md section 4."""
 
 from __future__ import annotations
 

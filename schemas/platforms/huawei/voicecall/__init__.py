@@ -1,7 +1,7 @@
 """Huawei Cloud VoiceCall: call events and CDRs of click-to-call, voice notification and voice verification code.
 
-Source: protocols/huawei-voicecall.md sections 0 (pushes), 1 (call events), 2 (CDRs), 3 (recordings), and
-huawei-reason-codes.md. Whatever else arrives is kept raw as `other`. The platform never asks anything.
+Source: docs/protocols/huawei-voicecall.md sections 0 (pushes), 1 (call events), 2 (CDRs), 3 (recordings), and
+docs/protocols/huawei-reason-codes.md. Whatever else arrives is kept raw as `other`. The platform never asks anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The signature on VoiceCall's pushes: protocols/huawei-voicecall.md section 0, rows on push auth."""
+"""The signature on VoiceCall's pushes: docs/protocols/huawei-voicecall.md section 0, rows on push auth."""
 
 from __future__ import annotations
 

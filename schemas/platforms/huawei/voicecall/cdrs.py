@@ -1,4 +1,4 @@
-"""One VoiceCall CDR as a fact: protocols/huawei-voicecall.md section 2."""
+"""One VoiceCall CDR as a fact: docs/protocols/huawei-voicecall.md section 2."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.platforms.huawei.voicecall.codes import fail_code
 from schemas.platforms.huawei.voicecall.fields import moment
 from schemas.platforms.huawei.voicecall.products import CALLBACK, product_of_cdr
 
-# The times of each leg: each says that there was an event of that type (design section 5, Whole).
+# The times of each leg: each says that there was an event of that type (docs/design.md section 5, Whole).
 _EVENTS_OF_LEGS: Final[Mapping[str, str]] = {
     "callOutStartTime": "outgoing.a",
     "callOutAlertingTime": "ringing.a",
@@ -33,7 +33,7 @@ Times = Mapping[str, datetime | None]
 def cdr(record: JsonObject, named: str | None) -> Parsed:
     """One record of `feeLst`; `raw` is this record, `named` the product that the URL names.
 
-    Every call ends with a disconnect, so `ended` is always implied (design section 5, Whole).
+    Every call ends with a disconnect, so `ended` is always implied (docs/design.md section 5, Whole).
 
     Raises:
         Malformed: no_session_id, numeric_id, long_id, bad_time.

@@ -1,8 +1,10 @@
-"""VoiceCall's result codes: huawei-reason-codes.md tables C (stateCode) and D (ulFailReason), and their outcomes.
+"""VoiceCall's result codes: their texts, and the outcomes they mean.
 
-The contract gives VoiceCall no row of its own: outcomes follow PrivateNumber's row (contract section 1) where the
-meaning is the same, else the words of the tables. The lists grow and the tail of D was cut off, its 8xxx are read as
-in C [inferred]: a code that stands in neither is passed on with no text and no outcome.
+Source: docs/protocols/huawei-reason-codes.md tables C (stateCode) and D (ulFailReason).
+
+The contract gives VoiceCall no row of its own: outcomes follow PrivateNumber's row (docs/contract.md section 1) where
+the meaning is the same, else the words of the tables. The lists grow and the tail of D was cut off, its 8xxx are read
+as in C [inferred]: a code that stands in neither is passed on with no text and no outcome.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One VoiceCall call event as a fact: protocols/huawei-voicecall.md section 1."""
+"""One VoiceCall call event as a fact: docs/protocols/huawei-voicecall.md section 1."""
 
 from __future__ import annotations
 

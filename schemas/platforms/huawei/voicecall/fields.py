@@ -1,4 +1,4 @@
-"""VoiceCall's times: protocols/huawei-voicecall.md section 0."""
+"""VoiceCall's times: docs/protocols/huawei-voicecall.md section 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of VoiceCall's three products an item is about: protocols/huawei-voicecall.md sections 1 and 2.
+"""Which of VoiceCall's three products an item is about: docs/protocols/huawei-voicecall.md sections 1 and 2.
 
 Content counts first. A CDR says 002 for callback and 001 for a voice that is played, which is a notification or a
 verification code: nothing in a CDR tells these two apart. Most call events say nothing at all. So the last segment
