@@ -22,7 +22,7 @@ from runtime.ticks import Ticks
 from runtime.waiting import next_batch, stopped_within
 
 PACE_SECONDS: Final = 0.02
-DRAIN_SECONDS: Final = 12.0  # the process has 20 s in all (design section 3), the door's 5 s included
+DRAIN_SECONDS: Final = 12.0  # the process has 20 s in all (docs/design.md section 3), the door's 5 s included
 
 
 class StageLoop:

@@ -17,7 +17,7 @@ from schemas.masking import masked
 def configure_logs(*, json: bool, level: int = logging.INFO) -> None:
     """Set up structlog and the standard library's logging for this process.
 
-    The AMQP client's loggers never go below INFO: their DEBUG lines hold bodies (amqp trap 19).
+    The AMQP client's loggers never go below INFO: their DEBUG lines hold bodies (docs/notes/amqp.md trap 19).
     """
     renderer: Any = structlog.processors.JSONRenderer(_dumps) if json else structlog.dev.ConsoleRenderer()
     structlog.configure(

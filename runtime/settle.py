@@ -104,8 +104,8 @@ class Settler:
     async def publish(self, messages: Sequence[Message]) -> None:
         """Publish the same bytes until all of them are confirmed; ends only in success or cancellation.
 
-        Whatever the outcome of the last try was (amqp trap 6), the ids stay the same, and a copy does no harm.
-        A returned progress event is counted as unwanted; any other returned message waits for its queue.
+        Whatever the outcome of the last try was (docs/notes/amqp.md trap 6), the ids stay the same, and a copy does no
+        harm. A returned progress event is counted as unwanted; any other returned message waits for its queue.
         """
         waiting = self._pauses()
         while messages:

@@ -1,7 +1,7 @@
 """RabbitMQ as the broker: two connections that come back by themselves, one to publish and one to consume.
 
 Two, because during a memory or disk alarm RabbitMQ blocks a connection that publishes, and acks must still flow
-(trap 8 of the AMQP notes).
+(docs/notes/amqp.md trap 8).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Consuming from RabbitMQ: buffer, hand out batches, settle by hand, subscribe again after any loss.
 
 Deliveries come past aio-pika, from the channel of aiormq under its own, and acks go the same way: aio-pika makes a
-message object and a task for each delivery, and an await for each ack. The figure stands in publisher.py.
+message object and a task for each delivery, and an await for each ack. The figure stands in publisher.py. Traps are
+those of docs/notes/amqp.md.
 """
 
 from __future__ import annotations

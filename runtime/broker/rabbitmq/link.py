@@ -1,7 +1,7 @@
 """One connection to RabbitMQ that comes back by itself, and channels on it.
 
 aio-pika's plain connection, opened again by us: its robust one declares everything again on each reconnect, keeps no
-reason of a failure, and fails publishes at once while it restores (traps 5, 10, 11, 17 and 18 of the AMQP notes).
+reason of a failure, and fails publishes at once while it restores (docs/notes/amqp.md traps 5, 10, 11, 17 and 18).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Publishing to RabbitMQ: confirmed, mandatory, pipelined, and without an await for each message (trap 16).
+"""Publishing to RabbitMQ: confirmed, mandatory, pipelined, and without an await for each message.
 
-Here the frames go past aio-pika, to the channel of aiormq under its own: `Exchange.publish` builds objects, a task and
-several awaits for each message. The two hot paths past it carry some nine times its messages a second (docs/bench.md,
-case relay, broker only).
+The way round docs/notes/amqp.md trap 16. Here the frames go past aio-pika, to the channel of aiormq under its own:
+`Exchange.publish` builds objects, a task and several awaits for each message. The two hot paths past it carry some nine
+times its messages a second (docs/bench.md, case relay, broker only).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class WithoutBodies(logging.Filter):
 def hush() -> None:
     """Install the filter on the client's loggers, and keep them at INFO or above whatever the root says. Idempotent.
 
-    The level is for speed: at DEBUG each frame is formatted (trap 19 of the AMQP notes).
+    The level is for speed: at DEBUG each frame is formatted (docs/notes/amqp.md trap 19).
     """
     for name in (*_FAMILIES, *_LOGGERS, *_existing_children()):
         logger = logging.getLogger(name)

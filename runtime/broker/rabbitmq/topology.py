@@ -1,6 +1,7 @@
 """The topology on RabbitMQ: declare it actively on an operator's word, else only look whether it is there.
 
-Consumers and publishers declare nothing: a declaration that fails would be repeated at each reconnect (trap 11).
+Consumers and publishers declare nothing: a declaration that fails would be repeated at each reconnect
+(docs/notes/amqp.md trap 11).
 """
 
 from __future__ import annotations
