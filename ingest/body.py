@@ -1,4 +1,4 @@
-"""The body of a request, within the limits of contract section 3."""
+"""The body of a request, within the limits of docs/contract.md section 3."""
 
 from __future__ import annotations
 

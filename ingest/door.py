@@ -1,7 +1,7 @@
 """platform -> received: finds the source by its secret path, checks limits, stores the raw bytes, then answers.
 
-It never parses a notification, except a possible question. The order of the checks is contract section 3: 404, 405,
-413, 408, 401, 503, 200.
+It never parses a notification, except a possible question. The order of the checks is docs/contract.md section 3: 404,
+405, 413, 408, 401, 503, 200.
 """
 
 from __future__ import annotations

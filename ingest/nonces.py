@@ -1,4 +1,4 @@
-"""Nonces that this process has seen: a question is signed for one use (protocols/aliyun-pnp.md section 2)."""
+"""Nonces that this process has seen: a question is signed for one use (docs/protocols/aliyun-pnp.md section 2)."""
 
 from __future__ import annotations
 

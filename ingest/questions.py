@@ -1,4 +1,4 @@
-"""Questions at the door: asks over the broker, with a deadline, while the caller listens (design section 6)."""
+"""Questions at the door: asks over the broker, with a deadline, while the caller listens (docs/design.md section 6)."""
 
 from __future__ import annotations
 

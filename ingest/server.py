@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 TALLY_SECONDS: Final = 60.0
 TALLY_CONFIRM_SECONDS: Final = 2.0
-KEEPALIVE_SECONDS: Final = 15.0  # also cuts trickled headers (notes/security.md section 2)
+KEEPALIVE_SECONDS: Final = 15.0  # also cuts trickled headers (docs/notes/security.md section 2)
 SHUTDOWN_SECONDS: Final = 3.0
 
 
