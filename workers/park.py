@@ -1,6 +1,6 @@
 """quarantine, dead, unrouted -> the state store: where operators list, select, release and replay them.
 
-Operators never browse a queue: looking uses up its delivery limit (notes/amqp.md).
+Operators never browse a queue: looking uses up its delivery limit (docs/notes/amqp.md).
 """
 
 from __future__ import annotations

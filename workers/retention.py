@@ -1,4 +1,4 @@
-"""How long the stores keep what, and how often a stage's tick lets them forget (design section 5, Retention).
+"""How long the stores keep what, and how often a stage's tick lets them forget (docs/design.md section 5, Retention).
 
 Small chunks, so that a batch never waits long behind a deletion; a full chunk is followed by another at the next
 tick, so that forgetting keeps up with what comes in.

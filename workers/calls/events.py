@@ -1,4 +1,7 @@
-"""Events: CloudEvents 1.0 in structured JSON (contract section 2); id and body are made once and never change."""
+"""Events: CloudEvents 1.0 in structured JSON; id and body are made once and never change.
+
+Source: docs/contract.md section 2.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How the facts of a call make its record (contract section 1): pure, and the same whatever order they came in."""
+"""How the facts of a call make its record: pure, and the same whatever order they came in.
+
+The record is that of docs/contract.md section 1.
+"""
 
 from __future__ import annotations
 
@@ -132,7 +135,7 @@ def _shows_answer(event: JsonObject, caller: str | None) -> bool:
 
 
 def _cdrs(facts: Iterable[KeptFact]) -> list[JsonObject]:
-    """Primary first: earliest answered, else latest ended, else smallest record id (design section 5)."""
+    """Primary first: earliest answered, else latest ended, else smallest record id (docs/design.md section 5)."""
     rows = [fact.row for fact in facts if fact.kind == FactKind.CDR]
     return sorted(rows, key=_primacy) if len(rows) > 1 else rows
 

@@ -1,6 +1,7 @@
 """SMS: what is said of one, and from when on. Pure: time is an argument.
 
-Two pushes of one SMS (the question, then the notice) end as one `sms.notified` with its decision (contract section 2).
+Two pushes of one SMS (the question, then the notice) end as one `sms.notified` with its decision (docs/contract.md
+section 2).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from workers.calls.merge import latest_decision
 from workers.calls.session import Session, fold, published_as, winners
 from workers.calls.step import FACTS_MOST, Patience, Step
 
-NOTICE_WAIT: Final = timedelta(seconds=60)  # for the notice of an SMS whose question was answered (contract section 2)
+NOTICE_WAIT: Final = timedelta(seconds=60)  # for the notice, once its question is answered
 _FIELDS: Final = (
     "direction", "sender", "receiver", "private_number", "binding_id", "user_data", "text", "parts", "sent_at",
     "status",

@@ -1,4 +1,4 @@
-"""Emission: what a session has to say next, and from when on (design section 5). Pure: time is an argument.
+"""Emission: what a session has to say next, and from when on (docs/design.md section 5). Pure: time is an argument.
 
 At most one revision per step; what waits longer is swept by correlate's tick through `due_at`.
 """
@@ -35,7 +35,7 @@ _CALL_FIELDS: Final = tuple(CallRecord.model_fields)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long a source's sessions wait; see contract section 5."""
+    """How long a source's sessions wait; see docs/contract.md section 5."""
 
     settle: timedelta = timedelta(seconds=2)
     cdr_wait: timedelta = timedelta(minutes=15)

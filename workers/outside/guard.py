@@ -1,4 +1,4 @@
-"""What stands between us and an address that somebody else chose (security notes 1.1 to 1.6).
+"""What stands between us and an address that somebody else chose (docs/notes/security.md sections 1.1 to 1.6).
 
 Two walls. An allowlist judges the URL before each request, redirects included. A socket factory judges the final
 address of each connection attempt, so DNS names, IP literals, rebinding and happy eyeballs all pass it.
@@ -18,11 +18,11 @@ from yarl import URL
 from schemas.config import Source
 from schemas.errors import Permanent
 
-# Whose hosts an empty `recording_hosts` admits. Huawei's own API stood at port 12543 (huawei-privatenumber.md section
-# 6, huawei-voicecall.md section 4), VoiceCall's stands under .cn; ostor.huawei.com is the recordDomain of the vendor's
-# code samples for both. Aliyun: the bucket region of the one DownloadUrl that the vendor's page of
-# QueryRecordFileDownloadUrl shows (secret-axb-record-files.oss-cn-shanghai.aliyuncs.com); no other was found. Jiuyun
-# names no host at all.
+# Whose hosts an empty `recording_hosts` admits. Huawei's own API stood at port 12543
+# (docs/protocols/huawei-privatenumber.md section 6, docs/protocols/huawei-voicecall.md section 4), VoiceCall's stands
+# under .cn; ostor.huawei.com is the recordDomain of the vendor's code samples for both. Aliyun: the bucket region of
+# the one DownloadUrl that the vendor's page of QueryRecordFileDownloadUrl shows
+# (secret-axb-record-files.oss-cn-shanghai.aliyuncs.com); no other was found. Jiuyun names no host at all.
 _HUAWEI: Final = (".myhuaweicloud.com", ".myhuaweicloud.com:12543", ".huaweicaas.com", "ostor.huawei.com")
 PLATFORM_HOSTS: Final[Mapping[str, tuple[str, ...]]] = {
     "huawei_privatenumber": _HUAWEI,

@@ -1,6 +1,7 @@
-"""The later half of the ledger (design section 8): what each store counts of what was passed on, kept, said and parked.
+"""The later half of the ledger: what each store counts of what was passed on, kept, said and parked.
 
-`Books` is asked by source and hour; `strays` names the very facts when counts of one hour differ.
+See docs/design.md section 8. `Books` is asked by source and hour; `strays` names the very facts when counts of one hour
+differ.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The server's clock, for whoever shares its sessions.
 
 Read once when the store opens and counted on by our own monotonic clock: a jump of either wall clock moves no deadline
-of a running process (design section 5, Deadlines), and a worker whose wall clock is wrong fires none early.
+of a running process (docs/design.md section 5, Deadlines), and a worker whose wall clock is wrong fires none early.
 """
 
 from __future__ import annotations

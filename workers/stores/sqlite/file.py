@@ -2,7 +2,7 @@
 
 WAL with synchronous=FULL, because NORMAL may lose the last commits on power cut and the ack would be a lie.
 All writes and checkpoints go through one connection (SQLite before 3.51.3 may corrupt otherwise, see
-notes/effectively-once.md); readers open the file read-only.
+docs/notes/effectively-once.md); readers open the file read-only.
 
 A file knows the version of its schema (`meta`); opening brings an older one forward, one script a version.
 """
