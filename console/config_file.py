@@ -1,4 +1,4 @@
-"""Reading the config: the TOML file, then CALLSTITCH_... variables over its scalars (contract section 5)."""
+"""Reading the config: the TOML file, then CALLSTITCH_... variables over its scalars (docs/contract.md section 5)."""
 
 from __future__ import annotations
 

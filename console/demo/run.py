@@ -41,7 +41,7 @@ START_SECONDS: Final = 60.0  # some two on a machine of its own
 SETTLE_SECONDS: Final = 45.0  # for everything to drain after the last push
 POLL_SECONDS: Final = 0.2
 DECIDED: Final = "callstitch.call.decided.v1"
-# A pure function of one fact, so that no store keeps them (design section 5).
+# A pure function of one fact, so that no store keeps them (docs/design.md section 5).
 TOLD_AT_ONCE: Final = frozenset(
     {DECIDED, "callstitch.call.progress.v1", "callstitch.number.changed.v1", "callstitch.platform.notified.v1"}
 )

@@ -1,6 +1,7 @@
-"""Makes recordings, the same for the same name: WAV, A-law, 8 kHz, mono (huawei-privatenumber.md section 6), and MP3.
+"""Makes recordings, the same for the same name: WAV, A-law, 8 kHz, mono, and MP3.
 
-MP3 is what Aliyun's sample link and Jiuyun's recordUrl name (jiuyun-axb.md section 4).
+The WAV is that of docs/protocols/huawei-privatenumber.md section 6; MP3 is what Aliyun's sample link and Jiuyun's
+recordUrl name (docs/protocols/jiuyun-axb.md section 4).
 """
 
 from __future__ import annotations

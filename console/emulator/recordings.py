@@ -1,7 +1,7 @@
 """The recording APIs and the audio host behind them.
 
-Huawei's (huawei-privatenumber.md section 6, the same for VoiceCall) redirects; Aliyun's (aliyun-pnp.md section 6)
-answers with an address; Jiuyun gives out links to the audio host itself.
+Huawei's (docs/protocols/huawei-privatenumber.md section 6, the same for VoiceCall) redirects; Aliyun's
+(docs/protocols/aliyun-pnp.md section 6) answers with an address; Jiuyun gives out links to the audio host itself.
 """
 
 from __future__ import annotations

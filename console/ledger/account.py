@@ -1,4 +1,4 @@
-"""The ledger (design section 8): what was answered against what became of it, by source and hour.
+"""The ledger (docs/design.md section 8): what was answered against what became of it, by source and hour.
 
     answered  <= receipts + dead notifications        (more receipts: the 200 came too late, the platform pushes again)
     items      = unique + amended + duplicate + quarantined

@@ -1,4 +1,7 @@
-"""Aliyun's part: receipts as arrays, each answered within 700 ms, and X mode's signed questions (aliyun-pnp.md)."""
+"""Aliyun's part: receipts as arrays, each answered within 700 ms, and X mode's signed questions.
+
+Source: docs/protocols/aliyun-pnp.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Builds the calls that Aliyun's number privacy reports, and the ones its X mode asks about (aliyun-pnp.md)."""
+"""Builds the calls that Aliyun's number privacy reports, and the ones its X mode asks about.
+
+Source: docs/protocols/aliyun-pnp.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""X mode's questions on the wire: how they are written and signed, and what an answer must be (sections 2 and 3)."""
+"""X mode's questions on the wire: how they are written and signed, and what an answer must be.
+
+Source: docs/protocols/aliyun-pnp.md sections 2 and 3.
+"""
 
 from __future__ import annotations
 

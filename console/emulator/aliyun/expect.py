@@ -1,4 +1,4 @@
-"""What the record of an Aliyun call must say, in the words of contract.md section 1."""
+"""What the record of an Aliyun call must say, in the words of docs/contract.md section 1."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ TIMELINE: Final = {
 def expect(
     call: PnpCall, items: Sequence[Item], *, audio: Callable[[str], Content], decision: Content | None
 ) -> Content:
-    """The record that follows from the accepted items; a SecretReport alone makes it whole (design.md section 5)."""
+    """The record that follows from the accepted items; a SecretReport alone makes it whole.
+
+    Source: docs/design.md section 5.
+    """
     told = {item.name for item in items}
     by_a = call.call_type != 1
     parties = (call.a, call.b) if by_a else (call.b, call.a)

@@ -1,4 +1,7 @@
-"""Aliyun's receipts that are no calls: SMS, numbers, speech, parcels (aliyun-pnp.md sections 3 and 4.5 to 4.8)."""
+"""Aliyun's receipts that are no calls: SMS, numbers, speech, parcels.
+
+Source: docs/protocols/aliyun-pnp.md sections 3 and 4.5 to 4.8.
+"""
 
 from __future__ import annotations
 

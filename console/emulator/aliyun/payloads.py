@@ -1,4 +1,7 @@
-"""Aliyun's receipts, field by field from aliyun-pnp.md sections 4.1 to 4.4; ids switch between string and number."""
+"""Aliyun's receipts, field by field; ids switch between string and number.
+
+Source: docs/protocols/aliyun-pnp.md sections 4.1 to 4.4.
+"""
 
 from __future__ import annotations
 

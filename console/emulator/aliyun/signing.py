@@ -1,4 +1,7 @@
-"""Aliyun's two signatures, written from aliyun-pnp.md section 2: X mode's query, and the RPC of its recording API."""
+"""Aliyun's two signatures, written from its page: X mode's query, and the RPC of its recording API.
+
+Source: docs/protocols/aliyun-pnp.md section 2.
+"""
 
 from __future__ import annotations
 

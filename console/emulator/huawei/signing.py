@@ -1,4 +1,7 @@
-"""The two signatures of the platform, for its pushes and for its recording API (huawei-privatenumber.md 0, 6)."""
+"""The two signatures of the platform, for its pushes and for its recording API.
+
+Source: docs/protocols/huawei-privatenumber.md sections 0 and 6.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Jiuyun's part: one notification a request, never a second try, and an answer in the request's own format."""
+"""Jiuyun's part: one notification a request, never a second try, and an answer in the request's own format.
+
+Source: docs/protocols/jiuyun-axb.md.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ def plan(settings: EmulatorSettings, calls: Sequence[AxbCall], recordings: Recor
 
 
 def expect(call: AxbCall, items: Sequence[Item], recordings: Recordings) -> Content:
-    """What the record must say (contract.md section 1); a hang-up alone makes it whole."""
+    """What the record must say (docs/contract.md section 1); a hang-up alone makes it whole."""
     told = {item.name for item in items}
     notice = call.variety in ("notice", "code")
     nothing_private = notice or call.variety in TYPES_WITHOUT_X
@@ -122,5 +125,5 @@ def _faults(push: Push, heard: Heard) -> Sequence[str]:
 
 
 def _e164(number: str | None) -> str | None:
-    """Contract section 1: a mobile number gets +86, a fixed line +86 without its 0."""
+    """docs/contract.md section 1: a mobile number gets +86, a fixed line +86 without its 0."""
     return f"+86{number.removeprefix('0')}" if number else None

@@ -1,4 +1,4 @@
-"""Builds the calls that Jiuyun tells of: 云呼AXB and its siblings (jiuyun-axb.md sections 3 and 4)."""
+"""Builds the calls that Jiuyun tells of: 云呼AXB and its siblings (docs/protocols/jiuyun-axb.md sections 3 and 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Jiuyun's callbacks, field by field and in the order sent (jiuyun-axb.md sections 3 and 4), as XML or JSON.
+"""Jiuyun's callbacks, field by field and in the order sent, as XML or JSON.
+
+Source: docs/protocols/jiuyun-axb.md sections 3 and 4.
 
 The XML is concatenated without escaping and spells nothing as `null`, as the sender does (section 6).
 """

@@ -1,4 +1,7 @@
-"""PrivateNumber's part: events, CDRs and questions of X mode (huawei-privatenumber.md sections 0 to 3)."""
+"""PrivateNumber's part: events, CDRs and questions of X mode.
+
+Source: docs/protocols/huawei-privatenumber.md sections 0 to 3.
+"""
 
 from __future__ import annotations
 

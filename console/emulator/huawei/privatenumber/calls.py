@@ -15,8 +15,8 @@ TALK_SECONDS = (10, 30, 60, 120, 240)  # upper bounds, one of them for a call; a
 BEIJING_AHEAD = timedelta(hours=8)
 HOSTS = ("callenabler246.huaweicaas.com", "callenabler245qh2.huaweicaas.com")
 EXTENSION_SHARE = 0.8  # of AXE calls; in the others A calls back, without collectInfo
-UNBOUND_DIRECTION = 2  # "abnormal (no binding etc.)"; huawei-privatenumber.md section 3
-RECORDED_FROM_SECONDS = 3  # shorter calls have no file, huawei-privatenumber.md section 6
+UNBOUND_DIRECTION = 2  # "abnormal (no binding etc.)"; docs/protocols/huawei-privatenumber.md section 3
+RECORDED_FROM_SECONDS = 3  # shorter calls have no file, docs/protocols/huawei-privatenumber.md section 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,8 @@ def _build_call(rng: Random, number: int, called_in: datetime, offset: int, ask:
 def closed(call: Call) -> Call:
     """The call as it went when the customer did not want it connected.
 
-    No code was found for that: it is told as one without a binding [inferred], huawei-privatenumber.md section 2.
+    No code was found for that: it is told as one without a binding [inferred], docs/protocols/huawei-privatenumber.md
+    section 2.
     """
     called_in = call.times["callin"]
     times = {"callin": called_in, "disconnect": called_in + timedelta(seconds=1)}

@@ -1,6 +1,6 @@
 """The ways in which a call can end, as a table of codes that mean it.
 
-Codes and names are from huawei-reason-codes.md tables A (stateCode), B (ulFailReason) and E (Q.850).
+Codes and names are from docs/protocols/huawei-reason-codes.md tables A (stateCode), B (ulFailReason) and E (Q.850).
 """
 
 from __future__ import annotations

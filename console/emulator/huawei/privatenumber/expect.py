@@ -1,6 +1,6 @@
-"""What the record of a call must say, in the words of contract.md section 1, from what was accepted of it.
+"""What the record of a call must say, in the words of docs/contract.md section 1, from what was accepted of it.
 
-Written from contract.md and design.md section 5 without any of their code, so that it can contradict it.
+Written from docs/contract.md and docs/design.md section 5 without any of their code, so that it can contradict it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def expect(call: Call, *, seed: int, events: Mapping[str, Content], cdrs: Mappin
 
 
 def primary(cdrs: Iterable[Content]) -> Content:
-    """Earliest answered, else latest ended, else smallest record id (design.md section 5)."""
+    """Earliest answered, else latest ended, else smallest record id (docs/design.md section 5)."""
     ordered = sorted(cdrs, key=lambda cdr: str(cdr["icid"]))
     answered = [cdr for cdr in ordered if "fwdAnswerTime" in cdr]
     if answered:

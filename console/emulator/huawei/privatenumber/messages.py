@@ -1,4 +1,4 @@
-"""PrivateNumber's SMS and number states (huawei-privatenumber.md sections 4 and 5).
+"""PrivateNumber's SMS and number states (docs/protocols/huawei-privatenumber.md sections 4 and 5).
 
 AXB only notifies, and so does AX but for an SMS of A's that names no receiver; in X mode each SMS waits for a decision
 first. A Notify follows once it was routed.

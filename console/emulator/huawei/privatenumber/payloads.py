@@ -1,4 +1,7 @@
-"""The JSON of call events and CDRs, field by field from huawei-privatenumber.md sections 1 and 3 and its samples."""
+"""The JSON of call events and CDRs, field by field from the page and its samples.
+
+Source: docs/protocols/huawei-privatenumber.md sections 1 and 3.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from console.emulator.huawei.privatenumber.calls import Call
 from console.emulator.push import Draft, Form, Item, Push, key_of, later, number, pack, sent_at
 from console.emulator.settings import EmulatorSettings
 
-MERGED_AT_MOST = 50  # records a POST, huawei-privatenumber.md section 0
+MERGED_AT_MOST = 50  # records a POST, docs/protocols/huawei-privatenumber.md section 0
 MERGE_SIZES = (1, 1, 1, 2, 3, 5, 8, 13, MERGED_AT_MOST)
 AMENDED_MINUTES = (1, 4, 9, 24)
 AMENDED_BY = timedelta(seconds=3)

@@ -1,4 +1,7 @@
-"""VoiceCall's part: status that is never pushed again, and CDRs merged by the second in which they ended."""
+"""VoiceCall's part: status that is never pushed again, and CDRs merged by the second in which they ended.
+
+Source: docs/protocols/huawei-voicecall.md.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ def plan(settings: EmulatorSettings, calls: Sequence[VoiceCall], recordings: Rec
 
 
 def expect(call: VoiceCall, items: Sequence[Item], *, seed: int) -> Content:
-    """What the record must say (contract.md section 1): the real parties, and the leg on which people talked."""
+    """What the record must say (docs/contract.md section 1): the real parties, and the leg on which people talked."""
     told = [item.name for item in items if item.kind == "event"]
     last = "b" if call.product == "callback" else "a"
     times = {name: call.times.get(f"{name}_{last}") for name in ("ring", "answer")}

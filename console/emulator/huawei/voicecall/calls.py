@@ -1,4 +1,4 @@
-"""Builds VoiceCall's calls: callback, notify and verify, with one leg or two (huawei-voicecall.md)."""
+"""Builds VoiceCall's calls: callback, notify and verify, with one leg or two (docs/protocols/huawei-voicecall.md)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ B_STEPS: Final = ("start_b", "ring_b", "answer_b")
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceEnding:
-    """How a call ends, how far it comes, and the codes of huawei-reason-codes.md tables C, D and E."""
+    """How a call ends, how far it comes, and the codes of docs/protocols/huawei-reason-codes.md tables C, D and E."""
 
     outcome: str
     weight: int

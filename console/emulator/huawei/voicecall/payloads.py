@@ -1,4 +1,7 @@
-"""The JSON of VoiceCall's call status and CDRs, field by field from huawei-voicecall.md sections 1 and 2."""
+"""The JSON of VoiceCall's call status and CDRs, field by field.
+
+Source: docs/protocols/huawei-voicecall.md sections 1 and 2.
+"""
 
 from __future__ import annotations
 
