@@ -70,7 +70,7 @@ def an_event_read(
     return Parsed(
         kind="call_event",
         session_id=session,
-        # design section 5: (source, session id, type, called, timestamp); dedupe adds the source
+        # docs/design.md section 5: (source, session id, type, called, timestamp); dedupe adds the source
         key=f"event|{session}|{platform_type}|{sha256(called)[:16]}|{at.isoformat()}",
         fingerprint=sha256(canonical(raw)),
         body=CallEvent(

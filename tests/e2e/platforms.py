@@ -16,7 +16,7 @@ from tests.e2e.programs import ROOT, Answer, request
 from tests.e2e.running import SECRET_VARIABLE, TOKEN_VARIABLE, Up, running_up
 
 SAMPLES: Final = ROOT / "console/samples"
-# aliyun-pnp.md section 2, worked example: the key that the published question is signed with.
+# docs/protocols/aliyun-pnp.md section 2, worked example: the key that the published question is signed with.
 ALIYUN_KEY: Final = "demo-secret-not-real"
 NO_NOTIFICATION: Final = ("-response", "_response_", "ack.", "-bind-request")  # answers, and our own requests
 

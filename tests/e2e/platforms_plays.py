@@ -11,8 +11,8 @@ __all__ = ["ACCOUNTS", "NUMBER_CHANGES", "OTHER_NOTICES", "Account", "Push"]
 
 _EVENTS: Final = ("callin", "callout", "alerting", "answer", "disconnect")
 
-# huawei-privatenumber.md section 1, rows timestamp to called and notifyMode; X mode's callin has no subscriptionId.
-# No callin of X mode was published. Section 2: it says Block and waits for an answer.
+# docs/protocols/huawei-privatenumber.md section 1, rows timestamp to called and notifyMode; X mode's callin has no
+# subscriptionId. No callin of X mode was published. Section 2: it says Block and waits for an answer.
 _X_CALL_IN: Final[dict[str, Any]] = {
     "eventType": "callin",
     "statusInfo": {
@@ -24,8 +24,8 @@ _X_CALL_IN: Final[dict[str, Any]] = {
     },
 }
 
-# aliyun-pnp.md section 1: X mode has no CDR push of its own, the receipts serve, and their sub_id is the subsId that
-# was answered [inferred]; fields of section 4.1.
+# docs/protocols/aliyun-pnp.md section 1: X mode has no CDR push of its own, the receipts serve, and their sub_id is the
+# subsId that was answered [inferred]; fields of section 4.1.
 _X_REPORT: Final[dict[str, Any]] = {
     "id": 1014568510009, "call_id": "8f3c2b1a9d7e4c60", "pool_key": "FC100000000000001", "sub_id": 20240305001,
     "phone_no": "13800000001", "secret_no": "17000000002", "peer_no": "13900000003", "call_type": 0,
@@ -36,7 +36,8 @@ _X_REPORT: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 # The published answer (xmode_call_control_response_continue.json), and the callee under the names of the sibling API in
-# lowerCamel, flat and in subs [inferred]: section 3. The display number is the X that was dialled.
+# lowerCamel, flat and in subs [inferred]: docs/protocols/aliyun-pnp.md section 3. The display number is the X that was
+# dialled.
 _CALLEE: Final = {"calledNo": "13900000003", "calledDisplayNo": "17000000002"}
 _X_ANSWER: Final[dict[str, Any]] = {
     "code": "OK",
@@ -95,7 +96,8 @@ def _notice(mode: str) -> Push:
     return Push(body=f"{mode}-sms-notify.json", path="/sms")
 
 
-# jiuyun-axb.md section 4, the rows of types that have no published sample; their times may be spelled as type 10's are.
+# docs/protocols/jiuyun-axb.md section 4, the rows of types that have no published sample; their times may be spelled as
+# type 10's are.
 _OLDER: Final = {"appId": "app", "caller": "13800000001", "called": "13900000003", "dateCreated": "20240305140826"}
 _LEGS: Final = {"startTimeA": "20240305140712", "startTimeB": "20240305140720", "endTime": "20240305140825"}
 _ONE_START: Final = {"startTime": "20240305140720", "endTime": "20240305140825"}
@@ -128,7 +130,8 @@ HUAWEI: Final = [
     _private_number("axb", _notice("axb")),
     _private_number("axe"),
     _private_number("axyb"),
-    # Section 3, Per-mode: the AXYB demo says serviceType 003, which means AX: the operator knows better.
+    # docs/protocols/huawei-privatenumber.md section 3, Per-mode: the AXYB demo says serviceType 003, which means AX:
+    # the operator knows better.
     Account(
         name="huawei-axyb-003",
         platform="huawei_privatenumber",
@@ -161,7 +164,8 @@ VOICE: Final = [
         Account(
             name=f"voice-{product}",
             platform="huawei_voicecall",
-            # voicecall section 2: one table for both; the CDR does not tell them apart, so the URL does
+            # docs/protocols/huawei-voicecall.md section 2: one table for both; the CDR does not tell them apart, so the
+            # URL does
             pushes=samples(
                 *(f"{product}-status-{name}.json" for name in _EVENTS[1:]), "notify-fee.json", path=f"/{product}"
             ),

@@ -1,7 +1,7 @@
 """What the published pushes of each mode must come to: every value written by hand, never printed by our parser.
 
 A comment names the section and row of the protocol page that a value rests on; outcomes, modes and wholeness are those
-of contract section 1 and design section 5. Durations are seconds, times UTC.
+of docs/contract.md section 1 and docs/design.md section 5. Durations are seconds, times UTC.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ JIUYUN_SESSION: Final = "420d9ec4557f4eeabfb0000000000001"
 WHOLE: Final[Expected] = {"complete": True, "missing": []}
 TALKED: Final[Expected] = {"answered": True, "outcome": "answered"}
 
-# huawei-privatenumber.md section 3: callerNum real caller, fwdDstNum real callee, bindNum X, fwdDisplayNum shown;
-# section 0, row time zone: all times are UTC. Ring = fwdAnswerTime - fwdAlertingTime = :06 - :04; talk = callEndTime -
-# fwdAnswerTime = :22 - :06 (section 3, Duration).
+# docs/protocols/huawei-privatenumber.md section 3: callerNum real caller, fwdDstNum real callee, bindNum X,
+# fwdDisplayNum shown; section 0, row time zone: all times are UTC. Ring = fwdAnswerTime - fwdAlertingTime = :06 - :04;
+# talk = callEndTime - fwdAnswerTime = :22 - :06 (section 3, Duration).
 PRIVATE_NUMBER: Final[Expected] = {
     "platform": "huawei_privatenumber", "product": "privatenumber",
     "direction": "a_to_b",  # row direction: 1 = A->others, A->B
@@ -34,8 +34,8 @@ PRIVATE_NUMBER: Final[Expected] = {
     "decision": None,
 }  # fmt: skip
 
-# huawei-voicecall.md section 2, column notify/verify: calleeNum called user, callerNum display number, callOut* times;
-# contract section 1: caller null. Ring :50 - :40, talk 44:10 - 43:50 (section 2, Talk time).
+# docs/protocols/huawei-voicecall.md section 2, column notify/verify: calleeNum called user, callerNum display number,
+# callOut* times; docs/contract.md section 1: caller null. Ring :50 - :40, talk 44:10 - 43:50 (section 2, Talk time).
 ONE_LEG: Final[Expected] = {
     "platform": "huawei_voicecall", "mode": None, "direction": None, "caller": None, "callee": "+8613800000021",
     "private_number": None, "display_number": "+8675528000001", "user_data": "customerId123",
@@ -44,7 +44,8 @@ ONE_LEG: Final[Expected] = {
     "talk_seconds": 20, **TALKED, **WHOLE, "recordings": [],
 }  # fmt: skip
 
-# aliyun-pnp.md section 4.1: phone_no A, secret_no X, peer_no B; section 4: times are Beijing's, 8 hours ahead.
+# docs/protocols/aliyun-pnp.md section 4.1: phone_no A, secret_no X, peer_no B; section 4: times are Beijing's, 8 hours
+# ahead.
 ALIYUN: Final[Expected] = {
     "platform": "aliyun_pnp", "product": "pnp", "private_number": "+8617000000002", **WHOLE,
 }  # fmt: skip
@@ -68,7 +69,7 @@ ALIYUN_UNANSWERED: Final[Expected] = {
 }  # fmt: skip
 ALIYUN_BLOCKED: Final[Expected] = {
     **ALIYUN, "direction": "abnormal",  # call_type 4: call blocked
-    "caller": "+8613700000009", "callee": None, "binding_id": None,  # section 7 trap 7: sub_id, peer_no not usable
+    "caller": "+8613700000009", "callee": None, "binding_id": None,  # docs/protocols/aliyun-pnp.md section 7 trap 7
     "called_in_at": "2024-03-05T07:10:00Z", "started_at": None,  # call_out_time = call_time: never
     "ringing_at": None, "answered_at": None, "ended_at": "2024-03-05T07:10:02Z",
     "ring_seconds": None, "talk_seconds": 0,
@@ -84,8 +85,8 @@ ALIYUN_CALLS: Final[dict[str, Expected]] = {
     "4361aa01bb02cc05": ALIYUN_BLOCKED,
 }  # fmt: skip
 
-# jiuyun-axb.md section 3: caller, called, telX, duration in seconds; section 5: Beijing time [inferred]; no ringing is
-# ever told (section 4), so ring_seconds cannot be known.
+# docs/protocols/jiuyun-axb.md section 3: caller, called, telX, duration in seconds; section 5: Beijing time [inferred];
+# no ringing is ever told (section 4), so ring_seconds cannot be known.
 JIUYUN: Final[Expected] = {
     "platform": "jiuyun_axb", "product": "axb", "direction": None, "called_in_at": None, "ringing_at": None,
     "ring_seconds": None, "recordings": [], **WHOLE,
@@ -95,9 +96,10 @@ JIUYUN_TALKED: Final[Expected] = {
     "private_number": "+8617000000002", "started_at": None, "answered_at": "2024-03-05T06:07:20Z",
     "ended_at": "2024-03-05T06:08:25Z", "talk_seconds": 65, **TALKED,
 }  # fmt: skip
-# Section 4: types 1 and 2 are dial-back, without telX; startTimeB = answer of B.
+# docs/protocols/jiuyun-axb.md section 4: types 1 and 2 are dial-back, without telX; startTimeB = answer of B.
 JIUYUN_OLDER: Final[Expected] = {**JIUYUN_TALKED, "mode": None}
-# Section 4, VoiceNotify and VoiceCodeNotify: to, displayNum, callTime; no duration, so nobody can say who listened.
+# docs/protocols/jiuyun-axb.md section 4, VoiceNotify and VoiceCodeNotify: to, displayNum, callTime; no duration, so
+# nobody can say who listened.
 JIUYUN_VOICE: Final[Expected] = {
     **JIUYUN, "mode": None, "caller": None, "callee": "+8613900000003", "private_number": None,
     "display_number": "+8675500000004", "started_at": "2024-03-05T06:07:08Z", "answered_at": None, "ended_at": None,
@@ -119,14 +121,15 @@ RECORDS: Final[dict[str, Expected]] = {
         **PRIVATE_NUMBER, "mode": "AXYB", "private_number": "+8617010000002", "display_number": "+8617010000002",
     },
     f"huawei-axyb-003:{PN_SESSION}": {**PRIVATE_NUMBER, "mode": "AXYB"},
-    # section 3, row notifyMode: the mark of X mode; section 2, row userData: echo of the reply
+    # docs/protocols/huawei-privatenumber.md section 3, row notifyMode: the mark of X mode; section 2, row userData:
+    # echo of the reply
     f"huawei-x:{PN_SESSION}": {
         **PRIVATE_NUMBER, "mode": "X", "user_data": "userflag001",
         "decision": {"action": "connect", "callee": "+8613866887021", "by": "rule"},
     },
-    # huawei-voicecall.md section 2, column callback: calleeNum real A, fwdDstNum real B, callerNum and fwdDisplayNum
-    # are shown; A's times callOut*, B's fwd*. Talk 05:45 - 04:45 (section 2, Talk time). B's only published event is
-    # its callout, so two are missing.
+    # docs/protocols/huawei-voicecall.md section 2, column callback: calleeNum real A, fwdDstNum real B, callerNum and
+    # fwdDisplayNum are shown; A's times callOut*, B's fwd*. Talk 05:45 - 04:45 (section 2, Talk time). B's only
+    # published event is its callout, so two are missing.
     f"voice-callback:{CALLBACK_SESSION}": {
         "platform": "huawei_voicecall", "product": "callback", "mode": None, "direction": None,
         "caller": "+8613800000021", "callee": "+8613800000022", "private_number": None,
@@ -140,12 +143,12 @@ RECORDS: Final[dict[str, Expected]] = {
     f"voice-verify:{NOTIFY_SESSION}": {**ONE_LEG, "product": "verify"},
     **{f"aliyun-axb:{call_id}": {**call, "mode": "AXB"} for call_id, call in ALIYUN_CALLS.items()},
     **{f"aliyun-axn:{call_id}": {**call, "mode": None} for call_id, call in ALIYUN_CALLS.items()},
-    # section 3: subsId comes back as sub_id [inferred]
+    # docs/protocols/aliyun-pnp.md section 3: subsId comes back as sub_id [inferred]
     "aliyun-x:8f3c2b1a9d7e4c60": {
         **ALIYUN_TALKED, "mode": "X", "binding_id": "20240305001", "recordings": [],
         "decision": {"action": "connect", "callee": "+8613900000003", "by": "rule"},
     },
-    # section 6.7: recordUrl is http here, which is not admitted by default
+    # docs/protocols/jiuyun-axb.md section 6.7: recordUrl is http here, which is not admitted by default
     "jiuyun-22:a1b2c3d4e5f60718293a4b5c6d7e8f90": {**JIUYUN_TALKED, "recordings": ["failed"]},
     "jiuyun-22:a1b2c3d4e5f60718293a4b5c6d7e8f93": JIUYUN_TALKED,
     "jiuyun-22:a1b2c3d4e5f60718293a4b5c6d7e8f91": {
@@ -154,11 +157,12 @@ RECORDS: Final[dict[str, Expected]] = {
         "answered": False, "outcome": "unreachable",  # byeType 2: B unreachable
     },
     f"jiuyun-1:{JIUYUN_SESSION}": {**JIUYUN_OLDER, "private_number": None},
-    # section 4, row CallInvite: dateCreated is when A was called; maskNumber is X
+    # docs/protocols/jiuyun-axb.md section 4, row CallInvite: dateCreated is when A was called; maskNumber is X
     f"jiuyun-2:{JIUYUN_SESSION}": {
         **JIUYUN_OLDER, "private_number": "+8675500000004", "started_at": "2024-03-05T06:07:08Z",
     },
-    # section 4: 7 as 1; 8 and 9 with one startTime; 10 with telX; virtual number + DTMF without type
+    # docs/protocols/jiuyun-axb.md section 4: 7 as 1; 8 and 9 with one startTime; 10 with telX; virtual number + DTMF
+    # without type
     **{f"jiuyun-older:{kind}": {**JIUYUN_OLDER, "private_number": None} for kind in ("7", "8", "9", "dtmf")},
     "jiuyun-older:10": JIUYUN_TALKED,
     f"jiuyun-voice:{JIUYUN_SESSION}": JIUYUN_VOICE,
@@ -173,7 +177,8 @@ TIMELINES: Final[dict[str, list[tuple[str, str | None]]]] = {
     f"huawei-axe:{AXE_SESSION}": _PN_EVENTS,
     # the decision bears the door's own clock, which is later than 2019
     f"huawei-x:{PN_SESSION}": [*_PN_EVENTS, ("decided", None)],
-    # huawei-voicecall.md section 1: both legs under one session id, told apart by called; disconnect is of the call
+    # docs/protocols/huawei-voicecall.md section 1: both legs have one session id, told apart by called; disconnect is
+    # of the call
     f"voice-callback:{CALLBACK_SESSION}": [
         ("outgoing", "a"), ("ringing", "a"), ("answered", "a"), ("outgoing", "b"), ("ended", None),
     ],
@@ -184,14 +189,15 @@ TIMELINES: Final[dict[str, list[tuple[str, str | None]]]] = {
     f"jiuyun-2:{JIUYUN_SESSION}": [("outgoing", "a"), ("answered", "b")],
 }  # fmt: skip
 
-# huawei-privatenumber.md section 4: calling real sender, virtualNumber X, timeStamp UTC, splitNum the number sent,
-# direction 2 abnormal; huawei-reason-codes.md F: sendResult 2 = no binding.
+# docs/protocols/huawei-privatenumber.md section 4: calling real sender, virtualNumber X, timeStamp UTC, splitNum the
+# number sent, direction 2 abnormal; docs/protocols/huawei-reason-codes.md table F: sendResult 2 = no binding.
 _SMS: Final[Expected] = {
     "sender": "+8613800000021", "receiver": None, "private_number": "+8613800000022", "direction": "abnormal",
     "parts": 0, "sent_at": "2020-12-23T09:06:16.450000Z", "status": "failed", "revision": 1,
 }  # fmt: skip
 SMS: Final[dict[str, Expected]] = {
-    # section 4, Modes: after a Block a Notify for the same SMS follows, two pushes per SMS
+    # docs/protocols/huawei-privatenumber.md section 4, Modes: after a Block a Notify for the same SMS follows, two
+    # pushes per SMS
     "huawei-ax:ASN:16:example0000000001": {
         **_SMS, "raw": ["block", "notify"],
         "decision": {"action": "route", "callee": "+8613866887021", "by": "rule"},

@@ -1,4 +1,4 @@
-"""The door's documented answers (contract section 3), and what becomes of unreadable input it accepted."""
+"""The door's documented answers (docs/contract.md section 3), and what becomes of unreadable input it accepted."""
 
 from __future__ import annotations
 

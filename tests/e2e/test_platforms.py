@@ -23,12 +23,12 @@ from tests.e2e.platforms_truth import RECORDS, SMS, TIMELINES
 from tests.e2e.running import Answer, Up
 
 WHAT_ALL_HEAR = {
-    "huawei_privatenumber": b"",  # huawei-privatenumber.md section 0, row expected reply
-    "huawei_voicecall": b"",  # huawei-voicecall.md section 0, row reply
-    "aliyun_pnp": b'{"code":0,"msg":"ok"}',  # aliyun-pnp.md section 4: code is a number
-    "jiuyun_axb": b"ack.xml",  # jiuyun-axb.md section 2
+    "huawei_privatenumber": b"",  # docs/protocols/huawei-privatenumber.md section 0, row expected reply
+    "huawei_voicecall": b"",  # docs/protocols/huawei-voicecall.md section 0, row reply
+    "aliyun_pnp": b'{"code":0,"msg":"ok"}',  # docs/protocols/aliyun-pnp.md section 4: code is a number
+    "jiuyun_axb": b"ack.xml",  # docs/protocols/jiuyun-axb.md section 2
 }
-JIUYUN_JSON = {"statusCode": "0000", "statusMsg": "Success"}  # section 2 [inferred]
+JIUYUN_JSON = {"statusCode": "0000", "statusMsg": "Success"}  # docs/protocols/jiuyun-axb.md section 2 [inferred]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +167,7 @@ def test_each_platform_hears_what_it_wants_to_hear(played: Played) -> None:
 
 
 def test_a_question_with_a_wrong_signature_or_a_used_nonce_is_refused(played: Played) -> None:
-    """aliyun-pnp.md section 2: all parameters are signed, and signatureNonce is unique."""
+    """docs/protocols/aliyun-pnp.md section 2: all parameters are signed, and signatureNonce is unique."""
     (account,) = (account for account in ACCOUNTS if account.name == "aliyun-x")
     asked, _ = content_of("aliyun_pnp", "xmode_call_control_request.form")
     for body, reason in (

@@ -37,13 +37,13 @@ SETTLED_SECONDS: Final = 3.0  # changes gather for 2 s
 
 
 def a_callin(session: str = SESSION) -> bytes:
-    """huawei-privatenumber.md section 1: X mode only: notifyMode, and no subscriptionId; no sample of it exists."""
+    """docs/protocols/huawei-privatenumber.md section 1: X mode has notifyMode, no subscriptionId; no sample."""
     info = {"timestamp": "2019-01-24 02:30:03", "sessionId": session, "caller": A, "called": X, "notifyMode": "Block"}
     return json.dumps({"eventType": "callin", "statusInfo": info}).encode()
 
 
 def a_waiting_sms() -> bytes:
-    """Section 4: X mode asks first; the sample is of AX and names the same SMS as x-sms-notify.json."""
+    """docs/protocols/huawei-privatenumber.md section 4: X mode asks first; the sample is of AX."""
     return sample("ax-sms-block.json")
 
 

@@ -39,13 +39,13 @@ CLOSED: Final = {"operation": "close", "closeInfo": {}}
 
 
 def a_callin(session: str = SESSION, **info: Any) -> bytes:
-    """protocols/huawei-privatenumber.md section 1: real caller, called X; of X mode alone notifyMode, no binding."""
+    """docs/protocols/huawei-privatenumber.md section 1: real caller, called X; notifyMode is of X mode."""
     told = {"timestamp": "2019-01-24 02:30:03", "sessionId": session, "caller": A, "called": X, "notifyMode": "Block"}
     return json.dumps({"eventType": "callin", "statusInfo": {**told, **info}}).encode()
 
 
 def an_sms(mode: str, identifier: str = "ASN:16:example0000000001", **event: Any) -> bytes:
-    """Section 4: one SMS in X mode, asked about first and told about later."""
+    """docs/protocols/huawei-privatenumber.md section 4: one SMS in X mode, asked about first and told about later."""
     told = {
         "smsIdentifier": identifier, "notificationMode": mode, "calling": A, "virtualNumber": X, "event": "TextSMS",
         "timeStamp": "2020-12-23T09:06:16.450Z",

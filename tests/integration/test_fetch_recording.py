@@ -103,7 +103,7 @@ async def test_a_recording_never_there_fails_on_the_last_attempt(theatre: Theatr
 async def test_a_link_that_is_404_at_first_is_planned_again_until_the_audio_is_there(
     theatre: Theatre, tmp_path: Path, missing: int
 ) -> None:
-    """jiuyun-axb.md section 6.7: the hang-up names a file that is not there yet; its link is all that is known."""
+    """docs/protocols/jiuyun-axb.md section 6.7: the file is not there yet; its link is all that is known."""
 
     async def late(_: web.Request) -> web.Response:
         here = len(theatre.fetched) > missing

@@ -109,7 +109,7 @@ async def test_a_busy_api_says_when_to_come_back(theatre: Theatre, tmp_path: Pat
 
 
 async def test_a_refused_signature_waits_out_the_platforms_block(theatre: Theatre, tmp_path: Path) -> None:
-    """Reason codes page, G 1020176: an IP is blocked about 30 minutes; the operator has days to mend the key."""
+    """docs/protocols/huawei-reason-codes.md table G, 1020176: blocked about 30 minutes; keys can be mended."""
     source = a_source(theatre, app_secret=SecretStr("another"))
     async with fetching(tmp_path, source) as fetch:
         (outcome,) = await fetch([an_order()])

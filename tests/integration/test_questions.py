@@ -61,7 +61,7 @@ async def broker(rig: Rig) -> AsyncIterator[Broker]:
 
 @pytest.mark.parametrize("shape", ["object", "array"])
 async def test_a_block_push_is_answered_by_rule_in_the_published_shape(broker: Broker, shape: str) -> None:
-    """Page section 2: connectInfo is an object in the table, an array of one in the vendor's demo."""
+    """docs/protocols/huawei-privatenumber.md section 2: connectInfo is an object in the table, an array in the demo."""
     name = f"x-event-callin-block-response-connect{'-array' if shape == 'array' else ''}.json"
     config = a_config({**HUAWEI, "answer_shape": shape}, rules=[AS_PUBLISHED])
     async with asking(broker, config) as platform, deciding(platform.process):
@@ -115,7 +115,7 @@ async def test_an_sms_is_routed_and_a_call_that_no_rule_fits_gets_the_default_at
 
 
 async def test_a_push_that_asks_again_is_decided_again(broker: Broker) -> None:
-    """Page section 0: a callin that was not answered comes again; the later answer is the one that was heard."""
+    """docs/protocols/huawei-privatenumber.md section 0: an unanswered callin comes again; the later answer is heard."""
     async with asking(broker, a_config(HUAWEI, rules=[CONNECT])) as platform, deciding(platform.process):
         for _ in range(2):
             assert (await platform.push(a_callin())).json == CONNECTED
@@ -126,7 +126,7 @@ async def test_a_push_that_asks_again_is_decided_again(broker: Broker) -> None:
 
 
 async def test_a_cdr_that_says_block_and_a_callin_that_notifies_ask_nothing(broker: Broker) -> None:
-    """x-fee.json says notifyMode Block; page section 0: a Notify push is answered with an empty body."""
+    """x-fee.json says notifyMode Block; docs/protocols/huawei-privatenumber.md section 0: Notify gets an empty body."""
     async with asking(broker, a_config(HUAWEI, rules=[CONNECT])) as platform, deciding(platform.process):
         for body in ((SAMPLES / "x-fee.json").read_bytes(), a_callin(notifyMode="Notify"), an_sms("Notify")):
             heard = await platform.push(body)
@@ -177,7 +177,7 @@ async def test_without_a_default_a_call_is_closed_and_nothing_stays_in_the_queue
 
 
 async def test_while_the_broker_is_away_the_default_is_told_in_time_and_counted_as_unpromised(rig: Rig) -> None:
-    """Contract section 3: that 200 promises no storage. What can be kept is stored once the broker is back."""
+    """docs/contract.md section 3: that 200 promises no storage. What can be kept is stored once the broker is back."""
     config = a_config({**HUAWEI, "default": {"action": "connect", "callee": B}}, rules=[CONNECT])
     async with (
         rig.open_stallable() as stallable,

@@ -1,4 +1,7 @@
-"""Aliyun's X mode at the real door: signed questions, wrong ones, replayed ones. "Section" is of aliyun-pnp.md."""
+"""Aliyun's X mode at the real door: signed questions, wrong ones, replayed ones.
+
+Sections are those of docs/protocols/aliyun-pnp.md.
+"""
 
 from __future__ import annotations
 

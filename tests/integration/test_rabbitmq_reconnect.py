@@ -107,7 +107,7 @@ async def test_a_broker_too_busy_to_send_heartbeats_is_not_taken_for_stuck(amqp_
     async with open_rabbitmq(f"{amqp_url}?heartbeat=1") as broker:
         amqp_peer.redeclare(amqp_url, name, {"x-queue-type": "quorum"})
         async with broker.consume(name, prefetch=2) as consumer:
-            ends = time.monotonic() + 8  # trap 9: (1 + 1) * 3 s
+            ends = time.monotonic() + 8  # docs/notes/amqp.md trap 9: (1 + 1) * 3 s
             while time.monotonic() < ends:
                 await broker.publish(numbered(name, 1))
                 (delivery,) = await receive(consumer, 1)

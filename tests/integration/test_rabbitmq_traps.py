@@ -1,4 +1,4 @@
-"""The traps of the AMQP client (notes/amqp.md, by number) that a comment alone would not keep us out of, live.
+"""The traps of the AMQP client (docs/notes/amqp.md, by number) that a comment alone would not keep us out of, live.
 
 Traps 3, 4 and 5 have more tests in test_rabbitmq.py (publishes in flight, late confirms, an outage) and in
 test_rabbitmq_reconnect.py, trap 21 in tests/e2e/test_drain.py. The other traps are comments where they would bite.

@@ -86,7 +86,7 @@ class Theatre:
 
 
 def signed_right(request: web.Request) -> bool:
-    """The digest by the protocol page, section 6 (AKSK)."""
+    """The digest by docs/protocols/huawei-privatenumber.md section 6 (AKSK)."""
     token = dict(re.findall(r'(\w+)="([^"]*)"', request.headers["X-AKSK"]))
     digest = hmac.digest(SECRET.encode(), (token["Nonce"] + token["Created"]).encode(), "sha256")
     expected = ("app-key", base64.b64encode(digest).decode())

@@ -88,7 +88,7 @@ def test_a_rule_is_for_one_kind_of_question(kind: str, found: dict[str, str]) ->
 
 @pytest.mark.parametrize(("kind", "action"), [("call", "close"), ("sms", "discard")])
 def test_without_a_rule_and_a_default_a_call_is_closed_and_an_sms_discarded(kind: str, action: str) -> None:
-    """Contract section 3."""
+    """docs/contract.md section 3."""
     assert answered(a_question(kind=kind)) == {"action": action, "by": "default"}
 
 

@@ -25,7 +25,7 @@ SETTINGS = EmulatorSettings(
 )  # fmt: skip
 RECORDINGS = Recordings(seed=7, app_key="KEY", app_secret="SECRET")
 ACT: Act = jiuyun(SETTINGS, RECORDINGS)
-# jiuyun-axb.md section 3, required; and section 4 in the order sent
+# docs/protocols/jiuyun-axb.md section 3, required; and section 4 in the order sent
 TYPE_22 = ["action", "type", "appId", "callId", "telX", "endTime", "duration", "byeType", "dateCreated", "recordUrl"]
 TYPE_2 = "action type appId caller called maskNumber callId dateCreated userData startTimeA startTimeB endTime duration"
 
@@ -83,9 +83,8 @@ def test_a_call_without_a_private_number_is_told_from_its_invitations_on(variety
     call = a_call(variety, outcome="answered")
     invited, _, answered, _ = [item.content for item in items_of(call)]
     assert [item.name for item in items_of(call)] == ["CallInvite-0", "CallInvite-1", "CallEstablish", "Hangup"]
-    assert " ".join(invited) == (
-        "action type appId caller called subType callId dateCreated userFlag userData writes"  # section 4
-    )
+    # docs/protocols/jiuyun-axb.md section 4
+    assert " ".join(invited) == "action type appId caller called subType callId dateCreated userFlag userData writes"
     assert " ".join(answered) == "action type appId caller called subType callId dateCreated userData writes"
     expected = ACT.expect(call.number, items_of(call))
     assert expected["timeline"] == ["answered", "outgoing", "outgoing"]

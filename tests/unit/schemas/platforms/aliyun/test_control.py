@@ -1,4 +1,4 @@
-"""What X mode asks and what it is answered: protocols/aliyun-pnp.md section 3, expectations written by hand."""
+"""What X mode asks and what it is answered: docs/protocols/aliyun-pnp.md section 3, expectations written by hand."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Every published receipt of Aliyun, against expectations written by hand and never printed by the parser.
 
-"Section" is one of protocols/aliyun-pnp.md.
+Sections are those of docs/protocols/aliyun-pnp.md.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.building.samples import SAMPLES_OF_ALL
 PLATFORM: Platform = aliyun_pnp
 SAMPLES = SAMPLES_OF_ALL / "aliyun_pnp"
 A, B, X, STRANGER = "+8613800000001", "+8613900000003", "17000000002", "+8613700000009"
-X_E164 = "+8617000000002"  # contract section 1, Numbers: ^1\d{10}$ becomes +86...
+X_E164 = "+8617000000002"  # docs/contract.md section 1, Numbers: ^1\d{10}$ becomes +86...
 POOL = "FC100000000000001"
 # Section 4.4: a SecretRecording says the same, so it is one recording; the link is a spare.
 LINK = "https://rec-demo.oss-cn-shanghai.aliyuncs.com/4361aa01bb02cc03.mp3?Expires=1712&Signature=a%2Bb%3D"
@@ -78,7 +78,7 @@ ANSWERED = Cdr(
         codes=(NORMAL, Code(name="q850", value=16, outcome="cancelled", text="normal hang-up")),
     ),
     recordings=(Announced(name="4361aa01bb02cc03", domain=POOL, url=LINK, called_at=at("06:07:08")),),
-    implies=(),  # design section 5, Whole: Aliyun = SecretReport
+    implies=(),  # docs/design.md section 5, Whole: Aliyun = SecretReport
     raw=json.loads(sample("secret_report.json"))[0],
 )
 UNANSWERED = Cdr(
@@ -106,7 +106,7 @@ BLOCKED = Cdr(
         called_in_at=at("07:10:00"),
         ended_at=at("07:10:02"),  # call_out_time = call_time: no leg; ring_time = call_out_time: no ringing
         codes=(
-            Code(name="fail_code", value=2, outcome="blocked", text="no binding"),  # contract 1: 1-3 blocked
+            Code(name="fail_code", value=2, outcome="blocked", text="no binding"),  # docs/contract.md section 1
             Code(name="q850", value=31, text="normal, unspecified"),
         ),
     ),
@@ -146,7 +146,7 @@ def a_fact(kind: str, session: str, key: str, body: Any) -> Parsed:
 
 
 def an_event_key(kind: str, clock: str) -> str:
-    """Design section 5: (source, session id, type, called, timestamp); dedupe adds the source."""
+    """docs/design.md section 5: (source, session id, type, called, timestamp); dedupe adds the source."""
     return f"event|4361aa01bb02cc03|{kind}|{sha256(B)[:16]}|{at(clock).isoformat()}"
 
 
@@ -189,7 +189,7 @@ GOLDEN: dict[tuple[str, str], list[Parsed]] = {
 @pytest.mark.parametrize(("named", "name"), GOLDEN)
 @pytest.mark.parametrize("path", ["", "/", "/{}", "/receipts/{}", "/{}/", "/{}?from=console", "/hook"])
 def test_a_published_receipt_is_read_as_its_page_says(named: str, name: str, path: str) -> None:
-    """Contract section 3: the last segment of the path may name the type; without one the shape rules do."""
+    """docs/contract.md section 3: the last segment of the path may name the type; without one the shape rules do."""
     push = a_push(sample(name), path.format(named))
     assert PLATFORM.parse(push, a_source()) == GOLDEN[named, name]
 
@@ -212,7 +212,7 @@ def test_a_receipt_from_the_message_queue_is_one_object() -> None:
 
 
 def test_the_source_knows_the_mode() -> None:
-    """Contract section 1, mode: no receipt tells it, the source's key does."""
+    """docs/contract.md section 1, mode: no receipt tells it, the source's key does."""
     (fact, *_) = PLATFORM.parse(a_push(sample("secret_report.json")), a_source(mode="AXB"))
     assert isinstance(fact, Parsed)
     assert isinstance(fact.body, Cdr)
@@ -221,7 +221,7 @@ def test_the_source_knows_the_mode() -> None:
 
 @pytest.mark.parametrize("name", ["secret_report.json", "secret_start_report.json", "smart_logistics_report.json"])
 def test_a_receipt_is_answered_with_a_number_as_code(name: str) -> None:
-    """Section 4: HTTP 200 and `code` a number are all that is looked at; the words are contract section 3."""
+    """Section 4: HTTP 200 and `code` a number are all that is looked at; the words are docs/contract.md section 3."""
     assert PLATFORM.reply(a_push(sample(name))) == Reply(
         status=200, content_type="application/json", body=b'{"code":0,"msg":"ok"}'
     )

@@ -1,4 +1,7 @@
-"""The call records that Aliyun's facts make, whatever the order in which they come; "section" is of aliyun-pnp.md."""
+"""The call records that Aliyun's facts make, whatever the order in which they come.
+
+Sections are those of docs/protocols/aliyun-pnp.md.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +102,7 @@ def test_a_call_to_a_that_nobody_answered_rang_thirty_seconds() -> None:
 
 
 def test_a_call_without_a_binding_is_blocked() -> None:
-    """Contract section 1: unconnected_cause 1-3 blocked; release_cause 31 says nothing against it."""
+    """docs/contract.md section 1: unconnected_cause 1-3 blocked; release_cause 31 says nothing against it."""
     record = the_call("4361aa01bb02cc05")
     assert some(record, "direction", "caller", "callee", "binding_id") == ("abnormal", "+8613700000009", None, None)
     assert some(record, "ring_seconds", "talk_seconds", "outcome") == (None, 0, "blocked")
@@ -107,7 +110,7 @@ def test_a_call_without_a_binding_is_blocked() -> None:
 
 
 def test_the_report_alone_makes_a_call_whole() -> None:
-    """Design section 5, Whole: Aliyun = SecretReport."""
+    """docs/design.md section 5, Whole: Aliyun = SecretReport."""
     (report, *_) = facts_of((SAMPLES / "secret_report.json").read_bytes())
     assert some(the_record([report]), "complete", "missing") == (True, [])
 
@@ -185,7 +188,7 @@ def test_the_recording_receipt_tells_all_that_the_download_call_needs() -> None:
     ],
 )
 def test_the_outcome_is_blocked_by_cause_and_else_by_release(changed: dict[str, Any], outcome: str) -> None:
-    """Contract section 1, last line; section 4.1, release_cause, where its words go beyond Q.850."""
+    """docs/contract.md section 1, last line; section 4.1, release_cause, where its words go beyond Q.850."""
     row = json.loads((SAMPLES / "secret_report.json").read_bytes())[1]
     record = the_record(facts_of([{**row, **changed}]))
     assert record["outcome"] == outcome

@@ -1,4 +1,4 @@
-"""The download call of Aliyun: protocols/aliyun-pnp.md section 6, signed by an independent computation here."""
+"""The download call of Aliyun: docs/protocols/aliyun-pnp.md section 6, signed by an independent computation here."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_a_receipt_that_names_no_call_is_refused(path: str) -> None:
     ],
 )
 def test_a_long_id_keeps_every_figure(number: int, shape: bytes) -> None:
-    """Section 7, trap 5: 16 and more figures, as int or string, never float."""
+    """docs/protocols/aliyun-pnp.md section 7, trap 5: 16 and more digits, as int or string, never float."""
     item = b'{"call_id": %d, "id": %d, "sub_id": %d, "release_time": ""}' % (number, number, number)
     item = item.replace(b'"release_time": ""', b'"release_cause": 16')
     (fact,) = parse(shape % item)

@@ -1,4 +1,4 @@
-"""The signature of X mode, by the worked example of protocols/aliyun-pnp.md section 2 and by openssl."""
+"""The signature of X mode, by the worked example of docs/protocols/aliyun-pnp.md section 2 and by openssl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SMS of Aliyun, made from the words of protocols/aliyun-pnp.md ("section"); no sample shows one."""
+"""SMS of Aliyun, made from the words of docs/protocols/aliyun-pnp.md ("section"); no sample shows one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receipts of Aliyun that no sample shows, made from the words of protocols/aliyun-pnp.md ("section")."""
+"""Receipts of Aliyun that no sample shows, made from the words of docs/protocols/aliyun-pnp.md ("section")."""
 
 from __future__ import annotations
 

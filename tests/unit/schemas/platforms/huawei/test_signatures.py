@@ -1,6 +1,6 @@
 """Huawei's signatures and the recording API; digests are computed here from the page, not by our code.
 
-Page: protocols/huawei-privatenumber.md sections 0 and 6; codes: huawei-reason-codes.md table G.
+Page: docs/protocols/huawei-privatenumber.md sections 0 and 6; codes: docs/protocols/huawei-reason-codes.md table G.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def test_another_attempt_may_help(status: int, body: bytes, retry_after: float |
     ],
 )
 def test_a_refusal_waits_until_the_operator_may_have_mended_it(status: int, body: bytes, told: str) -> None:
-    """Reason codes page, section G, 1020176: blocked about 30 minutes after repeated failures."""
+    """Table G, 1020176: blocked about 30 minutes after repeated failures."""
     with pytest.raises(Transient, match=told) as failed:
         PLATFORM.recording_location(status, {}, body)
     assert (failed.value.retry_after or 0) > 1800

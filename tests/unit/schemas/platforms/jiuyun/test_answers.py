@@ -1,4 +1,4 @@
-"""What Jiuyun hears, and what it is never asked. "Section" is one of protocols/jiuyun-axb.md."""
+"""What Jiuyun hears, and what it is never asked. Sections are those of docs/protocols/jiuyun-axb.md."""
 
 from __future__ import annotations
 

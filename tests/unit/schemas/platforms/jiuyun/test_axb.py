@@ -1,6 +1,6 @@
 """Every Jiuyun sample, against expectations written by hand and never printed by the parser.
 
-"Section" is one of protocols/jiuyun-axb.md.
+Sections are those of docs/protocols/jiuyun-axb.md.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ CALL = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
 UNANSWERED = "a1b2c3d4e5f60718293a4b5c6d7e8f91"
 WRAPPED = "a1b2c3d4e5f60718293a4b5c6d7e8f93"
 OLDER = "420d9ec4557f4eeabfb0000000000001"
-# Contract section 1, Numbers: ^1\d{10}$ becomes +86..., ^0\d{9,11}$ becomes +86 without the 0.
+# docs/contract.md section 1, Numbers: ^1\d{10}$ becomes +86..., ^0\d{9,11}$ becomes +86 without the 0.
 A, B, X, MASK = "+8613800000001", "+8613900000003", "+8617000000002", "+8675500000004"
-# Section 3, byeType 0 normal; contract section 1: 0 decides only with duration 0.
+# Section 3, byeType 0 normal; docs/contract.md section 1: 0 decides only with duration 0.
 NORMAL = (Code(name="state_code", value="0", text="normal"),)
 
 
@@ -52,7 +52,7 @@ def fingerprint(raw: dict[str, Any]) -> str:
 
 
 def a_cdr(session: str, action: str, body: dict[str, Any], raw: dict[str, Any]) -> Parsed:
-    """Section 7: the key is (appId, callId, action); design section 5: Jiuyun's CDRs are whole, nothing is implied."""
+    """Section 7: the key is (appId, callId, action); docs/design.md section 5: whole, so nothing is implied."""
     return Parsed(
         kind="cdr",
         session_id=session,
@@ -63,7 +63,7 @@ def a_cdr(session: str, action: str, body: dict[str, Any], raw: dict[str, Any]) 
 
 
 def an_event(action: str, key: str, body: dict[str, Any], raw: dict[str, Any]) -> Parsed:
-    """Section 7: (appId, callId, action, userFlag for CallInvite); design section 5 adds the time."""
+    """Section 7: (appId, callId, action, userFlag for CallInvite); docs/design.md section 5 adds the time."""
     return Parsed(
         kind="call_event",
         session_id=OLDER,
@@ -222,7 +222,7 @@ def call_establish() -> Parsed:
 
 
 def voice_notify() -> Parsed:
-    """Section 4, row VoiceNotify: requestId is the call id; contract section 1: caller null, callee = whom it called.
+    """Section 4, row VoiceNotify: requestId is the call id; docs/contract.md section 1: caller null, callee called.
 
     There is no duration, so byeType 0 says neither answered nor not.
     """

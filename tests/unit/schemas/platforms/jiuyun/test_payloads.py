@@ -1,4 +1,4 @@
-"""Payloads that nobody here has seen, made from the words of protocols/jiuyun-axb.md; "section" is one of it."""
+"""Payloads that nobody here has seen, made from the words of docs/protocols/jiuyun-axb.md; sections are its own."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_start_without_a_duration_is_nobodys_answer() -> None:
     ],
 )
 def test_the_bye_type_says_how_it_ended(bye_type: str, duration: str, outcome: str | None, text: str | None) -> None:
-    """Section 3, byeType; contract section 1, Outcome, Jiuyun."""
+    """Section 3, byeType; docs/contract.md section 1, Outcome, Jiuyun."""
     codes = the_cdr({**HANGUP, "byeType": bye_type, "duration": duration}).call.codes
     assert codes == (Code(name="state_code", value=bye_type, outcome=outcome, text=text),)
 
@@ -214,7 +214,7 @@ def test_each_leg_has_an_invitation_of_its_own(flag: str, leg: str | None) -> No
 
 
 def test_two_actions_of_one_call_have_two_keys() -> None:
-    """Section 7; design section 5: never the session id alone."""
+    """Section 7; docs/design.md section 5: never the session id alone."""
     actions = ("CallInvite", "CallEstablish", "Hangup")
     facts = [parsed(xml({**OLDER, "action": action, "dateCreated": "20240305140708"})) for action in actions]
     assert {fact.session_id for fact in facts} == {CALL}
@@ -228,7 +228,7 @@ def test_the_key_of_a_hangup_holds_no_time_and_tells_apps_apart() -> None:
 
 @pytest.mark.parametrize("mode", ["AX", "AXB", "X"])
 def test_the_source_knows_the_mode_better(mode: str) -> None:
-    """Contract section 1, mode."""
+    """docs/contract.md section 1, mode."""
     assert the_cdr(HANGUP, mode=mode).call.mode == mode
 
 

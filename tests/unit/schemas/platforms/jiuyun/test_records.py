@@ -1,4 +1,7 @@
-"""The call records that Jiuyun's samples make, against expectations written by hand; "section" as in the dialect."""
+"""The call records that Jiuyun's samples make, against expectations written by hand.
+
+Sections are those of docs/protocols/jiuyun-axb.md.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ def a_reason(value: str | None, text: str | None) -> dict[str, Any]:
 
 
 def a_call(session: str, **fields: Any) -> dict[str, Any]:
-    """Contract section 1; design section 5: one of Jiuyun's CDRs is the whole call."""
+    """docs/contract.md section 1; docs/design.md section 5: one of Jiuyun's CDRs is the whole call."""
     return {
         **NOTHING_ELSE, "id": f"jiuyun:{session}", "source": "jiuyun", "session_id": session,
         "platform": "jiuyun_axb", "product": "axb", "mode": None, "caller": None, "callee": None,
@@ -117,7 +120,7 @@ RECORDS: list[tuple[tuple[str, ...], dict[str, Any]]] = [
             missing=["ended", "cdr"],
         ),
     ),
-    # Contract section 1: caller null, callee = whom the platform called
+    # docs/contract.md section 1: caller null, callee = whom the platform called
     (
         ("voice_notify.xml",),
         a_call(OLDER, callee=B, display_number=MASK, started_at=at("06:07:08"), reason=a_reason("0", "normal")),
@@ -159,7 +162,7 @@ def test_the_first_invitation_is_when_the_call_started() -> None:
 
 
 def test_a_call_that_nobody_answered_says_so() -> None:
-    """Contract section 1, Jiuyun: 0 with duration 0 no_answer."""
+    """docs/contract.md section 1, Jiuyun: 0 with duration 0 no_answer."""
     sent = sample("axb_hangup_unanswered.xml").replace(b"<byeType>2<", b"<byeType>0<")
     record = the_record(the_facts(sent))
     assert (record["answered"], record["outcome"], record["talk_seconds"]) == (False, "no_answer", 0)
@@ -218,7 +221,7 @@ ONE_RECORD = orjson.dumps(build_record(winners(fold({}, SHARED)), call_events=Tr
 
 
 def test_the_shared_session_shows_all_three_and_the_answered_one_first() -> None:
-    """Design section 5, several CDRs: primary = earliest answered; the amended one counts."""
+    """docs/design.md section 5, several CDRs: primary = earliest answered; the amended one counts."""
     record = the_record(SHARED)
     assert [row["record_id"].rpartition(".")[2] for row in record["cdrs"]] == [
         "Hangup", "VoiceCodeNotify", "VoiceNotify",

@@ -1,6 +1,6 @@
 """What Jiuyun's dialect repairs, what it refuses with which reason.
 
-"Section" is one of protocols/jiuyun-axb.md.
+Sections are those of docs/protocols/jiuyun-axb.md.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ MARKUP = [
 
 @given(user_data=st.lists(st.sampled_from(MARKUP) | st.text(st.characters(codec="utf-8"), max_size=3)).map("".join))
 def test_whatever_a_user_writes_the_duration_is_right_or_the_record_quarantined(user_data: str) -> None:
-    """Protocol page, section 6.1: userData is joined without escaping."""
+    """docs/protocols/jiuyun-axb.md section 6.1: userData is joined without escaping."""
     try:
         (one,) = jiuyun_axb.parse(a_push(xml({**HANGUP, "userData": user_data}), content_type=XML), SOURCE)
     except Malformed:

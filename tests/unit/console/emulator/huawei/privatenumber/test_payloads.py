@@ -18,10 +18,10 @@ from console.emulator.settings import EmulatorSettings
 START = datetime(2026, 11, 21, 2, 30, 3, tzinfo=UTC)
 CALLS = build_calls(seed=7, start=START, calls=1500)
 
-# huawei-privatenumber.md section 1
+# docs/protocols/huawei-privatenumber.md section 1
 COMMON = {"sessionId", "timestamp", "caller", "called"}
 CODES = {"stateCode", "stateDesc"}
-# huawei-privatenumber.md section 3
+# docs/protocols/huawei-privatenumber.md section 3
 CDR_ALWAYS = {
     "direction", "spId", "appKey", "icid", "bindNum", "sessionId", "subscriptionId", "callerNum", "calleeNum",
     "callInTime", "callEndTime", "fwdUnaswRsn", "ulFailReason", "sipStatusCode", "callOutUnaswRsn", "recordFlag",

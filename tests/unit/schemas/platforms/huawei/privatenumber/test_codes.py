@@ -1,4 +1,7 @@
-"""Outcomes as contract section 1 lists them, texts for every code of huawei-reason-codes.md tables A, B and E."""
+"""Outcomes as they are listed, and a text for every code of the tables.
+
+Source: docs/contract.md section 1; docs/protocols/huawei-reason-codes.md tables A, B and E.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from schemas.facts import Code
 from schemas.numbers import e164
 from schemas.platforms.huawei.privatenumber.codes import FAIL_TEXTS, STATE_TEXTS, fail_code, outcome
 
-# Contract section 1, "PrivateNumber codes", copied by hand; "a-b" is a range with both ends.
+# docs/contract.md section 1, "PrivateNumber codes", copied by hand; "a-b" is a range with both ends.
 PRIVATE_NUMBER = {
     "busy": "8102",
     "no_answer": "8101 8003 8035",
@@ -110,7 +113,7 @@ def test_two_codes_read_differently_in_tables_a_and_b() -> None:
     ],
 )
 def test_a_number_is_published_in_e164(sent: str, published: str) -> None:
-    """Contract section 1, Numbers."""
+    """docs/contract.md section 1, Numbers."""
     assert e164(sent) == published
 
 

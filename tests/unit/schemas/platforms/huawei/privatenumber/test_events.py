@@ -1,6 +1,6 @@
 """Every published call event of PrivateNumber, against expectations written by hand and never printed by the parser.
 
-"Section" is one of protocols/huawei-privatenumber.md, "table" one of huawei-reason-codes.md.
+Sections are those of docs/protocols/huawei-privatenumber.md, tables of docs/protocols/huawei-reason-codes.md.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def told(**fields: Any) -> CallFields:
 
 
 def hung_up() -> tuple[Code, ...]:
-    """Table A, 0: hang-up after answer; contract section 1: 0 is skipped, so it decides no outcome."""
+    """Table A, 0: hang-up after answer; docs/contract.md section 1: 0 is skipped, so it decides no outcome."""
     return (Code(name="state_code", value=0, outcome=None, text="hung up after answer"),)
 
 
@@ -133,7 +133,7 @@ def test_a_callin_that_waits_for_an_answer_is_of_mode_x() -> None:
 
 
 def test_the_source_knows_the_mode_better() -> None:
-    """Contract section 1, mode: the source's key overrides."""
+    """docs/contract.md section 1, mode: the source's key overrides."""
     assert the_only_event(an_event("callin", notifyMode="Block"), mode="AXB").call.mode == "AXB"
 
 
@@ -145,7 +145,7 @@ def test_collected_digits_are_the_extension_with_its_zeros() -> None:
 
 
 def test_event_types_are_compared_ignoring_case() -> None:
-    """Section 0, key case; F, eventType."""
+    """Section 0, key case; table F, eventType."""
     event = the_only_event(an_event("DisConnect", stateCode=8102))
     assert (event.type, event.platform_type) == ("ended", "DisConnect")
 
@@ -203,7 +203,7 @@ def test_what_is_no_code_is_only_kept_raw(sent: dict[str, Any]) -> None:
 
 
 def test_numbers_are_normalised_and_unknown_fields_kept() -> None:
-    """Contract section 1, Numbers; an integer counts as its digits."""
+    """docs/contract.md section 1, Numbers; an integer counts as its digits."""
     body = {**an_event("callin", caller=13800000021, called="01085550000", newField=[1]), "pushId": "p1"}
     event = the_only_event(body)
     assert (event.caller, event.callee) == ("+8613800000021", "+861085550000")

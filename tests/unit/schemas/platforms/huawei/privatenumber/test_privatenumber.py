@@ -1,6 +1,6 @@
 """Every published CDR of PrivateNumber, against expectations written by hand and never printed by the parser.
 
-"Section" is one of protocols/huawei-privatenumber.md, "table" one of huawei-reason-codes.md.
+Sections are those of docs/protocols/huawei-privatenumber.md, tables of docs/protocols/huawei-reason-codes.md.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RECORD_AXE = "ba171f34e6953fcd751edc77127748f4.3757289590.338833305.5"
 BINDING = "1d39eaef-9279-4d18-b806-72e43ab3f85c"
 A, B, X, Y = "+8613800000021", "+8613866887021", "+8613800000022", "+8617010000002"
 
-# Section 3: all five times are there, so all five events happened (design section 5, Whole).
+# Section 3: all five times are there, so all five events happened (docs/design.md section 5, Whole).
 ALL_FIVE = ("incoming", "outgoing", "ringing", "answered", "ended")
 # Tables B and E, and section 3, row sipStatusCode: 0 says that nothing failed, and decides no outcome.
 NOTHING_FAILED = (
@@ -111,7 +111,7 @@ GOLDEN: list[tuple[str, str | None, CallFields]] = [
             answered_at=at("07:03:05"), ended_at=at("07:03:28"),
         ),
     ),
-    # 004 with notifyMode is X; userData echoes the reply; subscriptionId is ""; direction 1 by reason-codes page, F
+    # 004 with notifyMode is X; userData echoes the reply; subscriptionId is ""; direction 1 by table F
     ("x-fee.json", None, the_call(mode="X", direction="a_to_b", binding_id=None, user_data="userflag001")),
 ]  # fmt: skip
 
@@ -124,7 +124,7 @@ def test_a_published_cdr_is_read_as_its_page_says(sample: str, mode: str | None,
     expected = Parsed(
         kind="cdr",
         session_id=session,
-        key=f"cdr|{session}|{record}",  # design section 5: without any timestamp; dedupe adds the source
+        key=f"cdr|{session}|{record}",  # docs/design.md section 5: without any timestamp; dedupe adds the source
         fingerprint=hashlib.sha256(json.dumps(raw, sort_keys=True, separators=(",", ":")).encode()).hexdigest(),
         body=Cdr(record_id=record, call=call, recordings=ONE_FILE, implies=ALL_FIVE, raw=raw),
     )
@@ -193,7 +193,7 @@ def test_a_call_without_a_binding_is_abnormal_and_blocked() -> None:
 
 
 def test_a_busy_callee_is_told_by_three_codes() -> None:
-    """Tables B (8102 as in A), E 17; contract section 1, SIP 486."""
+    """Tables B (8102 as in A), E 17; docs/contract.md section 1, SIP 486."""
     record = a_cdr(ulFailReason=8102, fwdUnaswRsn=17, sipStatusCode=486)
     assert the_only_record(record).call.codes == (
         Code(name="fail_code", value=8102, outcome="busy", text="callee busy"),
@@ -226,7 +226,7 @@ def test_the_record_flag_is_an_integer_here_and_a_string_there(flag: Any) -> Non
 
 
 def test_a_record_flag_without_a_file_is_announced_without_a_name() -> None:
-    """Contract section 1, recordings: failed, no_file_named."""
+    """docs/contract.md section 1, recordings: failed, no_file_named."""
     assert the_only_record(a_cdr(recordFlag=1)).recordings == (Announced(),)
 
 

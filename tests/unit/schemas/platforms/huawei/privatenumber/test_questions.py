@@ -1,6 +1,6 @@
 """What PrivateNumber asks and how it is answered; the published answers are compared as they stand.
 
-"Section" is one of protocols/huawei-privatenumber.md.
+Sections are those of docs/protocols/huawei-privatenumber.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The records that the published pushes of each mode make, in whatever order: expectations are written by hand.
 
-"Section" is one of protocols/huawei-privatenumber.md; outcomes and fields are those of contract section 1.
+Sections are those of docs/protocols/huawei-privatenumber.md; outcomes and fields are those of docs/contract.md section
+1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What PrivateNumber's dialect refuses, with which reason, and that it never raises anything but Malformed."""
+"""What PrivateNumber's dialect refuses, with which reason, and that it never raises anything but Malformed.
+
+Sections are those of docs/protocols/huawei-privatenumber.md.
+"""
 
 from __future__ import annotations
 

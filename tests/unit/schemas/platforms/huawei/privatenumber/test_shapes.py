@@ -1,6 +1,6 @@
 """What else PrivateNumber pushes, told apart by shape, and that the address it came to makes no difference.
 
-"Section" is one of protocols/huawei-privatenumber.md.
+Sections are those of docs/protocols/huawei-privatenumber.md.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def the_only_one(body: Any) -> Parsed:
     ],
 )
 def test_a_number_state_is_what_has_none_of_the_known_shapes(body: dict[str, Any]) -> None:
-    """Section 5: no eventType in the call set, no feeLst, no smsEvent -> store raw; its fields were not found."""
+    """Section 5 names a mark that is not looked for: no eventType of a call, no feeLst, no smsEvent, so raw."""
     sent = json.dumps(body).encode()
     assert PLATFORM.parse(a_push(sent), SOURCE) == [
         Parsed(
             kind="number_state",
             session_id="",
-            key=f"number_state|{hashlib.sha256(sent).hexdigest()}",  # design section 5: anything else
+            key=f"number_state|{hashlib.sha256(sent).hexdigest()}",  # docs/design.md section 5: anything else
             fingerprint=hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest(),
             body=NumberState(raw=body),
         )

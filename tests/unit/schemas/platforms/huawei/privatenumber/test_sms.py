@@ -1,6 +1,6 @@
 """Every published SMS push of PrivateNumber, against expectations written by hand and never printed by the parser.
 
-"Section" is one of protocols/huawei-privatenumber.md, "F" the table of huawei-reason-codes.md.
+Sections are those of docs/protocols/huawei-privatenumber.md, tables of docs/protocols/huawei-reason-codes.md.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SMS = "ASN:16:example0000000001"
 A, B, X = "+8613800000021", "+8613866887021", "+8613800000022"
 
 # Section 4: calling is the real sender, called the real receiver (absent here), virtualNumber X, timeStamp UTC.
-# F, sendResult 2: no binding. extParas: splitNum 0 parts were sent; direction 2 is abnormal.
+# Table F, sendResult 2: no binding. extParas: splitNum 0 parts were sent; direction 2 is abnormal.
 NOT_BOUND: dict[str, Any] = {
     "identifier": SMS,
     "mode": "notify",
@@ -85,8 +85,8 @@ def test_a_published_sms_is_read_as_its_page_says(sample: str, told: dict[str, A
     raw = json.loads(sent)
     expected = Parsed(
         kind="sms",
-        session_id=SMS,  # design section 5: SMS: (source, identifier)
-        key=f"sms|{SMS}|{told['mode']}",  # design section 5: (identifier, mode)
+        session_id=SMS,  # docs/design.md section 5: SMS: (source, identifier)
+        key=f"sms|{SMS}|{told['mode']}",  # docs/design.md section 5: (identifier, mode)
         fingerprint=hashlib.sha256(json.dumps(raw, sort_keys=True, separators=(",", ":")).encode()).hexdigest(),
         body=Sms(**told, raw=raw),
     )
@@ -119,7 +119,7 @@ def test_every_documented_field_is_told() -> None:
     [("0", "b_to_a"), ("1", "a_to_b"), ("2", "abnormal"), (1, "a_to_b"), ("3", None), ("", None), (None, None)],
 )
 def test_the_direction_is_the_same_table_for_every_mode(sent: Any, direction: str | None) -> None:
-    """Section 4, row extInfo.extParas: AXB 0 B->A; AX 0 others->A; X fixed 1; F: "0", "1", "2"."""
+    """Section 4, row extInfo.extParas: AXB 0 B->A; AX 0 others->A; X fixed 1; table F: "0", "1", "2"."""
     assert the_only_sms(with_extra([{"key": "direction", "value": sent}])).direction == direction
 
 

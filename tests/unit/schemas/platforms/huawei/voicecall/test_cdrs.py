@@ -1,6 +1,6 @@
 """Every published CDR of VoiceCall, against expectations written by hand and never printed by the parser.
 
-"Section" is one of protocols/huawei-voicecall.md, "table" one of huawei-reason-codes.md.
+Sections are those of docs/protocols/huawei-voicecall.md, tables of docs/protocols/huawei-reason-codes.md.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ CALLBACK = Cdr(
     ),
     # rows recordObjectName, recordDomain; recordFileDownloadUrl is ""
     recordings=(Announced(name="1200_366_0_20161228102743.wav", domain="ostor.example.com"),),
-    # design section 5, Whole: ended, and the implied events of both legs
+    # docs/design.md section 5, Whole: ended, and the implied events of both legs
     implies=("outgoing.a", "ringing.a", "answered.a", "outgoing.b", "ringing.b", "answered.b", "ended"),
 )  # fmt: skip
 
@@ -88,7 +88,7 @@ def a_notify(product: str) -> Cdr:
         record_id="CAE-20180522144331-12016921",
         call=CallFields(
             product=product,
-            callee=A,  # row calleeNum: called user; contract section 1: caller null
+            callee=A,  # row calleeNum: called user; docs/contract.md section 1: caller null
             display_number=SHOWN,  # row callerNum: display number
             user_data="customerId123",
             started_at=in_may("06:43:31"),
@@ -98,7 +98,7 @@ def a_notify(product: str) -> Cdr:
             codes=NOTHING_FAILED,
         ),
         recordings=(),  # row recordFlag: present (0)
-        implies=("ended",),  # design section 5: CDR and ended
+        implies=("ended",),  # docs/design.md section 5: CDR and ended
     )
 
 
@@ -121,7 +121,7 @@ def test_a_published_cdr_is_read_as_its_page_says(sample: str, path: str, sessio
     expected = Parsed(
         kind="cdr",
         session_id=session,
-        key=f"cdr|{session}|{body.record_id}",  # design section 5: without any timestamp; dedupe adds the source
+        key=f"cdr|{session}|{body.record_id}",  # docs/design.md section 5: without any timestamp or source
         fingerprint=hashlib.sha256(json.dumps(raw, sort_keys=True, separators=(",", ":")).encode()).hexdigest(),
         body=Cdr(
             record_id=body.record_id,

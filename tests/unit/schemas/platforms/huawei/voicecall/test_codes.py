@@ -1,4 +1,7 @@
-"""VoiceCall's codes: a text for every number of huawei-reason-codes.md tables C and D, and outcomes by hand."""
+"""VoiceCall's codes: a text for every number of the tables, and outcomes by hand.
+
+Source: docs/protocols/huawei-reason-codes.md tables C and D.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ OUTCOMES = {
     "cancelled": "515 516 530 539 540 552 553 1001-1003 8004 8009 8017",
     "blocked": "528 7001-7005 7108 8013 8014 8016 8018 8019 8022",
 }
-# Contract section 1 skips 0 and 518; the others say only that some leg failed.
+# docs/contract.md section 1 skips 0 and 518; the others say only that some leg failed.
 UNDECIDED = "0 518-521 550 551 8001"
 
 

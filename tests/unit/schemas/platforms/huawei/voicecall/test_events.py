@@ -1,6 +1,6 @@
 """Every published call event of VoiceCall, against expectations written by hand and never printed by the parser.
 
-"Section" is one of protocols/huawei-voicecall.md, "table" one of huawei-reason-codes.md.
+Sections are those of docs/protocols/huawei-voicecall.md, tables of docs/protocols/huawei-reason-codes.md.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAMPLES = SAMPLES_OF_ALL / "huawei_voicecall"
 CALLBACK_SESSION = "1201_612_4294967295_20190124030424@callenabler245.huaweicaas.com"
 NOTIFY_SESSION = "1201_12897_4294967295_20180522064331@callenabler245.huaweicaas.com"
 A, B, SHOWN = "+8613800000021", "+8613800000022", "+8675528000001"
-NORMAL = (Code(name="state_code", value=0, text="normal"),)  # table C, 0; contract section 1: 0 is skipped
+NORMAL = (Code(name="state_code", value=0, text="normal"),)  # table C, 0; docs/contract.md section 1: 0 is skipped
 
 Row = tuple[str, str, str, str, datetime, str, CallFields]
 

@@ -1,4 +1,7 @@
-"""The call record that VoiceCall's notifications make, in whatever order they come (contract section 1)."""
+"""The call record that VoiceCall's notifications make, in whatever order they come (docs/contract.md section 1).
+
+Sections are those of docs/protocols/huawei-voicecall.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What VoiceCall's dialect refuses, with which reason, and that it never raises anything but Malformed."""
+"""What VoiceCall's dialect refuses, with which reason, and that it never raises anything but Malformed.
+
+Sections are those of docs/protocols/huawei-voicecall.md.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """VoiceCall's push digest and its recording API; digests were computed by OpenSSL from the page, not by our code.
 
-Page: protocols/huawei-voicecall.md sections 0 (push auth) and 3 (recording).
+Page: docs/protocols/huawei-voicecall.md sections 0 (push auth) and 3 (recording).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """CDRs of VoiceCall that nobody has published, made from the words of its page.
 
-"Section" is one of protocols/huawei-voicecall.md, "table" one of huawei-reason-codes.md.
+Sections are those of docs/protocols/huawei-voicecall.md, tables of docs/protocols/huawei-reason-codes.md.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def test_an_unanswered_b_is_told_by_the_missing_answer_time_alone() -> None:
             ringing_at=at("03:04:41"),
             ended_at=at("03:05:11"),
             codes=(
-                Code(name="fail_code", value=518, text="far user failed"),  # contract section 1: 518 is skipped
+                Code(name="fail_code", value=518, text="far user failed"),  # docs/contract.md section 1: 518 is skipped
                 Code(name="q850", value=0, text="not applicable"),
                 Code(name="sip", value=480, outcome="no_answer", text="Temporarily Unavailable"),
             ),
@@ -172,7 +172,7 @@ def test_a_recording_may_come_as_a_link_alone(flag: Any) -> None:
 
 
 def test_a_record_flag_without_a_file_is_announced_without_a_name() -> None:
-    """Contract section 1, recordings: failed, no_file_named."""
+    """docs/contract.md section 1, recordings: failed, no_file_named."""
     assert the_only_record(a_cdr(recordFlag=1)).recordings == (Announced(),)
 
 
@@ -198,7 +198,7 @@ def test_old_and_unknown_fields_pass_under_raw() -> None:
 
 
 def test_numbers_are_normalised_and_an_integer_counts_as_its_digits() -> None:
-    """Contract section 1, Numbers."""
+    """docs/contract.md section 1, Numbers."""
     call = the_only_record(a_cdr(calleeNum=13800000021, fwdDstNum="075528000001", fwdDisplayNum="95105670")).call
     assert (call.caller, call.callee, call.display_number) == (A, SHOWN, "95105670")
 
@@ -217,7 +217,7 @@ def test_the_key_of_a_record_holds_no_time() -> None:
 
 
 def test_a_record_without_an_id_is_known_by_its_numbers_and_earliest_time() -> None:
-    """Row icid: optional; design section 5."""
+    """Row icid: optional; docs/design.md section 5."""
     fields = {"icid": "", "calleeNum": A, "fwdDstNum": B, "callOutStartTime": "2019-01-24 03:04:24"}
     key = the_key(a_cdr(**fields))
     assert key == the_key(a_cdr(**{**fields, "callEndTime": "2019-01-24 03:05:45", "ulFailReason": 0}))
