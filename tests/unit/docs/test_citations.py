@@ -67,7 +67,7 @@ def test_a_page_that_is_gone_is_noticed() -> None:
         "# notes/amqp.md",
         "# huawei-voicecall.md section 2",
         "# docs/design.md section 99",
-        "# docs/notes/amqp.md trap 23",
+        "# docs/notes/amqp.md trap 99",
         "# docs/nowhere.md",
     ],
 )
