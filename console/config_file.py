@@ -16,6 +16,7 @@ from yarl import URL
 
 from schemas.config import Config
 from schemas.errors import Misconfigured
+from schemas.platforms import DIALECTS
 
 SCALARS: Final[Mapping[str, tuple[str, ...]]] = {
     "CALLSTITCH_BROKER": ("broker",),
@@ -38,7 +39,6 @@ SAID: Final[Mapping[str, str]] = {
     "union_tag_not_found": "its kind is missing",
 }
 TOKENS_FILE: Final = Path("var/tokens.json")
-DEFAULT_PLATFORMS: Final = ("huawei_privatenumber", "huawei_voicecall", "aliyun_pnp", "jiuyun_axb")
 
 
 def load_config(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -109,7 +109,7 @@ def default_config(tokens_file: Path) -> dict[str, Any]:
     return {
         "source": [
             {"name": platform.replace("_", "-"), "platform": platform, "tokens": [tokens[platform]]}
-            for platform in DEFAULT_PLATFORMS
+            for platform in DIALECTS
         ],
         "sink": [{"name": "file", "kind": "jsonl", "path": "var/calls.jsonl"}],
     }
@@ -128,7 +128,7 @@ def _tokens(path: Path) -> dict[str, str]:
 
 def _kept_tokens(path: Path) -> dict[str, str]:
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    missing = [platform for platform in DEFAULT_PLATFORMS if platform not in known]
+    missing = [platform for platform in DIALECTS if platform not in known]
     if missing:
         known |= {platform: secrets.token_urlsafe(24) for platform in missing}
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from runtime.clock import system_clock
 from runtime.telemetry import Telemetry
 from schemas.config import Config
 from schemas.envelope import monotonic_message_ids
-from schemas.platforms import PLATFORMS
+from schemas.platforms import DIALECTS
 from workers.wiring import Loop, Process, config_topology, open_stage, sources_of, stage_names, unwrapped
 
 log = structlog.get_logger()
@@ -116,7 +116,7 @@ def _door(process: Process, *, shared: bool = False) -> AbstractAsyncContextMana
     return serve_door(
         process.config.ingest.listen,
         sources=sources_of(process.config),
-        platforms=PLATFORMS,
+        dialects=DIALECTS,
         broker=process.broker,
         message_ids=process.message_ids,
         telemetry=process.telemetry,

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
 
 from ingest.nonces import Nonces
 from runtime.telemetry import DoorMetrics
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
+from schemas.dialect.dialect import AnyDialect
 from schemas.errors import Rejected
 from schemas.notification import Notification
 
-CONFIRM_SECONDS: Final[Mapping[str, float]] = {"aliyun_pnp": 0.6, "jiuyun_axb": 2.0}
-CONFIRM_SECONDS_DEFAULT: Final = 3.0
-
 
 class BoundSource:
-    """A source with its platform, its metrics and its memory of nonces."""
+    """A source with its dialect, its metrics and its memory of nonces; `asks` is None where it asks nothing."""
 
-    def __init__(self, source: Source, platform: Platform, metrics: DoorMetrics) -> None:
+    def __init__(self, source: Source, dialect: AnyDialect, metrics: DoorMetrics) -> None:
         self.source = source
         self.name = source.name
-        self.platform = platform
+        self.dialect = dialect
         self.metrics = metrics
-        self.confirm_seconds = CONFIRM_SECONDS.get(source.platform, CONFIRM_SECONDS_DEFAULT)
+        self.asks = dialect.asks if source.control else None
         self._tokens = [token.get_secret_value().encode() for token in source.tokens]
-        self._nonces = Nonces(keep=2 * source.clock_skew)
+        self._verify = None if source.verify == "never" else dialect.verify
+        self._unsigned_is_wrong = source.verify == "always"
+        self._nonce = dialect.once.nonce if dialect.once else None
+        self._nonces = Nonces(keep=dialect.once.keep(source)) if dialect.once else None
 
     def knows(self, token: str) -> bool:
         """Compares with every token in constant time."""
@@ -43,10 +41,14 @@ class BoundSource:
         Raises:
             Rejected: it does not (401).
         """
-        if self.source.verify == "never":
-            return
-        verified = self.platform.verify(notification, self.source, now)
-        if verified is False or (verified is None and self.source.verify == "always"):
+        verified = None if self._verify is None else self._verify(notification, self.source, now)
+        if verified is False or (verified is None and self._unsigned_is_wrong):
             raise Rejected("signature missing or wrong", status=401)
-        if verified and (nonce := self.platform.nonce(notification)) and not self._nonces.is_new(nonce, now):
+        if verified and self._is_used(notification, now):
             raise Rejected("signature used before", status=401)
+
+    def _is_used(self, notification: Notification, now: datetime) -> bool:
+        if self._nonce is None or self._nonces is None:
+            return False
+        nonce = self._nonce(notification)
+        return nonce is not None and not self._nonces.is_new(nonce, now)

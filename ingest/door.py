@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -23,7 +23,7 @@ from ingest.questions import Questions
 from runtime.telemetry import Telemetry
 from runtime.verdict import reason_of
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
+from schemas.dialect.dialect import AnyDialect, Asks
 from schemas.envelope import Envelope, Kind, new_id, new_trace
 from schemas.errors import Rejected, Unavailable
 from schemas.notification import KEPT_HEADERS, Notification, Reply, to_json
@@ -44,14 +44,14 @@ class Door:
         self,
         *,
         sources: Mapping[str, Source],
-        platforms: Mapping[str, Platform],
+        dialects: Mapping[str, AnyDialect],
         commit: GroupCommit,
         questions: Questions,
         telemetry: Telemetry,
         clock: Callable[[], datetime],
     ) -> None:
         self._sources = {
-            name: BoundSource(source, platforms[source.platform], telemetry.door(name))
+            name: BoundSource(source, dialects[source.platform], telemetry.door(name))
             for name, source in sources.items()
         }
         self._unknown = telemetry.door("unknown")
@@ -118,30 +118,31 @@ class Door:
             body=to_json(notification),
             trace=new_trace(),
         )
-        asked = _asked(notification, source) if source.source.control else None
-        if asked is None:
+        asks = source.asks
+        asked = _asked(notification, source, asks) if asks is not None else None
+        if asks is None or asked is None:
             await self._store(envelope, source)
-            return source.platform.reply(notification)
+            return source.dialect.reply(notification)
         return await self._questions.answer(
             asked,
             source.source,
             envelope,
             store=lambda: self._store(envelope, source),
-            told=lambda decision: source.platform.answer(notification, decision, source.source),
+            told=lambda decision: asks.answer(notification, decision, source.source),
         )
 
     async def _store(self, envelope: Envelope, source: BoundSource) -> None:
         try:
-            await self._commit.store(envelope, timeout_seconds=source.confirm_seconds)
+            await self._commit.store(envelope, timeout_seconds=source.dialect.confirm_seconds)
         except Unavailable:
             raise Rejected("the broker did not confirm in time", status=503) from None
         self.answered[source.name, int(envelope.at.timestamp()) // HOUR_SECONDS] += 1
 
 
-def _asked(notification: Notification, source: BoundSource) -> Asked | None:
+def _asked(notification: Notification, source: BoundSource, asks: Asks[Any]) -> Asked | None:
     """What this push asks; a push that a bug keeps us from reading is stored like any other."""
     try:
-        return source.platform.question(notification, source.source)
+        return asks.question(notification, source.source)
     except Exception as error:  # noqa: BLE001 - a 500 here would lose the push for good after the last repetition
         log.error("question.unreadable", source=source.name, reason=reason_of(error))
         return None

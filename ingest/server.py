@@ -19,7 +19,7 @@ from runtime.admin import start_listening
 from runtime.broker.base import Broker
 from runtime.telemetry import Telemetry
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
+from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind, new_id
 from schemas.errors import Unavailable
 
@@ -36,7 +36,7 @@ async def serve_door(
     listen: str,
     *,
     sources: Mapping[str, Source],
-    platforms: Mapping[str, Platform],
+    dialects: Mapping[str, AnyDialect],
     broker: Broker,
     message_ids: Iterator[str],
     telemetry: Telemetry,
@@ -57,7 +57,7 @@ async def serve_door(
         deadline_seconds=deadline_seconds,
     )
     door = Door(
-        sources=sources, platforms=platforms, commit=commit, questions=questions, telemetry=telemetry, clock=clock
+        sources=sources, dialects=dialects, commit=commit, questions=questions, telemetry=telemetry, clock=clock
     )
     server = web.Server(door, keepalive_timeout=KEEPALIVE_SECONDS, auto_decompress=False, access_log=None)
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)

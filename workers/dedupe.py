@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
+from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind, derived_id, encode_envelope
 from schemas.errors import Malformed, Permanent, Transient
 from schemas.facts import Fact, Parsed, encode_fact
@@ -96,12 +96,12 @@ Count = Callable[[str, str, int], None]
 
 
 def dedupe(
-    store: ClaimStore, *, sources: Mapping[str, Source], platforms: Mapping[str, Platform], count: Count
+    store: ClaimStore, *, sources: Mapping[str, Source], dialects: Mapping[str, AnyDialect], count: Count
 ) -> Stage:
     """The stage; `count(source, result, number)` is told what became of the items of each batch."""
 
     async def handle(batch: Sequence[Envelope]) -> Outcome:
-        opened = [_open(envelope, sources, platforms) for envelope in batch if envelope.kind == Kind.NOTIFICATION]
+        opened = [_open(envelope, sources, dialects) for envelope in batch if envelope.kind == Kind.NOTIFICATION]
         tallies = [_tally(envelope) for envelope in batch if envelope.kind == Kind.TALLY]
         results = await store.claim([one.receipt for one in opened if not one.failed], tallies)
         strangers = [
@@ -130,14 +130,14 @@ class _Opened:
     failed: Sequence[Failed] = ()
 
 
-def _open(envelope: Envelope, sources: Mapping[str, Source], platforms: Mapping[str, Platform]) -> _Opened:
+def _open(envelope: Envelope, sources: Mapping[str, Source], dialects: Mapping[str, AnyDialect]) -> _Opened:
     source = sources.get(envelope.source)
     if source is None:
         failed = Failed(envelope, Transient("its source is not in the config"))
         return _Opened(envelope=envelope, receipt=_receipt(envelope), failed=[failed])
     assert isinstance(envelope.body, dict)
     try:
-        items = platforms[source.platform].parse(inflated(from_json(envelope.body)), source)
+        items = dialects[source.platform].parse(inflated(from_json(envelope.body)), source)
     except Malformed as error:
         items = [error]
     facts: list[Fact] = []

@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import aiohttp
 import orjson
@@ -23,7 +23,7 @@ import structlog
 from yarl import URL
 
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
+from schemas.dialect.dialect import AnyDialect, RecordingApi
 from schemas.envelope import Envelope, Kind, derived_id
 from schemas.errors import Malformed, Permanent, Transient, Unavailable
 from schemas.facts import Fact, FactKind, Recording, encode_fact
@@ -60,7 +60,7 @@ class _Desk:
     """What serves the recordings of one source."""
 
     source: Source
-    platform: Platform
+    api: RecordingApi[Any] | None
     downloader: Downloader
 
 
@@ -68,7 +68,7 @@ class _Desk:
 async def open_fetch_recording(
     *,
     sources: Iterable[Source],
-    platforms: Mapping[str, Platform],
+    dialects: Mapping[str, AnyDialect],
     objects: ObjectStore,
     last_attempt: int,
     clock: Callable[[], datetime],
@@ -91,10 +91,10 @@ async def open_fetch_recording(
         desks = {
             source.name: _Desk(
                 source=source,
-                platform=platforms[source.platform],
+                api=dialects[source.platform].recordings,
                 downloader=Downloader(
                     session=sessions[source.allow_private],
-                    allowlist=allowlist(source),
+                    allowlist=allowlist(source, dialects[source.platform].audio_hosts),
                     clock=clock,
                     most_bytes=most_bytes,
                 ),
@@ -183,17 +183,19 @@ class FetchRecording:
         """Ask the platform by name; the announced link serves where the platform cannot be asked."""
         if not wanted.name and not wanted.url:
             raise Permanent("no_file_named")
-        if wanted.url and not (wanted.name and wanted.domain):
+        if wanted.url and not (desk.api and wanted.name and wanted.domain):
             return parse_address(wanted.url)
+        if desk.api is None:
+            raise Permanent("no recording api")
         try:
-            request = desk.platform.recording_request(wanted, desk.source, nonce=self.nonce(), created=self.clock())
+            request = desk.api.request(wanted, desk.source, nonce=self.nonce(), created=self.clock())
         except (Permanent, Transient):
             if wanted.url:
                 return parse_address(wanted.url)
             raise
-        return await self._asked(desk, request)
+        return await self._asked(desk, desk.api, request)
 
-    async def _asked(self, desk: _Desk, request: HttpRequest) -> URL:
+    async def _asked(self, desk: _Desk, api: RecordingApi[Any], request: HttpRequest) -> URL:
         """The address out of the platform's answer. Only this request carries credentials, and only to its API."""
         url = parse_address(request.url)
         check_scheme(url, allow_private=desk.source.allow_private)
@@ -201,12 +203,12 @@ class FetchRecording:
             raise Permanent("host_not_allowed")
         with our_errors():
             async with desk.downloader.session.get(url, headers=request.headers, allow_redirects=False) as response:
-                return follow(url, await self._location(desk.platform, response))
+                return follow(url, await self._location(api, response))
 
-    async def _location(self, platform: Platform, response: aiohttp.ClientResponse) -> str:
+    async def _location(self, api: RecordingApi[Any], response: aiohttp.ClientResponse) -> str:
         headers = {name.lower(): value for name, value in response.headers.items()}
         try:
-            return platform.recording_location(response.status, headers, await read_at_most(response.content))
+            return api.location(response.status, headers, await read_at_most(response.content))
         except Transient as error:
             if error.retry_after is not None:
                 raise

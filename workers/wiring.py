@@ -20,7 +20,7 @@ from runtime.verdict import Policy, policies
 from schemas.config import Config, JsonlSink, RetryingStage, Sink, Source
 from schemas.envelope import JsonObject
 from schemas.errors import Misconfigured
-from schemas.platforms import PLATFORMS, WHOLE_BY_CDR
+from schemas.platforms import DIALECTS
 from schemas.stage import Stage
 from schemas.topology import (
     DEAD,
@@ -133,7 +133,7 @@ async def _dedupe(process: Process, stack: AsyncExitStack, _: str | None) -> lis
     stage = dedupe(
         store,
         sources=sources_of(process.config),
-        platforms=PLATFORMS,
+        dialects=DIALECTS,
         count=lambda source, result, number: items.labels(source, result).inc(number),
     )
     return [_loop(process, StageSpec(name="dedupe", queue=RECEIVED, policy=_policy(process, "dedupe")), stage)]
@@ -146,7 +146,7 @@ async def _correlate(process: Process, stack: AsyncExitStack, _: str | None) -> 
             settle=source.settle,
             cdr_wait=source.cdr_wait,
             open_max=source.open_max,
-            call_events=source.call_events and source.platform not in WHOLE_BY_CDR,
+            call_events=source.call_events and not DIALECTS[source.platform].whole_by_cdr,
         )
         for source in process.config.source
     }
@@ -161,7 +161,7 @@ async def _fetch_recording(process: Process, stack: AsyncExitStack, _: str | Non
     handler = await stack.enter_async_context(
         open_fetch_recording(
             sources=process.config.source,
-            platforms=PLATFORMS,
+            dialects=DIALECTS,
             objects=open_objects(process.config.objects),
             last_attempt=policy.last_attempt,
             clock=process.clock,

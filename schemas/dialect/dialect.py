@@ -1,10 +1,15 @@
-"""What a dialect is: a module with these functions; pure, no I/O, no clock."""
+"""What a dialect is: one frozen value that says all that is true of one platform alone.
+
+Its functions are pure: no I/O, no clock, the same result for the same push. What a platform does not have is None, so
+that nobody has to write a function that does nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from schemas.config import Source
 from schemas.errors import Malformed
@@ -13,19 +18,14 @@ from schemas.notification import Notification, Reply
 from schemas.question import Asked, Decision
 from schemas.recording import HttpRequest, RecordingWanted
 
+S = TypeVar("S", bound=Source)
+S_contra = TypeVar("S_contra", bound=Source, contravariant=True)
 
-class Platform(Protocol):
-    """One telephony platform; a module that defines these functions is one."""
 
-    def verify(self, notification: Notification, source: Source, now: datetime) -> bool | None:
-        """Whether the signature is right; None when the push carries none."""
-        ...
+class Parse(Protocol[S_contra]):
+    """What a push says."""
 
-    def nonce(self, notification: Notification) -> str | None:
-        """What a right signature is good for once; None where the platform repeats a push as it was."""
-        ...
-
-    def parse(self, notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:
+    def __call__(self, notification: Notification, source: S_contra, /) -> Sequence[Parsed | Malformed]:
         """One result per item, in order; a bad item does not spoil its neighbours.
 
         Raises:
@@ -33,22 +33,44 @@ class Platform(Protocol):
         """
         ...
 
-    def reply(self, notification: Notification) -> Reply:
-        """What the platform wants to hear once the notification is stored."""
+
+class Acknowledge(Protocol):
+    """What the platform wants to hear once a notification is stored."""
+
+    def __call__(self, notification: Notification, /) -> Reply:
+        """Never raises, whatever the bytes are."""
         ...
 
-    def question(self, notification: Notification, source: Source) -> Asked | None:
-        """What this push asks; None where it only tells. Never raises: what cannot be read asks nothing."""
+
+class Verify(Protocol[S_contra]):
+    """Who sent it."""
+
+    def __call__(self, notification: Notification, source: S_contra, now: datetime, /) -> bool | None:
+        """Whether the signature is right; None when the push carries none, or the source has nothing to check with."""
         ...
 
-    def answer(self, notification: Notification, decision: Decision, source: Source) -> Reply:
-        """The decision in the platform's own shape. `notification` is the push that asked."""
+
+class Ask(Protocol[S_contra]):
+    """What a push asks."""
+
+    def __call__(self, notification: Notification, source: S_contra, /) -> Asked | None:
+        """None where it only tells. Never raises: what cannot be read asks nothing."""
         ...
 
-    def recording_request(
-        self, wanted: RecordingWanted, source: Source, *, nonce: str, created: datetime
-    ) -> HttpRequest:
-        """The signed request for a recording's download address.
+
+class Answer(Protocol[S_contra]):
+    """A decision in the platform's own shape."""
+
+    def __call__(self, notification: Notification, decision: Decision, source: S_contra, /) -> Reply:
+        """`notification` is the push that asked; a decision that does not fit becomes the platform's refusal."""
+        ...
+
+
+class RecordingRequest(Protocol[S_contra]):
+    """How a recording's download address is asked for."""
+
+    def __call__(self, wanted: RecordingWanted, source: S_contra, /, *, nonce: str, created: datetime) -> HttpRequest:
+        """The signed request; `nonce` is 1 to 128 alphanumerics, `created` an aware time.
 
         Raises:
             Transient: the source lacks a setting that the operator can still add.
@@ -56,7 +78,11 @@ class Platform(Protocol):
         """
         ...
 
-    def recording_location(self, status: int, headers: Mapping[str, str], body: bytes) -> str:
+
+class RecordingLocation(Protocol):
+    """Where the answer says that a recording is."""
+
+    def __call__(self, status: int, headers: Mapping[str, str], body: bytes, /) -> str:
         """The download address out of the platform's answer (header names in lower case).
 
         Raises:
@@ -66,6 +92,54 @@ class Platform(Protocol):
         ...
 
 
-def no_nonce(notification: Notification) -> str | None:  # noqa: ARG001 - the same for every push
-    """The `nonce` of a platform whose pushes may come again as they were."""
-    return None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Once(Generic[S]):
+    """A right signature is good for one use: its nonce, and for how long a source has to remember it.
+
+    `nonce` is None of a push that may come again as it was.
+    """
+
+    nonce: Callable[[Notification], str | None]
+    keep: Callable[[S], timedelta]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asks(Generic[S]):
+    """Some of the platform's pushes are questions, which somebody's answer decides."""
+
+    question: Ask[S]
+    answer: Answer[S]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingApi(Generic[S]):
+    """The platform tells a recording's address when it is asked by name."""
+
+    request: RecordingRequest[S]
+    location: RecordingLocation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect(Generic[S]):
+    """One telephony platform; `name` is its `platform` in the config, and in every record.
+
+    `settings` are the keys of its sources. `whole_by_cdr`: it tells no end but the CDR, so no event is ever missing
+    (design section 5). `confirm_seconds`: how long the door may keep it waiting for the broker's confirm, which is
+    less than its own patience. `audio_hosts`: where its audio lies, for a source without `recording_hosts`.
+    """
+
+    name: str
+    settings: type[S]
+    parse: Parse[S]
+    reply: Acknowledge
+    verify: Verify[S] | None = None  # None: nothing is ever signed
+    once: Once[S] | None = None  # None: a right signature may come again
+    asks: Asks[S] | None = None  # None: it asks nothing
+    recordings: RecordingApi[S] | None = None  # None: the announced link is fetched
+    whole_by_cdr: bool = False
+    confirm_seconds: float = 3.0
+    audio_hosts: tuple[str, ...] = ()
+
+
+# In a table of all platforms each is called with sources of its own `settings`, which no type can say.
+AnyDialect: TypeAlias = Dialect[Any]

@@ -1,20 +1,18 @@
-"""One dialect a file: what each platform sends, asks and expects, pure."""
+"""What each platform sends, asks and expects: one package a platform, and one line here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-from schemas.dialect.dialect import Platform
-from schemas.platforms import aliyun as aliyun_pnp
-from schemas.platforms import jiuyun as jiuyun_axb
-from schemas.platforms.huawei import privatenumber as huawei_privatenumber
-from schemas.platforms.huawei import voicecall as huawei_voicecall
+from schemas.dialect.dialect import AnyDialect
+from schemas.platforms import aliyun, jiuyun
+from schemas.platforms.huawei import privatenumber, voicecall
 
-WHOLE_BY_CDR: Final = frozenset({"aliyun_pnp", "jiuyun_axb"})  # they tell no end but the CDR (docs/design.md section 5)
-PLATFORMS: Final[Mapping[str, Platform]] = {
-    "huawei_privatenumber": huawei_privatenumber,
-    "huawei_voicecall": huawei_voicecall,
-    "aliyun_pnp": aliyun_pnp,
-    "jiuyun_axb": jiuyun_axb,
-}
+_ALL: Final[tuple[AnyDialect, ...]] = (
+    privatenumber.DIALECT,
+    voicecall.DIALECT,
+    aliyun.DIALECT,
+    jiuyun.DIALECT,
+)
+DIALECTS: Final[Mapping[str, AnyDialect]] = {dialect.name: dialect for dialect in _ALL}

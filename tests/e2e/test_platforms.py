@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from schemas.platforms import PLATFORMS
+from schemas.platforms import DIALECTS
 from tests.e2e.platforms import SAMPLES, content_of, post, published, running_platforms
 from tests.e2e.platforms_plays import ACCOUNTS, NUMBER_CHANGES, OTHER_NOTICES, Account, Push
 from tests.e2e.platforms_truth import RECORDS, SMS, TIMELINES
@@ -112,7 +112,7 @@ def as_text(raw: Any) -> str:
 def test_every_published_push_of_every_platform_is_played() -> None:
     played = {(a.platform, push.body) for a in ACCOUNTS for push in a.pushes if isinstance(push.body, str)}
     assert played == published()
-    assert {account.platform for account in ACCOUNTS} == set(PLATFORMS)
+    assert {account.platform for account in ACCOUNTS} == set(DIALECTS)
 
 
 @pytest.mark.parametrize("call", RECORDS)

@@ -19,7 +19,7 @@ from runtime.telemetry import Telemetry
 from schemas.config import Config
 from schemas.envelope import monotonic_message_ids
 from schemas.facts import Decided, Fact
-from schemas.platforms import PLATFORMS
+from schemas.platforms import DIALECTS
 from schemas.topology import DECISIONS, UNIQUE, Topology
 from tests.building.loops import read, until
 from tests.building.pushes import fact_in
@@ -121,7 +121,7 @@ async def asking(
     door = serve_door(
         listen,
         sources=sources_of(config),
-        platforms=PLATFORMS,
+        dialects=DIALECTS,
         broker=broker,
         message_ids=process.message_ids,
         telemetry=process.telemetry,

@@ -9,19 +9,18 @@ import hashlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import orjson
 from pydantic import SecretStr
 
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
+from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Malformed
 from schemas.facts import Fact, FactKind, Parsed, Recording
 from schemas.notification import Notification
-from schemas.platforms import PLATFORMS
+from schemas.platforms import DIALECTS
 from schemas.recording import wanted_from_json
 from schemas.stage import Stage
 from schemas.topology import RECEIVED, RECORDINGS, UNIQUE
@@ -37,7 +36,7 @@ from workers.stores.sqlite.sessions import SESSIONS_MIGRATIONS, SqliteSessions
 
 SOURCE: Final = Source(name="huawei", platform="huawei_privatenumber", tokens=(SecretStr("t"),))
 PATIENCE: Final = Patience(settle=timedelta(seconds=2), cdr_wait=timedelta(seconds=40), open_max=timedelta(seconds=60))
-_DIALECT: Final = PLATFORMS["huawei_privatenumber"]
+_DIALECT: Final = DIALECTS["huawei_privatenumber"]
 
 T = TypeVar("T")
 
@@ -57,7 +56,7 @@ class Variant:
 
     name: str = "ours"
     order: Order = ours
-    platform: Platform = _DIALECT
+    dialect: AnyDialect = _DIALECT
     claims: Callable[[SqliteFile], ClaimStore] = SqliteClaims
     sessions: Callable[[SqliteFile], SessionStore] = SqliteSessions
 
@@ -66,13 +65,13 @@ class Variant:
         claims = self.claims(MemoryFile(world, CLAIMS_MIGRATIONS))
         sessions = self.sessions(MemoryFile(world, SESSIONS_MIGRATIONS))
         sources, names, patience = {SOURCE.name: SOURCE}, frozenset({SOURCE.name}), {SOURCE.name: PATIENCE}
-        platforms = {str(SOURCE.platform): self.platform}
+        dialects = {str(SOURCE.platform): self.dialect}
 
         async def fetched(batch: Sequence[Envelope]) -> list[Envelope]:
             return [_stored(envelope, audio) for envelope in batch]
 
         return {
-            RECEIVED: lambda: dedupe(claims, sources=sources, platforms=platforms, count=lambda *_: None),
+            RECEIVED: lambda: dedupe(claims, sources=sources, dialects=dialects, count=lambda *_: None),
             UNIQUE: lambda: correlate(sessions, patience=patience, progress=names, clock=lambda: world.now),
             RECORDINGS: lambda: Stage(fetched),
         }
@@ -175,7 +174,7 @@ class _LastWriterWins(SqliteSessions):
         return await super().fold(news, overwriting, now)
 
 
-def _keyed(key: Callable[[Parsed, Notification, int], str]) -> Platform:
+def _keyed(key: Callable[[Parsed, Notification, int], str]) -> AnyDialect:
     """The dialect with another natural key for CDRs."""
 
     def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:
@@ -186,7 +185,7 @@ def _keyed(key: Callable[[Parsed, Notification, int], str]) -> Platform:
             for n, item in enumerate(_DIALECT.parse(notification, source))
         ]
 
-    return cast("Platform", SimpleNamespace(parse=parse))
+    return replace(_DIALECT, parse=parse)
 
 
 def _by_session(item: Parsed, _: Notification, __: int) -> str:
@@ -202,8 +201,8 @@ PUBLISH_FIRST: Final = Variant(name="publish before commit", order=_publish_befo
 SEEN_FIRST: Final = Variant(name="a claim marks as seen, also for its owner", claims=_SeenIsSeen)
 MARK_FIRST: Final = Variant(name="outbox marked as sent before publish", order=_mark_before_publish)
 LAST_WRITER_WINS: Final = Variant(name="last writer wins by order of processing", sessions=_LastWriterWins)
-SESSION_AS_KEY: Final = Variant(name="natural key is the session id alone", platform=_keyed(_by_session))
-BODY_AS_KEY: Final = Variant(name="natural key is the body's hash", platform=_keyed(_by_body))
+SESSION_AS_KEY: Final = Variant(name="natural key is the session id alone", dialect=_keyed(_by_session))
+BODY_AS_KEY: Final = Variant(name="natural key is the body's hash", dialect=_keyed(_by_body))
 AMENDMENTS_DROPPED: Final = Variant(name="one telling a key", claims=_KnownIsKnown)
 BODY_REBUILT: Final = Variant(name="body rebuilt at each publish", order=_rebuild_at_publish)
 CLAIM_ORDER: Final = Variant(name="told first is claimed first", claims=_FirstToldIsFirstClaimed)

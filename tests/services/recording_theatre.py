@@ -22,7 +22,7 @@ from schemas.config import Source
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Transient
 from schemas.facts import Fact, Recording
-from schemas.platforms import PLATFORMS
+from schemas.platforms import DIALECTS
 from schemas.recording import RecordingWanted
 from schemas.stage import Failed, Handler
 from tests.building.pushes import fact_in
@@ -139,7 +139,7 @@ async def fetching(
     scratch.mkdir(exist_ok=True)
     async with open_fetch_recording(
         sources=[source],
-        platforms=PLATFORMS,
+        dialects=DIALECTS,
         objects=open_objects(objects or f"file:{root / 'objects'}"),
         last_attempt=last_attempt,
         clock=lambda: NOW,

@@ -7,7 +7,7 @@ address of each connection attempt, so DNS names, IP literals, rebinding and hap
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
@@ -18,17 +18,6 @@ from yarl import URL
 from schemas.config import Source
 from schemas.errors import Permanent
 
-# Whose hosts an empty `recording_hosts` admits. Huawei's own API stood at port 12543
-# (docs/protocols/huawei-privatenumber.md section 6, docs/protocols/huawei-voicecall.md section 4), VoiceCall's stands
-# under .cn; ostor.huawei.com is the recordDomain of the vendor's code samples for both. Aliyun: the bucket region of
-# the one DownloadUrl that the vendor's page of QueryRecordFileDownloadUrl shows
-# (secret-axb-record-files.oss-cn-shanghai.aliyuncs.com); no other was found. Jiuyun names no host at all.
-_HUAWEI: Final = (".myhuaweicloud.com", ".myhuaweicloud.com:12543", ".huaweicaas.com", "ostor.huawei.com")
-PLATFORM_HOSTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "huawei_privatenumber": _HUAWEI,
-    "huawei_voicecall": (*_HUAWEI, ".myhuaweicloud.cn"),
-    "aliyun_pnp": (".oss-cn-shanghai.aliyuncs.com",),
-}
 USUAL_PORTS: Final = frozenset({80, 443})
 CONNECTIONS: Final = 16
 CONNECT_SECONDS: Final = 10
@@ -84,15 +73,15 @@ class Allowlist:
         return port == wanted if wanted is not None else port in USUAL_PORTS
 
 
-def allowlist(source: Source) -> Allowlist:
+def allowlist(source: Source, audio_hosts: tuple[str, ...]) -> Allowlist:
     """What the source's config admits: the API's own host and port always, then `recording_hosts`.
 
-    No `recording_hosts` means the platform's own domains (PLATFORM_HOSTS), never any host.
+    No `recording_hosts` means the platform's own `audio_hosts` (its dialect names them), never any host.
     """
     api = URL(source.recording_api or "")
     own = (f"[{api.raw_host}]" if ":" in (api.raw_host or "") else api.raw_host or "",) if api.raw_host else ()
     ported = tuple(f"{host}:{api.port}" for host in own)
-    hosts = source.recording_hosts or PLATFORM_HOSTS.get(source.platform, ())
+    hosts = source.recording_hosts or audio_hosts
     return Allowlist(hosts=(*own, *ported, *hosts), allow_private=source.allow_private)
 
 

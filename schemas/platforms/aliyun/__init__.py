@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from schemas.config import Source
+from schemas.dialect.dialect import Asks, Dialect, Once, RecordingApi
 from schemas.dialect.fields import MAX_ID, text
 from schemas.dialect.json_body import fingerprint
 from schemas.envelope import JsonObject
@@ -26,7 +27,7 @@ from schemas.platforms.aliyun.params import control_params
 from schemas.platforms.aliyun.recordings import recording_location, recording_request
 from schemas.platforms.aliyun.signature import verify
 
-__all__ = ["answer", "nonce", "parse", "question", "recording_location", "recording_request", "reply", "verify"]
+__all__ = ["DIALECT"]
 
 Reader = Callable[[JsonObject, Source], Parsed]
 
@@ -98,3 +99,19 @@ _READERS: Final[Mapping[str, Reader]] = {
     aliyun_shape.SMS: aliyun_sms.intercept,
     aliyun_shape.NUMBER: _number_state,
 }
+
+DIALECT: Final[Dialect[Source]] = Dialect(
+    name="aliyun_pnp",
+    settings=Source,
+    parse=parse,
+    reply=reply,
+    verify=verify,
+    once=Once(nonce=nonce, keep=lambda source: 2 * source.clock_skew),  # a question may be early or late by as much
+    asks=Asks(question=question, answer=answer),
+    recordings=RecordingApi(request=recording_request, location=recording_location),
+    whole_by_cdr=True,
+    confirm_seconds=0.6,
+    # The bucket region of the one DownloadUrl that the vendor's page of QueryRecordFileDownloadUrl shows
+    # (secret-axb-record-files.oss-cn-shanghai.aliyuncs.com); no other was found.
+    audio_hosts=(".oss-cn-shanghai.aliyuncs.com",),
+)

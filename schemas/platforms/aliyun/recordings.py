@@ -66,7 +66,7 @@ def recording_request(wanted: RecordingWanted, source: Source, *, nonce: str, cr
     return HttpRequest(url=f"{(source.recording_api or DEFAULT_API).rstrip('/')}/?{query}")
 
 
-def recording_location(status: int, headers: Mapping[str, str], body: bytes) -> str:  # noqa: ARG001 - it is in the body
+def recording_location(status: int, _: Mapping[str, str], body: bytes) -> str:
     """The DownloadUrl of an answer whose Code is OK.
 
     Raises:

@@ -17,7 +17,9 @@ from schemas.errors import Malformed, Permanent, Transient
 from schemas.platforms.huawei.tokens import signed_headers
 from schemas.recording import HttpRequest, RecordingWanted
 
-DEFAULT_API: Final = "https://rtcpns.cn-north-1.myhuaweicloud.com"
+# The API itself stood at port 12543 (huawei-privatenumber.md section 6, huawei-voicecall.md section 4);
+# ostor.huawei.com is the recordDomain of the vendor's code samples for both products.
+AUDIO_HOSTS: Final = (".myhuaweicloud.com", ".myhuaweicloud.com:12543", ".huaweicaas.com", "ostor.huawei.com")
 PATH: Final = "/rest/provision/voice/record/v1.0"
 
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})  # documented: 301
@@ -30,10 +32,13 @@ _BLOCKED_SECONDS: Final = 1900.0
 _REFUSED: Final = frozenset({1010003, 1010040, 1020166, 1020176, 1023006})
 
 
-def recording_request(wanted: RecordingWanted, source: Source, *, nonce: str, created: datetime) -> HttpRequest:
+def recording_request(
+    wanted: RecordingWanted, source: Source, *, nonce: str, created: datetime, default_api: str
+) -> HttpRequest:
     """The signed GET whose answer names the download address; do not follow its redirect with these headers.
 
-    `nonce` is 1 to 128 alphanumerics, `created` an aware time. `source.recording_api` is scheme and host.
+    `nonce` is 1 to 128 alphanumerics, `created` an aware time. `source.recording_api` is scheme and host, and
+    `default_api` is the product's own, where the source names none.
 
     Raises:
         Transient: the source has no app_key or app_secret yet; the operator has days to set them.
@@ -43,7 +48,7 @@ def recording_request(wanted: RecordingWanted, source: Source, *, nonce: str, cr
         raise Transient("the source has no app_key or no app_secret")
     if not wanted.name or not wanted.domain:
         raise Permanent("no file named")
-    base = (source.recording_api or DEFAULT_API).rstrip("/")
+    base = (source.recording_api or default_api).rstrip("/")
     query = f"fileName={quote(wanted.name, safe='')}&recordDomain={quote(wanted.domain, safe='')}"
     signed = signed_headers(
         source.recording_auth,

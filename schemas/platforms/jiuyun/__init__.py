@@ -7,22 +7,19 @@ carries the audio's URL. An action that stands in no table is kept raw as `other
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Final
 
 from schemas.config import Source
-from schemas.dialect.dialect import no_nonce as nonce
+from schemas.dialect.dialect import Dialect
 from schemas.dialect.fields import MAX_ID, digits, text
 from schemas.dialect.json_body import fingerprint, sha256_hex
-from schemas.errors import Malformed, Permanent
+from schemas.errors import Malformed
 from schemas.facts import FactKind, Other, Parsed
 from schemas.notification import Notification, Reply
 from schemas.platforms.jiuyun import calls
 from schemas.platforms.jiuyun.body import Message, is_json, load_message
-from schemas.question import Asked, Decision
-from schemas.recording import HttpRequest, RecordingWanted
 
-__all__ = ["answer", "nonce", "parse", "question", "recording_location", "recording_request", "reply", "verify"]
+__all__ = ["DIALECT"]
 
 XML_REPLY: Final = Reply(
     content_type="application/xml;charset=utf-8",
@@ -39,11 +36,6 @@ JSON_REPLY: Final = Reply(
 )
 
 _ACTIONS: Final[Mapping[str, str]] = {name.lower(): name for name in (*calls.EVENT_ACTIONS, *calls.CDR_ACTIONS)}
-
-
-def verify(notification: Notification, source: Source, now: datetime) -> bool | None:  # noqa: ARG001 - nothing to check
-    """None always: neither the page nor the sender knows a signature (section 1)."""
-    return None
 
 
 def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:
@@ -71,34 +63,6 @@ def reply(notification: Notification) -> Reply:
     return JSON_REPLY if is_json(notification) else XML_REPLY
 
 
-def question(notification: Notification, source: Source) -> Asked | None:  # noqa: ARG001 - nothing to look at
-    """None always: no push with a controlling answer was found (section 4)."""
-    return None
-
-
-def answer(notification: Notification, decision: Decision, source: Source) -> Reply:  # noqa: ARG001 - nothing decided
-    """What `reply` says, since nothing is ever asked."""
-    return reply(notification)
-
-
-def recording_request(wanted: RecordingWanted, source: Source, *, nonce: str, created: datetime) -> HttpRequest:  # noqa: ARG001 - no API
-    """Never: the announced URL is fetched as it is.
-
-    Raises:
-        Permanent: always.
-    """
-    raise Permanent("no recording api")
-
-
-def recording_location(status: int, headers: Mapping[str, str], body: bytes) -> str:  # noqa: ARG001 - no API
-    """Never, as `recording_request`.
-
-    Raises:
-        Permanent: always.
-    """
-    raise Permanent("no recording api")
-
-
 def _other(message: Message, sent: bytes) -> Parsed:
     session_id = digits(message.fields, "callId")
     return Parsed(
@@ -108,3 +72,13 @@ def _other(message: Message, sent: bytes) -> Parsed:
         fingerprint=fingerprint(message.raw),
         body=Other(raw=message.raw),
     )
+
+
+DIALECT: Final[Dialect[Source]] = Dialect(
+    name="jiuyun_axb",
+    settings=Source,
+    parse=parse,
+    reply=reply,
+    whole_by_cdr=True,
+    confirm_seconds=2.0,  # the sender gives up after 2.5 s (section 2)
+)

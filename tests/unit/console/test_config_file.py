@@ -9,7 +9,7 @@ import pytest
 
 from console.config_file import load_config, shown
 from schemas.errors import Misconfigured
-from schemas.platforms import PLATFORMS
+from schemas.platforms import DIALECTS
 
 VALUE = "hunter2-value"
 SOURCE = '[[source]]\nname = "huawei"\nplatform = "huawei_privatenumber"\n'
@@ -205,8 +205,8 @@ def test_the_default_config_has_a_source_for_each_platform_and_keeps_its_tokens(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     first, second = (load_config(None, {}) for _ in range(2))
-    assert [source.platform for source in first.source] == list(PLATFORMS)
-    assert len({source.tokens[0].get_secret_value() for source in first.source}) == len(PLATFORMS)
+    assert [source.platform for source in first.source] == list(DIALECTS)
+    assert len({source.tokens[0].get_secret_value() for source in first.source}) == len(DIALECTS)
     assert first == second
     assert (tmp_path / "var/tokens.json").stat().st_mode & 0o777 == 0o600
 
@@ -217,4 +217,4 @@ def test_tokens_that_an_older_program_made_stay_as_they_are(tmp_path: Path, monk
     (tmp_path / "var/tokens.json").write_text('{"huawei_privatenumber": "kept"}')
     tokens = {source.platform: source.tokens[0].get_secret_value() for source in load_config(None, {}).source}
     assert tokens["huawei_privatenumber"] == "kept"
-    assert set(tokens) == set(PLATFORMS)
+    assert set(tokens) == set(DIALECTS)

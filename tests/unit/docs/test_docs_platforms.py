@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from schemas.config import Config, Source
-from schemas.platforms import PLATFORMS
+from schemas.platforms import DIALECTS
 from tests.e2e.platforms_plays import ACCOUNTS
 
 ROOT = Path(__file__).parents[3]
@@ -72,4 +72,4 @@ def test_every_example_is_a_valid_config(example: str) -> None:
 
 def test_every_platform_has_an_example() -> None:
     sources = [source for example in EXAMPLES for source in tomllib.loads(example)["source"]]
-    assert {source["platform"] for source in sources} == set(PLATFORMS)
+    assert {source["platform"] for source in sources} == set(DIALECTS)

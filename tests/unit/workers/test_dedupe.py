@@ -11,7 +11,7 @@ import pytest
 from schemas.config import Source
 from schemas.envelope import Envelope, JsonObject, Kind
 from schemas.notification import to_json
-from schemas.platforms import PLATFORMS
+from schemas.platforms import DIALECTS
 from schemas.stage import Failed, Stage
 from tests.building.pushes import a_push
 from tests.contracts.stores import SOURCE, SqliteRig, at
@@ -32,7 +32,7 @@ async def stage(tmp_path: Path, counts: Counts) -> AsyncIterator[Stage]:
 
     sources = {SOURCE: Source(name=SOURCE, platform="huawei_privatenumber", tokens=["t" * 32])}
     async with SqliteRig(tmp_path).open_claims() as store:
-        yield dedupe(store, sources=sources, platforms=PLATFORMS, count=count)
+        yield dedupe(store, sources=sources, dialects=DIALECTS, count=count)
 
 
 def pushed(envelope_id: str, *records: JsonObject, told: float = 0) -> Envelope:

@@ -56,7 +56,7 @@ async def test_a_deletion_that_fails_costs_one_tick_a_minute() -> None:
 
 async def test_dedupe_forgets_by_its_tick(tmp_path: Path) -> None:
     async with SqliteRig(tmp_path).open_claims() as store:
-        tick = dedupe(store, sources={}, platforms={}, count=lambda *_: None).tick
+        tick = dedupe(store, sources={}, dialects={}, count=lambda *_: None).tick
         await claimed(store, a_claim("k", "f1"))
         assert tick is not None
         assert await tick(T0 + timedelta(days=8)) == []

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from schemas.config import Source
-from schemas.dialect.dialect import no_nonce as nonce
+from schemas.dialect.dialect import Asks, Dialect, RecordingApi
 from schemas.dialect.json_body import load_object
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
@@ -24,9 +25,11 @@ from schemas.platforms.huawei.privatenumber.questions import answer, question
 from schemas.platforms.huawei.privatenumber.shape import shape_of
 from schemas.platforms.huawei.privatenumber.sms import sms
 from schemas.platforms.huawei.pushes import fee_list, known_by_bytes, other, read_item
-from schemas.platforms.huawei.recordings import recording_location, recording_request
+from schemas.platforms.huawei.recordings import AUDIO_HOSTS, recording_location, recording_request
 
-__all__ = ["answer", "nonce", "parse", "question", "recording_location", "recording_request", "reply", "verify"]
+__all__ = ["DIALECT"]
+
+DEFAULT_API: Final = "https://rtcpns.cn-north-1.myhuaweicloud.com"
 
 
 def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:
@@ -52,7 +55,7 @@ def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malfo
             return [other(body, notification.body)]
 
 
-def reply(notification: Notification) -> Reply:  # noqa: ARG001 - the same for all of them
+def reply(_: Notification) -> Reply:
     """HTTP 200 with an empty body."""
     return Reply()
 
@@ -60,3 +63,15 @@ def reply(notification: Notification) -> Reply:  # noqa: ARG001 - the same for a
 def _number_state(body: JsonObject, sent: bytes) -> Parsed:
     """The body is not documented, so its digest is its key: a state that comes back in the same bytes is a re-push."""
     return known_by_bytes(FactKind.NUMBER_STATE, NumberState(raw=body), body, sent, session_id="")
+
+
+DIALECT: Final[Dialect[Source]] = Dialect(
+    name="huawei_privatenumber",
+    settings=Source,
+    parse=parse,
+    reply=reply,
+    verify=verify,
+    asks=Asks(question=question, answer=answer),
+    recordings=RecordingApi(request=partial(recording_request, default_api=DEFAULT_API), location=recording_location),
+    audio_hosts=AUDIO_HOSTS,
+)

@@ -25,7 +25,7 @@ def push_digest(nonce: str, created: str, secret: str, *, url: str, separator: s
     return base64.b64encode(hmac.digest(secret.encode(), message, "sha256")).decode()
 
 
-def verify(notification: Notification, source: Source, now: datetime) -> bool | None:  # noqa: ARG001 - no window
+def verify(notification: Notification, source: Source, _: datetime) -> bool | None:
     """Whether `X-AKSK` was made with the source's secret over the URL as the platform knows it.
 
     None when the push carries no such header, or when the source lacks `app_secret` or `push_url` to check with: the

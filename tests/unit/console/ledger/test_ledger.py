@@ -18,7 +18,7 @@ from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import FactKind, Parsed
 from schemas.notification import Notification
-from schemas.platforms import PLATFORMS
+from schemas.platforms import DIALECTS
 from schemas.topology import UNIQUE, Queue, Topology
 from tests.building.facts import all_events
 from tests.building.samples import SAMPLES_OF_ALL
@@ -128,7 +128,7 @@ def parsed(sample: Path) -> list[Parsed]:
     body = sample.read_bytes()
     kind = "application/xml" if body[:1] == b"<" else "application/json"
     try:
-        items = PLATFORMS[platform].parse(
+        items = DIALECTS[platform].parse(
             Notification(path="", remote="192.0.2.1", content_type=kind, body=body), source
         )
     except Malformed:

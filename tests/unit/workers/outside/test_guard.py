@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime
-from typing import Literal
 
 import pytest
 from aiohttp import web
@@ -12,6 +11,7 @@ from yarl import URL
 
 from schemas.config import Source
 from schemas.errors import Permanent, Transient
+from schemas.platforms import DIALECTS
 from workers.outside.audio import sniff
 from workers.outside.download import follow, parse_address
 from workers.outside.errors import our_errors, retry_after
@@ -25,25 +25,27 @@ from workers.outside.guard import (
     socket_factory,
 )
 
-Platform = Literal["huawei_privatenumber", "huawei_voicecall", "aliyun_pnp", "jiuyun_axb"]
 NOW = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)
 
 
 def a_source(
     *,
-    platform: Platform = "huawei_privatenumber",
     recording_api: str | None = None,
     recording_hosts: tuple[str, ...] = (),
     allow_private: bool = False,
 ) -> Source:
     return Source(
         name="huawei-bj",
-        platform=platform,
+        platform="huawei_privatenumber",
         tokens=(SecretStr("t"),),
         recording_api=recording_api,
         recording_hosts=recording_hosts,
         allow_private=allow_private,
     )
+
+
+def a_guard(source: Source) -> Allowlist:
+    return allowlist(source, DIALECTS[source.platform].audio_hosts)
 
 
 def refusal(guard: Allowlist, url: str) -> str | None:
@@ -145,12 +147,12 @@ def test_the_allowlist_judges_scheme_user_host_and_port(entry: str, url: str, re
 
 
 def test_no_recording_hosts_means_the_platform_and_the_api_alone() -> None:
-    guard = allowlist(a_source(recording_api="https://api.example.com:12543"))
+    guard = a_guard(a_source(recording_api="https://api.example.com:12543"))
     assert refusal(guard, "https://api.example.com:12543/x") is None
     assert refusal(guard, "https://api.example.com/x") is None
     assert refusal(guard, "https://bucket.obs.cn-north-1.myhuaweicloud.com/x") is None
     assert refusal(guard, "https://other.example.com/x") == "host_not_allowed"
-    assert refusal(allowlist(a_source()), "https://other.example.com/x") == "host_not_allowed"
+    assert refusal(a_guard(a_source()), "https://other.example.com/x") == "host_not_allowed"
 
 
 OSS = "secret-axb-record-files.oss-cn-shanghai.aliyuncs.com"  # the host of the vendor's own example
@@ -171,18 +173,19 @@ OSS = "secret-axb-record-files.oss-cn-shanghai.aliyuncs.com"  # the host of the 
         ("jiuyun_axb", "rec.example.com", "host_not_allowed"),
     ],
 )
-def test_each_platform_has_the_hosts_that_its_pages_name(platform: Platform, host: str, reason: str | None) -> None:
-    assert refusal(allowlist(a_source(platform=platform)), f"https://{host}/x") == reason
+def test_each_platform_has_the_hosts_that_its_pages_name(platform: str, host: str, reason: str | None) -> None:
+    guard = allowlist(a_source(), DIALECTS[platform].audio_hosts)
+    assert refusal(guard, f"https://{host}/x") == reason
 
 
 def test_configured_recording_hosts_replace_the_platforms_own() -> None:
-    guard = allowlist(a_source(recording_hosts=("audio.example.com",)))
+    guard = a_guard(a_source(recording_hosts=("audio.example.com",)))
     assert refusal(guard, "https://audio.example.com/x") is None
     assert refusal(guard, "https://bucket.obs.cn-north-1.myhuaweicloud.com/x") == "host_not_allowed"
 
 
 def test_allow_private_admits_http_and_any_port_but_no_other_host() -> None:
-    guard = allowlist(a_source(recording_hosts=("audio.local",), allow_private=True))
+    guard = a_guard(a_source(recording_hosts=("audio.local",), allow_private=True))
     assert refusal(guard, "http://audio.local:9000/x") is None
     assert refusal(guard, "http://other.local:9000/x") == "host_not_allowed"
 

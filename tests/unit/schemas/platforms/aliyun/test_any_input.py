@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Parsed
-from schemas.platforms import aliyun as aliyun_pnp
+from schemas.platforms.aliyun import DIALECT
+from schemas.platforms.aliyun.answers import answer
+from schemas.platforms.aliyun.control import question
+from schemas.platforms.aliyun.signature import verify
 from schemas.question import Decision
 from tests.building import damage
 from tests.building.damage import any_json, damaged, names_or
@@ -56,14 +59,14 @@ PATHS = st.just("") | st.sampled_from([f"/{name}" for name in NAMED]) | st.text(
 def everything_survives(body: bytes, path: str) -> None:
     """No function of the dialect raises anything but Malformed, and only parse that; facts survive the broker."""
     push = a_push(body, path)
-    assert aliyun_pnp.verify(push, SOURCE, NOW) in (None, False, True)
-    assert aliyun_pnp.reply(push).status == 200
-    asked = aliyun_pnp.question(push, SOURCE)
+    assert verify(push, SOURCE, NOW) in (None, False, True)
+    assert DIALECT.reply(push).status == 200
+    asked = question(push, SOURCE)
     for action in ("connect", "close", "route", "discard"):
         decision = Decision.model_validate({"action": action, "callee": "+8613900000003"})
-        assert orjson.loads(aliyun_pnp.answer(push, decision, SOURCE).body)["code"] == "OK"
+        assert orjson.loads(answer(push, decision, SOURCE).body)["code"] == "OK"
     try:
-        results = aliyun_pnp.parse(push, SOURCE)
+        results = DIALECT.parse(push, SOURCE)
     except Malformed:
         assert asked is None
         return

@@ -13,7 +13,9 @@ import pytest
 from schemas.config import Source
 from schemas.facts import CallEvent, CallFields, Other, Parsed, Sms
 from schemas.notification import Notification
-from schemas.platforms import aliyun as aliyun_pnp
+from schemas.platforms.aliyun import DIALECT
+from schemas.platforms.aliyun.answers import answer
+from schemas.platforms.aliyun.control import nonce, question
 from schemas.question import Asked, Decision
 from tests.building.samples import SAMPLES_OF_ALL
 
@@ -49,13 +51,13 @@ def sha256(text: str) -> str:
 
 
 def the_fact(push: Notification, **settings: Any) -> Parsed:
-    (item,) = aliyun_pnp.parse(push, a_source(**settings))
+    (item,) = DIALECT.parse(push, a_source(**settings))
     assert isinstance(item, Parsed)
     return item
 
 
 def the_model(push: Notification, decision: Decision, **settings: Any) -> dict[str, Any]:
-    reply = aliyun_pnp.answer(push, decision, a_source(**settings))
+    reply = answer(push, decision, a_source(**settings))
     envelope: dict[str, Any] = json.loads(reply.body)
     assert (reply.status, reply.content_type) == (200, "application/json")
     assert (envelope["code"], envelope["message"], set(envelope)) == ("OK", "success", {"code", "message", "model"})
@@ -87,7 +89,7 @@ def test_the_published_request_is_a_call_that_comes_in() -> None:
 
 
 def test_the_published_request_asks_where_to_connect() -> None:
-    assert aliyun_pnp.question(a_push(SAMPLE), a_source()) == Asked(
+    assert question(a_push(SAMPLE), a_source()) == Asked(
         kind="call", session_id="8f3c2b1a9d7e4c60", key=KEY, fingerprint=FINGERPRINT, caller=A, number=X
     )
 
@@ -102,14 +104,14 @@ def test_the_same_question_asked_again_is_the_same_fact() -> None:
 
 def test_a_question_may_come_in_the_query_string() -> None:
     """Section 2: whether query or form was not found."""
-    asked = aliyun_pnp.question(a_push(b"", f"/control?{SAMPLE.decode().strip()}"), a_source())
-    assert asked == aliyun_pnp.question(a_push(SAMPLE), a_source())
+    asked = question(a_push(b"", f"/control?{SAMPLE.decode().strip()}"), a_source())
+    assert asked == question(a_push(SAMPLE), a_source())
 
 
 def test_an_extension_is_asked_with_its_zeros() -> None:
     """Row extension: only in the enter-an-extension scenario."""
     push = asking(extension="0012")
-    asked, fact = aliyun_pnp.question(push, a_source()), the_fact(push)
+    asked, fact = question(push, a_source()), the_fact(push)
     assert asked is not None
     assert isinstance(fact.body, CallEvent)
     assert (asked.extension, fact.body.call.extension) == ("0012", "0012")
@@ -117,7 +119,7 @@ def test_an_extension_is_asked_with_its_zeros() -> None:
 
 @pytest.mark.parametrize("record_type", ["CAL", "CALL", "cal"])
 def test_a_call_is_spelled_cal_here_and_call_in_the_sibling(record_type: str) -> None:
-    asked = aliyun_pnp.question(asking(recordType=record_type), a_source())
+    asked = question(asking(recordType=record_type), a_source())
     assert asked is not None
     assert asked.kind == "call"
 
@@ -135,7 +137,7 @@ def test_an_sms_is_asked_about_too() -> None:
         sent_at=AT,
         raw={**BUSINESS, "recordType": "SMS"},
     )
-    assert aliyun_pnp.question(push, a_source()) == Asked(
+    assert question(push, a_source()) == Asked(
         kind="sms", session_id=fact.session_id, key=fact.key, fingerprint=fact.fingerprint, caller=A, number=X
     )
 
@@ -153,26 +155,26 @@ def test_a_time_that_cannot_be_read_keeps_no_caller_waiting(time: str | None) ->
     body = the_fact(push).body
     assert isinstance(body, CallEvent)
     assert body.at is None
-    assert aliyun_pnp.question(push, a_source()) is not None
+    assert question(push, a_source()) is not None
 
 
 @pytest.mark.parametrize("record_type", ["FAX", "", None])
 def test_an_unknown_kind_of_question_is_kept_and_refused(record_type: str | None) -> None:
     push = asking(recordType=record_type)
     assert isinstance(the_fact(push).body, Other)
-    assert aliyun_pnp.question(push, a_source()) is None
-    assert json.loads(aliyun_pnp.reply(push).body) == REJECTED
+    assert question(push, a_source()) is None
+    assert json.loads(DIALECT.reply(push).body) == REJECTED
     assert the_model(push, Decision(action="connect", callee="+8613900000003")) == REJECTED["model"]
 
 
 @pytest.mark.parametrize("call_id", [None, "", "c" * 257])
 def test_a_question_that_names_no_call_asks_nothing(call_id: str | None) -> None:
-    assert aliyun_pnp.question(asking(callId=call_id), a_source()) is None
+    assert question(asking(callId=call_id), a_source()) is None
 
 
 def test_a_question_that_is_not_asked_is_refused_and_no_receipt() -> None:
     """Section 3: decide a default, REJECT with NO_SUBS_EXIST."""
-    assert json.loads(aliyun_pnp.reply(a_push(SAMPLE)).body) == REJECTED
+    assert json.loads(DIALECT.reply(a_push(SAMPLE)).body) == REJECTED
 
 
 @pytest.mark.parametrize("action", ["close", "discard", "route"])
@@ -266,8 +268,8 @@ def test_every_x_mode_sample_is_used(name: str) -> None:
 
 
 def test_the_nonce_of_a_question_is_told() -> None:
-    assert aliyun_pnp.nonce(a_push(SAMPLE)) == "0f6e5b0c-6a1e-4f6b-9d0a-2b7c1f1e9a10"
-    assert aliyun_pnp.nonce(asking()) is None
+    assert nonce(a_push(SAMPLE)) == "0f6e5b0c-6a1e-4f6b-9d0a-2b7c1f1e9a10"
+    assert nonce(asking()) is None
 
 
 def test_no_key_spells_a_number() -> None:

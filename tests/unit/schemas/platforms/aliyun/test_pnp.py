@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
 from schemas.facts import (
     Announced,
     CallEvent,
@@ -24,11 +23,12 @@ from schemas.facts import (
     Parsed,
 )
 from schemas.notification import Reply
-from schemas.platforms import aliyun as aliyun_pnp
+from schemas.platforms.aliyun import DIALECT
+from schemas.platforms.aliyun.control import nonce, question
+from schemas.platforms.aliyun.signature import verify
 from tests.building.pushes import a_push, canonical, sha256
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM: Platform = aliyun_pnp
 SAMPLES = SAMPLES_OF_ALL / "aliyun_pnp"
 A, B, X, STRANGER = "+8613800000001", "+8613900000003", "17000000002", "+8613700000009"
 X_E164 = "+8617000000002"  # docs/contract.md section 1, Numbers: ^1\d{10}$ becomes +86...
@@ -191,13 +191,13 @@ GOLDEN: dict[tuple[str, str], list[Parsed]] = {
 def test_a_published_receipt_is_read_as_its_page_says(named: str, name: str, path: str) -> None:
     """docs/contract.md section 3: the last segment of the path may name the type; without one the shape rules do."""
     push = a_push(sample(name), path.format(named))
-    assert PLATFORM.parse(push, a_source()) == GOLDEN[named, name]
+    assert DIALECT.parse(push, a_source()) == GOLDEN[named, name]
 
 
 @pytest.mark.parametrize(("named", "name"), GOLDEN)
 def test_the_name_in_the_path_is_read_in_any_case(named: str, name: str) -> None:
     for spelled in (named.lower(), named.upper()):
-        assert PLATFORM.parse(a_push(sample(name), f"/{spelled}"), a_source()) == GOLDEN[named, name]
+        assert DIALECT.parse(a_push(sample(name), f"/{spelled}"), a_source()) == GOLDEN[named, name]
 
 
 def test_every_receipt_sample_has_its_expectation() -> None:
@@ -208,12 +208,12 @@ def test_every_receipt_sample_has_its_expectation() -> None:
 def test_a_receipt_from_the_message_queue_is_one_object() -> None:
     """Section 5: one JSON object per message, same field names."""
     alone = json.dumps(ANSWERED.raw).encode()
-    assert PLATFORM.parse(a_push(alone), a_source()) == GOLDEN["SecretReport", "secret_report.json"][:1]
+    assert DIALECT.parse(a_push(alone), a_source()) == GOLDEN["SecretReport", "secret_report.json"][:1]
 
 
 def test_the_source_knows_the_mode() -> None:
     """docs/contract.md section 1, mode: no receipt tells it, the source's key does."""
-    (fact, *_) = PLATFORM.parse(a_push(sample("secret_report.json")), a_source(mode="AXB"))
+    (fact, *_) = DIALECT.parse(a_push(sample("secret_report.json")), a_source(mode="AXB"))
     assert isinstance(fact, Parsed)
     assert isinstance(fact.body, Cdr)
     assert fact.body.call.mode == "AXB"
@@ -222,11 +222,11 @@ def test_the_source_knows_the_mode() -> None:
 @pytest.mark.parametrize("name", ["secret_report.json", "secret_start_report.json", "smart_logistics_report.json"])
 def test_a_receipt_is_answered_with_a_number_as_code(name: str) -> None:
     """Section 4: HTTP 200 and `code` a number are all that is looked at; the words are docs/contract.md section 3."""
-    assert PLATFORM.reply(a_push(sample(name))) == Reply(
+    assert DIALECT.reply(a_push(sample(name))) == Reply(
         status=200, content_type="application/json", body=b'{"code":0,"msg":"ok"}'
     )
     published = json.loads(sample("ack.json"))
-    answered = json.loads(PLATFORM.reply(a_push(sample(name))).body)
+    answered = json.loads(DIALECT.reply(a_push(sample(name))).body)
     assert (answered.keys(), answered["code"]) == (published.keys(), published["code"])
 
 
@@ -235,6 +235,6 @@ def test_receipts_ask_nothing_and_carry_no_signature(name: str) -> None:
     """Section 4: no signature, no auth header documented."""
     push = a_push(sample(name), "/SecretReport?callId=1&signature=x")
     source = a_source(app_secret="s")
-    assert PLATFORM.question(push, source) is None
-    assert PLATFORM.verify(push, source, at("06:07:08")) is None
-    assert aliyun_pnp.nonce(push) is None
+    assert question(push, source) is None
+    assert verify(push, source, at("06:07:08")) is None
+    assert nonce(push) is None

@@ -16,7 +16,8 @@ import pytest
 from schemas.config import Source
 from schemas.envelope import derived_id
 from schemas.facts import Announcement, Fact, Parsed
-from schemas.platforms import aliyun as aliyun_pnp
+from schemas.platforms.aliyun import DIALECT
+from schemas.platforms.aliyun.recordings import recording_request
 from schemas.recording import RecordingWanted
 from tests.building.pushes import a_push, fact_of
 from tests.building.records import record_of
@@ -48,7 +49,7 @@ def at(clock: str) -> datetime:
 def facts_of(body: Any) -> list[Fact]:
     return [
         fact_of(item, SOURCE, at=datetime(2024, 3, 5, tzinfo=UTC), fact_id=derived_id(item.key, item.fingerprint))
-        for item in aliyun_pnp.parse(a_push(body), SOURCE)
+        for item in DIALECT.parse(a_push(body), SOURCE)
         if isinstance(item, Parsed)
     ]
 
@@ -153,7 +154,7 @@ def test_the_recording_receipt_tells_all_that_the_download_call_needs() -> None:
         domain=told.domain,
         called_at=told.called_at,
     )
-    url = aliyun_pnp.recording_request(wanted, SOURCE, nonce="n", created=at("06:30:00")).url
+    url = recording_request(wanted, SOURCE, nonce="n", created=at("06:30:00")).url
     for part in ("CallId=4361aa01bb02cc03", "PoolKey=FC100000000000001", "CallTime=2024-03-05%2014%3A07%3A08"):
         assert part in url
 

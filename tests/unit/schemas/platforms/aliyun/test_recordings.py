@@ -16,7 +16,7 @@ from yarl import URL
 
 from schemas.config import Source
 from schemas.errors import Permanent, Transient
-from schemas.platforms import aliyun as aliyun_pnp
+from schemas.platforms.aliyun.recordings import recording_location, recording_request
 from schemas.recording import RecordingWanted
 
 CREATED = datetime(2024, 3, 5, 6, 30, 0, tzinfo=UTC)
@@ -46,7 +46,7 @@ def sent(**fields: Any) -> bytes:
 
 def test_the_address_is_asked_by_pool_call_and_beijing_time() -> None:
     """Section 6: PoolKey, CallId, CallTime "yyyy-MM-dd HH:mm:ss", from UTC to Beijing."""
-    request = aliyun_pnp.recording_request(WANTED, a_source(), nonce="abc123", created=CREATED)
+    request = recording_request(WANTED, a_source(), nonce="abc123", created=CREATED)
     told = the_query(request.url)
     signature = told.pop("Signature")
     assert told == {
@@ -72,20 +72,20 @@ def test_the_address_is_asked_by_pool_call_and_beijing_time() -> None:
 def test_the_signature_survives_the_http_client() -> None:
     """The URL type of aiohttp normalises percent-encoding; what the platform decodes must stay what was signed."""
     for n in range(50):
-        url = aliyun_pnp.recording_request(WANTED, a_source(), nonce=f"n{n}", created=CREATED).url
+        url = recording_request(WANTED, a_source(), nonce=f"n{n}", created=CREATED).url
         assert the_query(str(URL(url))) == the_query(url)
 
 
 @pytest.mark.parametrize("api", ["https://api.example.com", "https://api.example.com/"])
 def test_the_endpoint_is_a_setting(api: str) -> None:
-    url = aliyun_pnp.recording_request(WANTED, a_source(recording_api=api), nonce="n", created=CREATED).url
+    url = recording_request(WANTED, a_source(recording_api=api), nonce="n", created=CREATED).url
     assert url.startswith("https://api.example.com/?AccessKeyId=")
 
 
 @pytest.mark.parametrize("missing", ["app_key", "app_secret"])
 def test_without_a_key_it_waits_for_the_operator(missing: str) -> None:
     with pytest.raises(Transient):
-        aliyun_pnp.recording_request(WANTED, a_source(**{missing: None}), nonce="n", created=CREATED)
+        recording_request(WANTED, a_source(**{missing: None}), nonce="n", created=CREATED)
 
 
 @pytest.mark.parametrize("missing", ["name", "domain", "called_at"])
@@ -93,12 +93,12 @@ def test_what_the_call_needs_cannot_be_left_out(missing: str) -> None:
     nothing: dict[str, Any] = {missing: None}
     wanted = replace(WANTED, **nothing)
     with pytest.raises(Permanent):
-        aliyun_pnp.recording_request(wanted, a_source(), nonce="n", created=CREATED)
+        recording_request(wanted, a_source(), nonce="n", created=CREATED)
 
 
 def test_the_answer_names_the_download_address() -> None:
     """Section 6: -> {Code:"OK", DownloadUrl}."""
-    assert aliyun_pnp.recording_location(200, {}, sent(Code="OK", DownloadUrl=LINK, Message="OK")) == LINK
+    assert recording_location(200, {}, sent(Code="OK", DownloadUrl=LINK, Message="OK")) == LINK
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_the_answer_names_the_download_address() -> None:
 def test_anything_else_is_worth_another_attempt(status: int, body: bytes, text: str, retry_after: float | None) -> None:
     """Section 4.1: ready 15 to 20 minutes after the call; section 6: kept for 30 days."""
     with pytest.raises(Transient, match=f"^{text}") as error:
-        aliyun_pnp.recording_location(status, {}, body)
+        recording_location(status, {}, body)
     assert error.value.retry_after == retry_after
 
 
 def test_an_error_never_repeats_what_the_platform_said() -> None:
     for code in ("call 13800000001 not found", LINK, "x" * 100, "13800000001"):
         with pytest.raises(Transient) as error:
-            aliyun_pnp.recording_location(200, {}, sent(Code=code, Message=code, DownloadUrl=LINK))
+            recording_location(200, {}, sent(Code=code, Message=code, DownloadUrl=LINK))
         assert code not in str(error.value)
         assert "138" not in str(error.value)
 
@@ -151,4 +151,4 @@ def test_an_error_never_repeats_what_the_platform_said() -> None:
 )
 def test_a_link_to_the_vendors_storage_is_asked_for_by_https(sent_as: str, asked_for: str) -> None:
     """The vendor's own example of QueryRecordFileDownloadUrl says http."""
-    assert aliyun_pnp.recording_location(200, {}, sent(Code="OK", DownloadUrl=sent_as)) == asked_for
+    assert recording_location(200, {}, sent(Code="OK", DownloadUrl=sent_as)) == asked_for

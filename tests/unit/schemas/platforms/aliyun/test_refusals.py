@@ -11,7 +11,9 @@ import pytest
 from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import CallEvent, Cdr, Parsed
-from schemas.platforms import aliyun as aliyun_pnp
+from schemas.platforms.aliyun import DIALECT
+from schemas.platforms.aliyun.control import question
+from schemas.platforms.aliyun.signature import verify
 from tests.building.pushes import a_push
 
 SOURCE = Source.model_validate(
@@ -24,7 +26,7 @@ GOOD = {"call_id": "c1", "id": 1, "release_time": "2024-03-05 14:08:25"}
 
 def parse(body: Any, path: str = "") -> list[Parsed | Malformed]:
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return list(aliyun_pnp.parse(a_push(sent, path), SOURCE))
+    return list(DIALECT.parse(a_push(sent, path), SOURCE))
 
 
 def nested(depth: int) -> bytes:
@@ -170,8 +172,8 @@ def test_the_order_of_keys_makes_no_other_fingerprint() -> None:
 @pytest.mark.parametrize("form", ["callId=%FF&recordType=CAL", "&".join(f"callId{n}=1&callId=1" for n in range(65))])
 def test_a_form_that_cannot_be_read_is_neither_a_question_nor_an_error_at_the_door(form: str) -> None:
     push = a_push(form.encode())
-    assert aliyun_pnp.question(push, SOURCE) is None
-    assert aliyun_pnp.verify(push, SOURCE, NOW) is None
+    assert question(push, SOURCE) is None
+    assert verify(push, SOURCE, NOW) is None
     with pytest.raises(Malformed) as refused:
-        aliyun_pnp.parse(push, SOURCE)
+        DIALECT.parse(push, SOURCE)
     assert refused.value.reason == "not_json"

@@ -13,8 +13,8 @@ import pytest
 
 from schemas.config import Source
 from schemas.notification import Notification
-from schemas.platforms import aliyun as aliyun_pnp
-from schemas.platforms.aliyun.signature import rfc3986, rpc_signature, url_encoder, x_mode_signature
+from schemas.platforms.aliyun.control import nonce
+from schemas.platforms.aliyun.signature import rfc3986, rpc_signature, url_encoder, verify, x_mode_signature
 from tests.building.samples import SAMPLES_OF_ALL
 
 SAMPLE = (SAMPLES_OF_ALL / "aliyun_pnp" / "xmode_call_control_request.form").read_bytes()
@@ -102,20 +102,20 @@ def test_the_encoders_encode_as_their_names_promise(value: str, rfc: str, java: 
 
 
 def test_the_published_request_is_right() -> None:
-    assert aliyun_pnp.verify(a_push(SAMPLE), a_source(), NOW) is True
+    assert verify(a_push(SAMPLE), a_source(), NOW) is True
 
 
 @pytest.mark.parametrize(("variant", "signature"), VECTORS.items())
 def test_a_right_signature_passes_in_its_variant_only(variant: str, signature: str) -> None:
     push = a_form(PARAMS, quote(signature, safe=""))
-    passed = [one for one in VECTORS if aliyun_pnp.verify(push, a_source(key_variant=one), NOW)]
+    passed = [one for one in VECTORS if verify(push, a_source(key_variant=one), NOW)]
     assert passed == [variant]
 
 
 @pytest.mark.parametrize("signature", [TRAP_RFC3986, TRAP_URL_ENCODER])
 def test_both_encoders_are_accepted(signature: str) -> None:
     push = a_form({**PARAMS, "callId": TRAP}, quote(signature, safe=""))
-    assert aliyun_pnp.verify(push, a_source(), NOW) is True
+    assert verify(push, a_source(), NOW) is True
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_both_encoders_are_accepted(signature: str) -> None:
 def test_the_signature_may_arrive_encoded_once_or_twice_or_with_spaces(wire: str, where: str) -> None:
     """Section 2, double encoding on the wire."""
     push = a_form(PARAMS, wire) if where == "body" else a_push(b"", f"/x?{urlencode(PARAMS)}&signature={wire}")
-    assert aliyun_pnp.verify(push, a_source(key_variant="B"), NOW) is True
+    assert verify(push, a_source(key_variant="B"), NOW) is True
 
 
 def test_parameters_of_query_and_form_are_merged() -> None:
@@ -140,19 +140,19 @@ def test_parameters_of_query_and_form_are_merged() -> None:
     query = {name: PARAMS[name] for name in ("signatureMethod", "signatureNonce", "signatureVersion", "timestamp")}
     rest = {name: value for name, value in PARAMS.items() if name not in query}
     push = a_form(rest, quote(VECTORS["A"], safe=""), f"/control?{urlencode(query)}")
-    assert aliyun_pnp.verify(push, a_source(), NOW) is True
-    assert aliyun_pnp.nonce(push) == PARAMS["signatureNonce"]
+    assert verify(push, a_source(), NOW) is True
+    assert nonce(push) == PARAMS["signatureNonce"]
 
 
 def test_the_order_of_parameters_makes_no_difference() -> None:
     push = a_form(dict(reversed(PARAMS.items())), quote(VECTORS["A"], safe=""))
-    assert aliyun_pnp.verify(push, a_source(), NOW) is True
+    assert verify(push, a_source(), NOW) is True
 
 
 @pytest.mark.parametrize("name", sorted(set(PARAMS) - {"extension"}))
 def test_no_signed_parameter_can_be_changed(name: str) -> None:
     push = a_form({**PARAMS, name: PARAMS[name] + "0"}, quote(VECTORS["A"], safe=""))
-    assert aliyun_pnp.verify(push, a_source(), NOW) is False
+    assert verify(push, a_source(), NOW) is False
 
 
 @pytest.mark.parametrize(
@@ -160,25 +160,25 @@ def test_no_signed_parameter_can_be_changed(name: str) -> None:
 )
 def test_no_parameter_can_be_added_or_taken_away(added: dict[str, str]) -> None:
     push = a_form({**PARAMS, **added}, quote(VECTORS["A"], safe=""))
-    assert aliyun_pnp.verify(push, a_source(), NOW) is False
+    assert verify(push, a_source(), NOW) is False
 
 
 @pytest.mark.parametrize("signature", ["", "x", "R0Wus0MREqMZdApPiOqJqzor3T4", "%E5%8F%B7", VECTORS["B"].lower()])
 def test_a_wrong_signature_is_wrong(signature: str) -> None:
-    assert aliyun_pnp.verify(a_form(PARAMS, signature), a_source(), NOW) is False
+    assert verify(a_form(PARAMS, signature), a_source(), NOW) is False
 
 
 def test_a_question_without_a_signature_is_wrong_and_not_unsigned() -> None:
     """Section 2: the signature is one of the common parameters, so every question carries it."""
-    assert aliyun_pnp.verify(a_form(PARAMS, None), a_source(), NOW) is False
+    assert verify(a_form(PARAMS, None), a_source(), NOW) is False
 
 
 def test_another_key_makes_another_signature() -> None:
-    assert aliyun_pnp.verify(a_push(SAMPLE), a_source(app_secret="other"), NOW) is False
+    assert verify(a_push(SAMPLE), a_source(app_secret="other"), NOW) is False
 
 
 def test_nothing_can_be_said_without_a_key() -> None:
-    assert aliyun_pnp.verify(a_push(SAMPLE), a_source(app_secret=None), NOW) is None
+    assert verify(a_push(SAMPLE), a_source(app_secret=None), NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -186,20 +186,20 @@ def test_nothing_can_be_said_without_a_key() -> None:
 )
 def test_a_timestamp_is_believed_for_a_quarter_of_an_hour(minutes: float, right: bool) -> None:
     now = NOW + timedelta(minutes=minutes)
-    assert aliyun_pnp.verify(a_push(SAMPLE), a_source(), now) is right
+    assert verify(a_push(SAMPLE), a_source(), now) is right
 
 
 def test_the_window_is_a_setting() -> None:
     now = NOW + timedelta(minutes=20)
-    assert aliyun_pnp.verify(a_push(SAMPLE), a_source(clock_skew="30m"), now) is True
-    assert aliyun_pnp.verify(a_push(SAMPLE), a_source(clock_skew="10s"), now) is False
+    assert verify(a_push(SAMPLE), a_source(clock_skew="30m"), now) is True
+    assert verify(a_push(SAMPLE), a_source(clock_skew="10s"), now) is False
 
 
 @pytest.mark.parametrize("timestamp", ["", "2024-03-05 06:07:08", "2024-03-05T06:07:08+08:00", "1709618828", "x"])
 def test_a_timestamp_in_another_form_is_wrong_even_if_signed(timestamp: str) -> None:
     params = {**PARAMS, "timestamp": timestamp}
     signature = x_mode_signature(params, KEY, "A", encode=rfc3986)
-    assert aliyun_pnp.verify(a_form(params, quote(signature, safe="")), a_source(), NOW) is False
+    assert verify(a_form(params, quote(signature, safe="")), a_source(), NOW) is False
 
 
 def test_our_own_calls_are_signed_as_openssl_signs_them() -> None:

@@ -11,7 +11,7 @@ import pytest
 from schemas.config import Source
 from schemas.facts import Code, Parsed, Sms
 from schemas.notification import Notification
-from schemas.platforms import aliyun as aliyun_pnp
+from schemas.platforms.aliyun import DIALECT
 
 SOURCE = Source.model_validate({"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"]})
 A, B, X = "+8613800000001", "+8613900000003", "+8617000000002"
@@ -38,7 +38,7 @@ def at(clock: str) -> datetime:
 def the_fact(row: Any) -> Parsed:
     body = json.dumps([row]).encode()
     push = Notification(path="", remote="192.0.2.1", content_type="application/json", body=body)
-    (item,) = aliyun_pnp.parse(push, SOURCE)
+    (item,) = DIALECT.parse(push, SOURCE)
     assert isinstance(item, Parsed)
     return item
 

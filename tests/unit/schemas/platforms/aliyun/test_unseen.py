@@ -12,7 +12,7 @@ from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Announced, Announcement, CallEvent, Cdr, Code, NumberState, Other, Parsed
 from schemas.notification import Notification
-from schemas.platforms import aliyun as aliyun_pnp
+from schemas.platforms.aliyun import DIALECT
 
 SOURCE = Source.model_validate({"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"]})
 A, B, X = "+8613800000001", "+8613900000003", "+8617000000002"
@@ -33,7 +33,7 @@ def at(clock: str) -> datetime:
 def read(row: Any, path: str = "") -> Parsed | Malformed:
     body = json.dumps([row]).encode()
     push = Notification(path=path, remote="192.0.2.1", content_type="application/json", body=body)
-    (item,) = aliyun_pnp.parse(push, SOURCE)
+    (item,) = DIALECT.parse(push, SOURCE)
     return item
 
 

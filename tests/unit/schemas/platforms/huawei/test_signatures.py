@@ -17,10 +17,10 @@ import pytest
 from schemas.config import Source
 from schemas.errors import Permanent, Transient
 from schemas.notification import Notification
-from schemas.platforms import PLATFORMS
+from schemas.platforms.huawei.privatenumber import DIALECT
+from schemas.platforms.huawei.privatenumber.auth import verify
 from schemas.recording import RecordingWanted
 
-PLATFORM = PLATFORMS["huawei_privatenumber"]
 KEY, SECRET, NONCE, CREATED = "app-key-1", "app-secret-1", "a1B2c3", "2024-12-31T23:59:59Z"
 REALM = 'realm="SDP",profile="UsernameToken",type="Appkey"'
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
@@ -29,6 +29,8 @@ NOW = datetime(2025, 1, 1, tzinfo=UTC)
 # -binary | base64`, and `printf 'a1B2c32024-12-31T23:59:59Zapp-secret-1' | openssl dgst -sha256 -binary | base64`.
 AKSK = "IZWtRqLaa+tiaG2IQkOuWhK+4TBEyO5s5vSEqVtrXR0="
 WSSE = "sACABOyi3/xfdywj+I/OwAMltAwE4vCuQgLx7nhXoV8="
+assert DIALECT.recordings is not None
+API = DIALECT.recordings
 
 
 def a_source(**settings: Any) -> Source:
@@ -47,7 +49,7 @@ def a_token(digest: str, *, username: str = KEY, comma: str = ",") -> str:
 
 def verified(headers: dict[str, str], source: Source = SIGNING) -> bool | None:
     push = Notification(path="", remote="192.0.2.1", content_type="application/json", headers=headers, body=b"{}")
-    return PLATFORM.verify(push, source, NOW)
+    return verify(push, source, NOW)
 
 
 def test_the_vectors_are_what_the_page_describes() -> None:
@@ -97,7 +99,7 @@ def test_anything_else_under_that_name_is_wrong(headers: dict[str, str]) -> None
 def test_a_repeated_push_is_right_again_hours_later() -> None:
     """Section 0, retry: up to 300 minutes after; whether it is signed anew is not stated, so no time is too old."""
     push = Notification(path="", remote="", content_type="", headers={"x-aksk": a_token(AKSK)}, body=b"{}")
-    assert PLATFORM.verify(push, SIGNING, NOW + timedelta(minutes=623)) is True
+    assert verify(push, SIGNING, NOW + timedelta(minutes=623)) is True
 
 
 def test_a_push_without_a_signature_is_neither() -> None:
@@ -123,7 +125,7 @@ def a_wish(
 def test_the_request_for_a_recording_is_signed_in_either_scheme(scheme: str, digest: str) -> None:
     source = a_source(app_key=KEY, app_secret=SECRET, recording_auth=scheme)
     created = datetime(2025, 1, 1, 7, 59, 59, 999_999, tzinfo=timezone(timedelta(hours=8)))  # CREATED, seen in Beijing
-    request = PLATFORM.recording_request(a_wish(), source, nonce=NONCE, created=created)
+    request = API.request(a_wish(), source, nonce=NONCE, created=created)
     assert request.url == (
         "https://rtcpns.cn-north-1.myhuaweicloud.com/rest/provision/voice/record/v1.0"
         "?fileName=19012402300612050118304.wav&recordDomain=ostor.example.com"
@@ -137,7 +139,7 @@ def test_the_request_for_a_recording_is_signed_in_either_scheme(scheme: str, dig
 
 def test_the_configured_address_is_asked_and_the_query_is_encoded() -> None:
     source = a_source(app_key=KEY, app_secret=SECRET, recording_api="http://127.0.0.1:9000/")
-    request = PLATFORM.recording_request(a_wish("a b/c&d=+.wav", "h:1"), source, nonce=NONCE, created=NOW)
+    request = API.request(a_wish("a b/c&d=+.wav", "h:1"), source, nonce=NONCE, created=NOW)
     assert request.url == (
         "http://127.0.0.1:9000/rest/provision/voice/record/v1.0?fileName=a%20b%2Fc%26d%3D%2B.wav&recordDomain=h%3A1"
     )
@@ -146,13 +148,13 @@ def test_the_configured_address_is_asked_and_the_query_is_encoded() -> None:
 @pytest.mark.parametrize("wish", [a_wish(name=None), a_wish(domain=None), a_wish(name="")])
 def test_a_recording_without_a_name_cannot_be_asked_for(wish: RecordingWanted) -> None:
     with pytest.raises(Permanent, match="no file named"):
-        PLATFORM.recording_request(wish, SIGNING, nonce=NONCE, created=NOW)
+        API.request(wish, SIGNING, nonce=NONCE, created=NOW)
 
 
 @pytest.mark.parametrize("settings", [{"app_key": KEY}, {"app_secret": SECRET}])
 def test_a_source_without_credentials_cannot_ask(settings: dict[str, str]) -> None:
     with pytest.raises(Transient, match="app_key"):
-        PLATFORM.recording_request(a_wish(), a_source(**settings), nonce=NONCE, created=NOW)
+        API.request(a_wish(), a_source(**settings), nonce=NONCE, created=NOW)
 
 
 LOCATION = "https://obs.example.com/19012402300612050118304.wav?Signature=secret"
@@ -165,7 +167,7 @@ def an_error(code: Any) -> bytes:
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_names_the_address(status: int) -> None:
     """Section 6: HTTP 301, download URL in Location, Content-Length 0."""
-    assert PLATFORM.recording_location(status, {"location": LOCATION, "content-length": "0"}, b"") == LOCATION
+    assert API.location(status, {"location": LOCATION, "content-length": "0"}, b"") == LOCATION
 
 
 @pytest.mark.parametrize(
@@ -189,7 +191,7 @@ def test_a_redirect_names_the_address(status: int) -> None:
 )
 def test_another_attempt_may_help(status: int, body: bytes, retry_after: float | None) -> None:
     with pytest.raises(Transient) as failed:
-        PLATFORM.recording_location(status, {}, body)
+        API.location(status, {}, body)
     assert failed.value.retry_after == retry_after
 
 
@@ -208,12 +210,12 @@ def test_another_attempt_may_help(status: int, body: bytes, retry_after: float |
 def test_a_refusal_waits_until_the_operator_may_have_mended_it(status: int, body: bytes, told: str) -> None:
     """Table G, 1020176: blocked about 30 minutes after repeated failures."""
     with pytest.raises(Transient, match=told) as failed:
-        PLATFORM.recording_location(status, {}, body)
+        API.location(status, {}, body)
     assert (failed.value.retry_after or 0) > 1800
 
 
 @pytest.mark.parametrize("status", [200, 403])
 def test_no_error_tells_an_address(status: int) -> None:
     with pytest.raises(Transient) as failed:
-        PLATFORM.recording_location(status, {"location": LOCATION}, an_error(LOCATION))
+        API.location(status, {"location": LOCATION}, an_error(LOCATION))
     assert "obs.example.com" not in str(failed.value)

@@ -8,15 +8,10 @@ from typing import Any
 import pytest
 
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
-from schemas.errors import Permanent
 from schemas.notification import Notification, Reply
-from schemas.platforms import jiuyun as jiuyun_axb
-from schemas.question import Decision
-from schemas.recording import RecordingWanted
+from schemas.platforms.jiuyun import DIALECT
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM: Platform = jiuyun_axb
 SAMPLES = SAMPLES_OF_ALL / "jiuyun_axb"
 NOW = datetime(2024, 3, 5, tzinfo=UTC)
 
@@ -37,31 +32,23 @@ JSON_BYTES = b'{"statusCode":"0000","statusMsg":"Success"}'  # section 2, JSON r
 @pytest.mark.parametrize("body", [b"<req/>", b"\xef\xbb\xbf <req/>", b"\r\n\t<req/>", b"", b"?", b"\x1f\x8b"])
 def test_an_xml_request_and_whatever_is_no_json_is_answered_in_xml(body: bytes) -> None:
     expected = Reply(status=200, content_type="application/xml;charset=utf-8", body=XML_BYTES)
-    assert PLATFORM.reply(a_push(body)) == expected
-    assert PLATFORM.reply(a_push(b"<req/>", "application/json")) == expected
+    assert DIALECT.reply(a_push(body)) == expected
+    assert DIALECT.reply(a_push(b"<req/>", "application/json")) == expected
 
 
 @pytest.mark.parametrize("body", [b"{}", b"\xef\xbb\xbf{}", b" \r\n{not json", b"[]"])
 def test_a_json_request_is_answered_in_json_whatever_its_content_type_says(body: bytes) -> None:
     expected = Reply(status=200, content_type="application/json;charset=utf-8", body=JSON_BYTES)
-    assert PLATFORM.reply(a_push(body)) == expected
-    assert PLATFORM.reply(a_push(b"\x1f\x8b", "Application/JSON; charset=utf-8")) == expected
+    assert DIALECT.reply(a_push(body)) == expected
+    assert DIALECT.reply(a_push(b"\x1f\x8b", "Application/JSON; charset=utf-8")) == expected
 
 
 def test_nothing_is_signed_and_nothing_is_asked() -> None:
     """Section 1: no signature, token or auth header; section 4: no callback with a controlling answer."""
-    push = a_push((SAMPLES / "axb_hangup.xml").read_bytes())
-    source = a_source(app_secret="secret", control=True)
-    assert PLATFORM.verify(push, source, NOW) is None
-    assert PLATFORM.nonce(push) is None
-    assert PLATFORM.question(push, source) is None
-    assert PLATFORM.answer(push, Decision(action="close"), source) == PLATFORM.reply(push)
+    assert DIALECT.verify is None
+    assert DIALECT.asks is None
 
 
 def test_no_api_tells_where_a_recording_is() -> None:
     """Section 4: recording arrives only as recordUrl in the hang-up."""
-    wanted = RecordingWanted(call_id="jiuyun:1", session_id="1", key="k", url="http://rec.example.com/1.mp3")
-    with pytest.raises(Permanent):
-        PLATFORM.recording_request(wanted, a_source(), nonce="n", created=NOW)
-    with pytest.raises(Permanent):
-        PLATFORM.recording_location(301, {"location": "http://rec.example.com/1.mp3"}, b"")
+    assert DIALECT.recordings is None

@@ -13,13 +13,11 @@ from typing import Any
 import pytest
 
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
 from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, Leg, Parsed
 from schemas.notification import Notification
-from schemas.platforms import jiuyun as jiuyun_axb
+from schemas.platforms.jiuyun import DIALECT
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM: Platform = jiuyun_axb
 SAMPLES = SAMPLES_OF_ALL / "jiuyun_axb"
 
 APP = "0123456789abcdef0123456789abcdef"
@@ -267,7 +265,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize("sample", GOLDEN)
 def test_a_sample_is_read_as_its_page_says(sample: str) -> None:
-    assert PLATFORM.parse(a_push((SAMPLES / sample).read_bytes()), a_source()) == [GOLDEN[sample]]
+    assert DIALECT.parse(a_push((SAMPLES / sample).read_bytes()), a_source()) == [GOLDEN[sample]]
 
 
 def test_every_sample_of_a_notification_has_its_expectation() -> None:

@@ -11,7 +11,7 @@ import pytest
 from schemas.config import Source
 from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, Leg, Other, Parsed
 from schemas.notification import Notification
-from schemas.platforms import jiuyun as jiuyun_axb
+from schemas.platforms.jiuyun import DIALECT
 
 A, B, X, MASK = "+8613800000001", "+8613900000003", "+8617000000002", "+8675500000004"
 CALL = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
@@ -35,7 +35,7 @@ def xml(fields: dict[str, Any]) -> bytes:
 
 def parsed(body: bytes, **settings: Any) -> Parsed:
     push = Notification(path="", remote="192.0.2.1", content_type="application/xml", body=body)
-    (one,) = jiuyun_axb.parse(push, a_source(**settings))
+    (one,) = DIALECT.parse(push, a_source(**settings))
     assert isinstance(one, Parsed)
     return one
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from schemas.config import Source
 from schemas.facts import Fact, Parsed
-from schemas.platforms import jiuyun as jiuyun_axb
+from schemas.platforms.jiuyun import DIALECT
 from schemas.record import CallRecord
 from tests.building.pushes import XML, a_push, fact_of
 from tests.building.records import record_of
@@ -42,7 +42,7 @@ def the_facts(*samples: bytes) -> list[Fact]:
 
 
 def a_fact(body: bytes, n: int) -> Fact:
-    (parsed,) = jiuyun_axb.parse(a_push(body, content_type=XML), SOURCE)
+    (parsed,) = DIALECT.parse(a_push(body, content_type=XML), SOURCE)
     assert isinstance(parsed, Parsed)
     return fact_of(parsed, SOURCE, at=T0 + timedelta(seconds=n), fact_id=str(n))
 

@@ -16,7 +16,7 @@ from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import CallEvent, Cdr, Parsed
 from schemas.notification import Notification
-from schemas.platforms import jiuyun as jiuyun_axb
+from schemas.platforms.jiuyun import DIALECT
 from tests.building.samples import SAMPLES_OF_ALL
 
 SAMPLES = SAMPLES_OF_ALL / "jiuyun_axb"
@@ -41,7 +41,7 @@ def xml(fields: dict[str, Any]) -> bytes:
 
 
 def the_hangup(**fields: Any) -> Cdr:
-    (parsed,) = jiuyun_axb.parse(a_push(xml({**HANGUP, **fields})), SOURCE)
+    (parsed,) = DIALECT.parse(a_push(xml({**HANGUP, **fields})), SOURCE)
     assert isinstance(parsed, Parsed)
     assert isinstance(parsed.body, Cdr)
     return parsed.body
@@ -84,7 +84,7 @@ def test_a_text_that_xml_forbids_is_taken_as_it_stands_between_its_tags(sent: st
 
 def test_references_are_resolved_and_empty_leaves_kept_in_a_repaired_body() -> None:
     sent = xml({**HANGUP, "userData": "1 < 2 &lt; 3 &amp;lt;"}).replace(b"</req>", b"<empty /></req >\n")
-    (parsed,) = jiuyun_axb.parse(a_push(sent), SOURCE)
+    (parsed,) = DIALECT.parse(a_push(sent), SOURCE)
     assert isinstance(parsed, Parsed)
     assert isinstance(parsed.body, Cdr)
     assert parsed.body.raw == {**HANGUP, "userData": "1 < 2 < 3 &lt;", "empty": "", "_repaired": "leaves"}
@@ -93,7 +93,7 @@ def test_references_are_resolved_and_empty_leaves_kept_in_a_repaired_body() -> N
 def test_a_call_event_whose_user_data_was_cut_off_is_kept_and_marked() -> None:
     """Section 6.5: the queue splits on `#####`; userData is the last field of a CallEstablish."""
     whole = BODIES["type2_call_establish.xml"]
-    (parsed,) = jiuyun_axb.parse(a_push(whole[: whole.index(b':"test"}')]), SOURCE)
+    (parsed,) = DIALECT.parse(a_push(whole[: whole.index(b':"test"}')]), SOURCE)
     assert isinstance(parsed, Parsed)
     assert isinstance(parsed.body, CallEvent)
     assert (parsed.body.raw["userData"], parsed.body.raw["_repaired"]) == ('{"test"', "cut_off")
@@ -110,7 +110,7 @@ def test_nothing_is_billed_by_a_record_that_was_cut_off(sample: str) -> None:
 
 def outcome_of(body: bytes) -> Parsed | Malformed:
     try:
-        (one,) = jiuyun_axb.parse(a_push(body), SOURCE)
+        (one,) = DIALECT.parse(a_push(body), SOURCE)
     except Malformed as error:
         return error
     return one
@@ -159,7 +159,7 @@ BOMB = b"".join(b'<!ENTITY l%d "%s">' % (n, b"&l%d;" % (n - 1) * 10) for n in ra
 )
 def test_a_body_that_cannot_be_read_is_refused(body: bytes, reason: str) -> None:
     with pytest.raises(Malformed) as refused:
-        jiuyun_axb.parse(a_push(body), SOURCE)
+        DIALECT.parse(a_push(body), SOURCE)
     assert refused.value.reason == reason
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Cdr
-from schemas.platforms import jiuyun as jiuyun_axb
+from schemas.platforms.jiuyun import DIALECT
 from tests.building.damage import LEAVES, SHORT_TEXTS, any_json
 from tests.building.pushes import XML, a_push, fact_of, through_the_broker
 from tests.building.samples import SAMPLES_OF_ALL
@@ -60,7 +60,7 @@ def variations(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> dict[str, Any
 
 def every_result_survives_the_broker(body: bytes) -> None:
     try:
-        results = jiuyun_axb.parse(a_push(body, content_type=XML), SOURCE)
+        results = DIALECT.parse(a_push(body, content_type=XML), SOURCE)
     except Malformed:
         return
     for item in results:
@@ -93,7 +93,7 @@ MARKUP = [
 def test_whatever_a_user_writes_the_duration_is_right_or_the_record_quarantined(user_data: str) -> None:
     """docs/protocols/jiuyun-axb.md section 6.1: userData is joined without escaping."""
     try:
-        (one,) = jiuyun_axb.parse(a_push(xml({**HANGUP, "userData": user_data}), content_type=XML), SOURCE)
+        (one,) = DIALECT.parse(a_push(xml({**HANGUP, "userData": user_data}), content_type=XML), SOURCE)
     except Malformed:
         return
     if isinstance(one, Malformed):

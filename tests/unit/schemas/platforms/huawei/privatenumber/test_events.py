@@ -14,11 +14,10 @@ import pytest
 
 from schemas.config import Source
 from schemas.facts import CallEvent, CallFields, Code, Other, Parsed
-from schemas.platforms import PLATFORMS
+from schemas.platforms.huawei.privatenumber import DIALECT
 from tests.building.pushes import a_push, an_event_read, canonical, sha256
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = SAMPLES_OF_ALL / "huawei_privatenumber"
 
 SESSION = "1200_1827_4294967295_20190124023003@callenabler246.huaweicaas.com"
@@ -42,7 +41,7 @@ def an_event(event_type: str, **info: Any) -> dict[str, Any]:
 
 
 def the_only_event(body: Any, **settings: Any) -> CallEvent:
-    (parsed,) = PLATFORM.parse(a_push(body), a_source(**settings))
+    (parsed,) = DIALECT.parse(a_push(body), a_source(**settings))
     assert isinstance(parsed, Parsed)
     assert isinstance(parsed.body, CallEvent)
     return parsed.body
@@ -118,7 +117,7 @@ def test_a_published_event_is_read_as_its_page_says(row: Row) -> None:
     session = SESSION_AXE if sample.startswith("axe") else SESSION
     kinds = (platform_type, timeline_type)
     expected = an_event_read(session, kinds, when, numbers=(caller, called), call=call, raw=raw)
-    assert PLATFORM.parse(a_push(sent), a_source()) == [expected]
+    assert DIALECT.parse(a_push(sent), a_source()) == [expected]
 
 
 def test_every_event_sample_has_its_expectation() -> None:
@@ -151,12 +150,12 @@ def test_event_types_are_compared_ignoring_case() -> None:
 
 
 def test_the_case_of_the_event_type_makes_no_second_key() -> None:
-    keys = {PLATFORM.parse(a_push(an_event(name)), a_source())[0].key for name in ("answer", "Answer")}  # type: ignore[union-attr]
+    keys = {DIALECT.parse(a_push(an_event(name)), a_source())[0].key for name in ("answer", "Answer")}  # type: ignore[union-attr]
     assert len(keys) == 1
 
 
 def test_no_key_spells_a_phone_number() -> None:
-    (parsed,) = PLATFORM.parse(a_push(an_event("answer", caller=X, called=B)), a_source())
+    (parsed,) = DIALECT.parse(a_push(an_event("answer", caller=X, called=B)), a_source())
     assert isinstance(parsed, Parsed)
     assert "13866887021" not in parsed.key
 
@@ -223,7 +222,7 @@ def test_a_time_with_fraction_and_zone_mark_is_utc_too() -> None:
 def test_an_unknown_event_type_is_kept_raw_in_its_session() -> None:
     body = an_event("transfer", caller=A)
     sent = json.dumps(body).encode()
-    assert PLATFORM.parse(a_push(sent), a_source()) == [
+    assert DIALECT.parse(a_push(sent), a_source()) == [
         Parsed(
             kind="other",
             session_id=SESSION,

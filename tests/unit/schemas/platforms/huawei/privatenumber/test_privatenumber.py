@@ -15,11 +15,10 @@ import pytest
 from schemas.config import Source
 from schemas.facts import Announced, CallFields, Cdr, Code, Parsed
 from schemas.notification import Notification, Reply
-from schemas.platforms import PLATFORMS
+from schemas.platforms.huawei.privatenumber import DIALECT
 from tests.building.pushes import a_push
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = SAMPLES_OF_ALL / "huawei_privatenumber"
 
 SESSION = "1200_1827_4294967295_20190124023003@callenabler246.huaweicaas.com"
@@ -55,14 +54,14 @@ def a_fee(*records: Any) -> Notification:
 
 
 def the_only_record(record: dict[str, Any], **settings: Any) -> Cdr:
-    (parsed,) = PLATFORM.parse(a_fee(record), a_source(**settings))
+    (parsed,) = DIALECT.parse(a_fee(record), a_source(**settings))
     assert isinstance(parsed, Parsed)
     assert isinstance(parsed.body, Cdr)
     return parsed.body
 
 
 def the_key(record: dict[str, Any]) -> str:
-    (parsed,) = PLATFORM.parse(a_fee(record), a_source())
+    (parsed,) = DIALECT.parse(a_fee(record), a_source())
     assert isinstance(parsed, Parsed)
     return parsed.key
 
@@ -128,7 +127,7 @@ def test_a_published_cdr_is_read_as_its_page_says(sample: str, mode: str | None,
         fingerprint=hashlib.sha256(json.dumps(raw, sort_keys=True, separators=(",", ":")).encode()).hexdigest(),
         body=Cdr(record_id=record, call=call, recordings=ONE_FILE, implies=ALL_FIVE, raw=raw),
     )
-    assert PLATFORM.parse(a_push(sent), a_source(mode=mode)) == [expected]
+    assert DIALECT.parse(a_push(sent), a_source(mode=mode)) == [expected]
 
 
 def test_every_cdr_sample_has_its_expectation() -> None:
@@ -281,11 +280,11 @@ def test_a_record_without_an_id_is_known_by_its_numbers_and_earliest_time() -> N
 
 
 def test_a_list_of_records_needs_no_event_type() -> None:
-    (parsed,) = PLATFORM.parse(a_push({"feeLst": [a_cdr()]}), a_source())
+    (parsed,) = DIALECT.parse(a_push({"feeLst": [a_cdr()]}), a_source())
     assert isinstance(parsed, Parsed)
     assert parsed.kind == "cdr"
 
 
 def test_the_platform_wants_to_hear_200_and_nothing_more() -> None:
     """Section 0, expected reply."""
-    assert PLATFORM.reply(a_fee(a_cdr())) == Reply(status=200, content_type=None, body=b"")
+    assert DIALECT.reply(a_fee(a_cdr())) == Reply(status=200, content_type=None, body=b"")

@@ -13,12 +13,12 @@ import pytest
 from schemas.config import Source
 from schemas.facts import Parsed
 from schemas.notification import Reply
-from schemas.platforms import PLATFORMS
+from schemas.platforms.huawei.privatenumber import DIALECT
+from schemas.platforms.huawei.privatenumber.questions import answer, question
 from schemas.question import Asked, Decision
 from tests.building.pushes import a_push
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = SAMPLES_OF_ALL / "huawei_privatenumber"
 SESSION = "1200_1827_4294967295_20190124023003@callenabler246.huaweicaas.com"
 SMS = "ASN:16:example0000000001"
@@ -58,11 +58,11 @@ def a_source(**settings: Any) -> Source:
 
 
 def asked(body: Any) -> Asked | None:
-    return PLATFORM.question(a_push(body), a_source())
+    return question(a_push(body), a_source())
 
 
 def answered(body: Any, decision: Decision, **settings: Any) -> Any:
-    reply = PLATFORM.answer(a_push(body), decision, a_source(**settings))
+    reply = answer(a_push(body), decision, a_source(**settings))
     assert (reply.status, reply.content_type) == (200, "application/json")
     return json.loads(reply.body)
 
@@ -73,7 +73,7 @@ def connected(decision: Decision, **info: Any) -> Any:
 
 
 def the_fact(body: Any) -> Parsed:
-    (parsed,) = PLATFORM.parse(a_push(body), a_source())
+    (parsed,) = DIALECT.parse(a_push(body), a_source())
     assert isinstance(parsed, Parsed)
     return parsed
 
@@ -253,4 +253,4 @@ def test_user_data_of_an_sms_is_for_ax_only(mode: str | None, told: dict[str, st
 
 @pytest.mark.parametrize("body", [b"", {"eventType": "fee", "feeLst": [{}]}, {"a": 1}])
 def test_what_never_asked_is_answered_with_nothing(body: Any) -> None:
-    assert PLATFORM.answer(a_push(body), CLOSE, a_source()) == Reply()
+    assert answer(a_push(body), CLOSE, a_source()) == Reply()

@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 
 from schemas.config import Source
 from schemas.facts import Announced, Cdr, Fact, Parsed
-from schemas.platforms import PLATFORMS
+from schemas.platforms.huawei.privatenumber import DIALECT
 from tests.building.pushes import a_push, fact_of
 from tests.building.records import record_of
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = SAMPLES_OF_ALL / "huawei_privatenumber"
 SOURCE = Source.model_validate({"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]})
 TOLD_AT = datetime(2019, 1, 24, 2, 30, tzinfo=UTC)
@@ -42,7 +41,7 @@ def facts_of(*bodies: Any) -> list[Fact]:
     """Each push one second after the one before."""
     facts = []
     for n, body in enumerate(bodies):
-        for parsed in PLATFORM.parse(a_push(body), SOURCE):
+        for parsed in DIALECT.parse(a_push(body), SOURCE):
             assert isinstance(parsed, Parsed)
             facts.append(fact_of(parsed, SOURCE, at=TOLD_AT + timedelta(seconds=n), fact_id=str(n)))
     return facts

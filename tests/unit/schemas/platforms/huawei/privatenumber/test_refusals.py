@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Cdr, Parsed
-from schemas.platforms import PLATFORMS
+from schemas.platforms.huawei.privatenumber import DIALECT
+from schemas.platforms.huawei.privatenumber.questions import answer, question
 from schemas.question import Decision
 from tests.building import damage
 from tests.building.damage import any_json, damaged, names_or
 from tests.building.pushes import a_push, fact_of, through_the_broker
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = SAMPLES_OF_ALL / "huawei_privatenumber"
 SOURCE = Source.model_validate({"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]})
 BODIES = {path.name: json.loads(path.read_bytes()) for path in sorted(SAMPLES.glob("*.json"))}
@@ -60,7 +60,7 @@ def nested(depth: int) -> bytes:
 )
 def test_a_body_that_cannot_be_read_is_refused_as_a_whole(body: Any, reason: str) -> None:
     with pytest.raises(Malformed) as refused:
-        PLATFORM.parse(a_push(body), SOURCE)
+        DIALECT.parse(a_push(body), SOURCE)
     assert refused.value.reason == reason
 
 
@@ -93,7 +93,7 @@ BAD_TIMES = [20190124, "1548296998", NUMBER, "2019-13-24 02:30:03", "2019-01-24"
 )
 def test_a_bad_record_is_refused_alone(record: Any, reason: str) -> None:
     good = {"sessionId": "1", "icid": "1"}
-    refused, read = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [record, good]}), SOURCE)
+    refused, read = DIALECT.parse(a_push({"eventType": "fee", "feeLst": [record, good]}), SOURCE)
     assert isinstance(refused, Malformed)
     assert refused.reason == reason
     assert NUMBER not in str(refused)
@@ -104,7 +104,7 @@ def test_one_bad_record_does_not_spoil_a_merged_push() -> None:
     """Section 0, batching: up to 50 records in one POST."""
     records = [{"sessionId": "1", "icid": str(n)} for n in range(50)]
     records[20]["callEndTime"] = "yesterday"
-    results = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": records}), SOURCE)
+    results = DIALECT.parse(a_push({"eventType": "fee", "feeLst": records}), SOURCE)
     assert [str(item) if isinstance(item, Malformed) else item.key for item in results] == [
         "bad_time: callEndTime" if n == 20 else f"cdr|1|{n}" for n in range(50)
     ]
@@ -120,7 +120,7 @@ def test_one_bad_record_does_not_spoil_a_merged_push() -> None:
     ],
 )
 def test_a_bad_call_event_is_refused(info: Any, reason: str) -> None:
-    (refused,) = PLATFORM.parse(a_push({"eventType": "answer", "statusInfo": info}), SOURCE)
+    (refused,) = DIALECT.parse(a_push({"eventType": "answer", "statusInfo": info}), SOURCE)
     assert isinstance(refused, Malformed)
     assert refused.reason == reason
     assert NUMBER not in str(refused)
@@ -130,7 +130,7 @@ def test_a_bad_call_event_is_refused(info: Any, reason: str) -> None:
 def test_an_empty_time_is_no_time(absent: Any) -> None:
     """Section 3: failTime is "" on success, so any of them may be."""
     record = {"sessionId": "1", "icid": "2", "fwdAnswerTime": absent, "failTime": "whatever"}
-    (parsed,) = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
+    (parsed,) = DIALECT.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
     assert isinstance(parsed, Parsed)
     assert isinstance(parsed.body, Cdr)
     assert (parsed.body.call.answered_at, parsed.body.implies) == (None, ())
@@ -138,23 +138,23 @@ def test_an_empty_time_is_no_time(absent: Any) -> None:
 
 @pytest.mark.parametrize("body", [nested(32), nested(31).replace(b"{}", b'{"b":[],"c":[]}')])
 def test_a_body_of_32_levels_is_read(body: bytes) -> None:
-    (parsed,) = PLATFORM.parse(a_push(body), SOURCE)
+    (parsed,) = DIALECT.parse(a_push(body), SOURCE)
     assert isinstance(parsed, Parsed)
 
 
 def test_many_shallow_records_are_not_deep() -> None:
     records = [{"sessionId": "1", "icid": str(n)} for n in range(1000)]
-    assert len(PLATFORM.parse(a_push({"eventType": "fee", "feeLst": records}), SOURCE)) == 1000
+    assert len(DIALECT.parse(a_push({"eventType": "fee", "feeLst": records}), SOURCE)) == 1000
 
 
 def test_a_byte_order_mark_makes_no_difference() -> None:
     sent = (SAMPLES / "ax-fee.json").read_bytes()
-    assert PLATFORM.parse(a_push(b"\xef\xbb\xbf" + sent), SOURCE) == PLATFORM.parse(a_push(sent), SOURCE)
+    assert DIALECT.parse(a_push(b"\xef\xbb\xbf" + sent), SOURCE) == DIALECT.parse(a_push(sent), SOURCE)
 
 
 def test_nul_characters_are_stripped_everywhere() -> None:
     record = {"sessionId": "1\0", "icid": "2", "userData": "a\0b", "n\0ew": [{"deep": "\0"}], "plain": "\\u0000"}
-    (parsed,) = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
+    (parsed,) = DIALECT.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
     assert isinstance(parsed, Parsed)
     assert isinstance(parsed.body, Cdr)
     assert (parsed.session_id, parsed.body.call.user_data) == ("1", "ab")
@@ -169,7 +169,7 @@ def test_the_order_of_keys_makes_no_other_fingerprint() -> None:
         {"icid": "2", "sessionId": "1"},
         {"icid": "2", "sessionId": "1", "n": 1},
     ]
-    results = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": records}), SOURCE)
+    results = DIALECT.parse(a_push({"eventType": "fee", "feeLst": records}), SOURCE)
     one, same, amended = (item.fingerprint for item in results if isinstance(item, Parsed))
     assert one == same
     assert one != amended
@@ -186,12 +186,12 @@ ANY_JSON = any_json(LEAVES, NAMES)
 
 
 def every_result_survives_the_broker(body: bytes) -> None:
-    assert PLATFORM.answer(a_push(body), Decision(action="close"), SOURCE).status == 200
-    question = PLATFORM.question(a_push(body), SOURCE)
+    assert answer(a_push(body), Decision(action="close"), SOURCE).status == 200
+    asked = question(a_push(body), SOURCE)
     try:
-        results = PLATFORM.parse(a_push(body), SOURCE)
+        results = DIALECT.parse(a_push(body), SOURCE)
     except Malformed:
-        assert question is None
+        assert asked is None
         return
     assert results
     for item in results:

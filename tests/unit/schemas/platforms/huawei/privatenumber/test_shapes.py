@@ -14,18 +14,17 @@ import pytest
 
 from schemas.config import Source
 from schemas.facts import NumberState, Other, Parsed
-from schemas.platforms import PLATFORMS
+from schemas.platforms.huawei.privatenumber import DIALECT
 from tests.building.pushes import a_push
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = SAMPLES_OF_ALL / "huawei_privatenumber"
 SOURCE = Source.model_validate({"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]})
 X = "+8613800000022"
 
 
 def the_only_one(body: Any) -> Parsed:
-    (parsed,) = PLATFORM.parse(a_push(body), SOURCE)
+    (parsed,) = DIALECT.parse(a_push(body), SOURCE)
     assert isinstance(parsed, Parsed)
     return parsed
 
@@ -44,7 +43,7 @@ def the_only_one(body: Any) -> Parsed:
 def test_a_number_state_is_what_has_none_of_the_known_shapes(body: dict[str, Any]) -> None:
     """Section 5 names a mark that is not looked for: no eventType of a call, no feeLst, no smsEvent, so raw."""
     sent = json.dumps(body).encode()
-    assert PLATFORM.parse(a_push(sent), SOURCE) == [
+    assert DIALECT.parse(a_push(sent), SOURCE) == [
         Parsed(
             kind="number_state",
             session_id="",
@@ -82,8 +81,8 @@ def test_whatever_else_is_kept_raw_in_the_session_it_names(body: dict[str, Any],
 def test_the_address_makes_no_difference(sample: str) -> None:
     """Section 0, a separate callin URL: the events of one call may arrive at two endpoints of one source."""
     sent = (SAMPLES / sample).read_bytes()
-    one = PLATFORM.parse(a_push(sent, "/status"), SOURCE)
-    other = PLATFORM.parse(replace(a_push(sent, "/callin?x=1"), remote="192.0.2.2"), SOURCE)
+    one = DIALECT.parse(a_push(sent, "/status"), SOURCE)
+    other = DIALECT.parse(replace(a_push(sent, "/callin?x=1"), remote="192.0.2.2"), SOURCE)
     assert one == other
 
 

@@ -15,11 +15,10 @@ import pytest
 from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Code, Parsed, Sms
-from schemas.platforms import PLATFORMS
+from schemas.platforms.huawei.privatenumber import DIALECT
 from tests.building.pushes import a_push
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM = PLATFORMS["huawei_privatenumber"]
 SAMPLES = SAMPLES_OF_ALL / "huawei_privatenumber"
 SOURCE = Source.model_validate({"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]})
 
@@ -68,7 +67,7 @@ def with_extra(extra: Any) -> dict[str, Any]:
 
 
 def the_only_one(body: Any) -> Parsed:
-    (parsed,) = PLATFORM.parse(a_push(body), SOURCE)
+    (parsed,) = DIALECT.parse(a_push(body), SOURCE)
     assert isinstance(parsed, Parsed)
     return parsed
 
@@ -90,7 +89,7 @@ def test_a_published_sms_is_read_as_its_page_says(sample: str, told: dict[str, A
         fingerprint=hashlib.sha256(json.dumps(raw, sort_keys=True, separators=(",", ":")).encode()).hexdigest(),
         body=Sms(**told, raw=raw),
     )
-    assert PLATFORM.parse(a_push(sent), SOURCE) == [expected]
+    assert DIALECT.parse(a_push(sent), SOURCE) == [expected]
 
 
 def test_every_sms_sample_has_its_expectation() -> None:
@@ -211,7 +210,7 @@ def test_an_identifier_sent_as_a_number_loses_no_figure(sent: dict[str, Any]) ->
     ],
 )
 def test_an_sms_that_cannot_be_told_apart_is_refused(event: Any, reason: str) -> None:
-    (refused,) = PLATFORM.parse(a_push({"appKey": "k", "smsEvent": event}), SOURCE)
+    (refused,) = DIALECT.parse(a_push({"appKey": "k", "smsEvent": event}), SOURCE)
     assert isinstance(refused, Malformed)
     assert refused.reason == reason
     assert "13866887021" not in str(refused)

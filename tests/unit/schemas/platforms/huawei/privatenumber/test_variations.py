@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import CallEvent, Cdr, NumberState, Parsed, Sms
-from schemas.platforms import PLATFORMS
+from schemas.platforms.huawei.privatenumber import DIALECT
+from schemas.platforms.huawei.privatenumber.questions import answer, question
 from schemas.question import Decision
 from tests.building.pushes import a_push
 
-PLATFORM = PLATFORMS["huawei_privatenumber"]
 REASONS = {"no_status_info", "no_session_id", "no_sms_event", "no_sms_identifier", "numeric_id", "long_id", "bad_time"}
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
@@ -95,7 +95,7 @@ def a_source(**settings: Any) -> Source:
 
 
 def parsed(body: Any) -> list[Parsed | Malformed]:
-    return list(PLATFORM.parse(a_push(body), a_source()))
+    return list(DIALECT.parse(a_push(body), a_source()))
 
 
 @given(body=CALL_EVENTS)
@@ -145,16 +145,16 @@ def test_one_wrong_field_gives_a_fact_or_a_known_reason(body: Any, data: st.Data
 
 @given(body=CALL_EVENTS | CDRS | SMS | NUMBER_STATES)
 def test_a_question_is_asked_of_a_fact_that_the_same_push_tells(body: Any) -> None:
-    question = PLATFORM.question(a_push(body), a_source())
+    asked = question(a_push(body), a_source())
     facts = [item for item in parsed(body) if isinstance(item, Parsed) and waits(item)]
     told = [(fact.session_id, fact.key, fact.fingerprint) for fact in facts]
-    assert told == ([] if question is None else [(question.session_id, question.key, question.fingerprint)])
+    assert told == ([] if asked is None else [(asked.session_id, asked.key, asked.fingerprint)])
 
 
 @pytest.mark.parametrize("shape", ["object", "array"])
 @given(body=CALL_EVENTS, decision=DECISIONS)
 def test_any_decision_on_a_call_is_answered_in_the_documented_shape(shape: str, body: Any, decision: Decision) -> None:
-    reply = json.loads(PLATFORM.answer(a_push(body), decision, a_source(answer_shape=shape)).body)
+    reply = json.loads(answer(a_push(body), decision, a_source(answer_shape=shape)).body)
     assert reply["operation"] in {"connect", "close"}
     assert set(reply) == {"operation", f"{reply['operation']}Info"}
     info = reply[f"{reply['operation']}Info"]
@@ -166,7 +166,7 @@ def test_any_decision_on_a_call_is_answered_in_the_documented_shape(shape: str, 
 
 @given(body=SMS, decision=DECISIONS)
 def test_any_decision_on_an_sms_is_answered_in_the_documented_shape(body: Any, decision: Decision) -> None:
-    (action,) = json.loads(PLATFORM.answer(a_push(body), decision, a_source(mode="AX")).body)["actions"]
+    (action,) = json.loads(answer(a_push(body), decision, a_source(mode="AX")).body)["actions"]
     assert action["operation"] in {"vNumberRoute", "DiscardMessage"}
     assert ("message" in action) == (action["operation"] == "vNumberRoute")
     if decision.action != "route":

@@ -12,14 +12,12 @@ from datetime import datetime
 import pytest
 
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
 from schemas.facts import Announced, CallFields, Cdr, Code, Leg, Parsed
 from schemas.notification import Notification
-from schemas.platforms.huawei import voicecall as huawei_voicecall
+from schemas.platforms.huawei.voicecall import DIALECT
 from tests.building.pushes import a_push
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM: Platform = huawei_voicecall
 SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
 SAMPLES = SAMPLES_OF_ALL / "huawei_voicecall"
 
@@ -36,7 +34,7 @@ NOTHING_FAILED = (
 
 
 def the_body(push: Notification) -> Cdr:
-    (parsed,) = PLATFORM.parse(push, SOURCE)
+    (parsed,) = DIALECT.parse(push, SOURCE)
     assert isinstance(parsed, Parsed)
     assert isinstance(parsed.body, Cdr)
     return parsed.body
@@ -132,7 +130,7 @@ def test_a_published_cdr_is_read_as_its_page_says(sample: str, path: str, sessio
             raw=raw,
         ),
     )
-    assert PLATFORM.parse(a_push(sent, path), SOURCE) == [expected]
+    assert DIALECT.parse(a_push(sent, path), SOURCE) == [expected]
 
 
 def test_every_cdr_sample_has_its_expectation() -> None:

@@ -13,13 +13,11 @@ from typing import Any
 import pytest
 
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
 from schemas.facts import CallEvent, CallFields, Code, Other, Parsed
-from schemas.platforms.huawei import voicecall as huawei_voicecall
+from schemas.platforms.huawei.voicecall import DIALECT
 from tests.building.pushes import a_push, an_event_read, canonical, sha256
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM: Platform = huawei_voicecall
 SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
 SAMPLES = SAMPLES_OF_ALL / "huawei_voicecall"
 
@@ -39,7 +37,7 @@ def an_event(event_type: str, **info: Any) -> dict[str, Any]:
 
 
 def parsed_event(body: Any, path: str = "") -> tuple[Parsed, CallEvent]:
-    (parsed,) = PLATFORM.parse(a_push(body, path), SOURCE)
+    (parsed,) = DIALECT.parse(a_push(body, path), SOURCE)
     assert isinstance(parsed, Parsed)
     assert isinstance(parsed.body, CallEvent)
     return parsed, parsed.body
@@ -110,7 +108,7 @@ def test_a_published_event_is_read_as_its_page_says(row: Row) -> None:
     session = CALLBACK_SESSION if sample.startswith("callback") else NOTIFY_SESSION
     kinds = (platform_type, timeline_type)
     expected = an_event_read(session, kinds, when, numbers=(SHOWN, called), call=call, raw=raw)
-    assert PLATFORM.parse(a_push(sent, path), SOURCE) == [expected]
+    assert DIALECT.parse(a_push(sent, path), SOURCE) == [expected]
 
 
 def test_every_event_sample_has_its_expectation() -> None:
@@ -226,7 +224,7 @@ def test_an_event_without_a_time_is_kept() -> None:
 )
 def test_whatever_else_is_an_object_is_kept_raw(body: dict[str, Any], session: str) -> None:
     sent = json.dumps(body).encode()
-    assert PLATFORM.parse(a_push(sent), SOURCE) == [
+    assert DIALECT.parse(a_push(sent), SOURCE) == [
         Parsed(
             kind="other",
             session_id=session,

@@ -14,14 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
 from schemas.facts import Fact, Parsed
-from schemas.platforms.huawei import voicecall as huawei_voicecall
+from schemas.platforms.huawei.voicecall import DIALECT
 from tests.building.pushes import a_push, fact_of
 from tests.building.records import record_of
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM: Platform = huawei_voicecall
 SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
 SAMPLES = SAMPLES_OF_ALL / "huawei_voicecall"
 T0 = datetime(2019, 1, 24, 3, 6, tzinfo=UTC)
@@ -60,7 +58,7 @@ def facts_of(bodies: list[Any], path: str = "") -> list[Fact]:
     return [
         fact_of(item, SOURCE, at=T0 + timedelta(seconds=n), fact_id=str(n))
         for n, body in enumerate(bodies)
-        for item in PLATFORM.parse(a_push(body, path), SOURCE)
+        for item in DIALECT.parse(a_push(body, path), SOURCE)
         if isinstance(item, Parsed)
     ]
 

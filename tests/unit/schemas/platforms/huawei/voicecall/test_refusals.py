@@ -14,17 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
 from schemas.errors import Malformed
 from schemas.facts import Parsed
-from schemas.platforms.huawei import voicecall as huawei_voicecall
+from schemas.platforms.huawei.voicecall import DIALECT
 from tests.building import damage
 from tests.building.damage import any_json, damaged, names_or
 from tests.building.pushes import a_push, fact_of, through_the_broker
 from tests.building.records import record_of
 from tests.building.samples import SAMPLES_OF_ALL
 
-PLATFORM: Platform = huawei_voicecall
 SAMPLES = SAMPLES_OF_ALL / "huawei_voicecall"
 SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
 BODIES = {path.name: json.loads(path.read_bytes()) for path in sorted(SAMPLES.glob("*.json"))}
@@ -46,7 +44,7 @@ NUMBER = "13866887021"
 )
 def test_a_body_that_cannot_be_read_is_refused_as_a_whole(body: Any, reason: str) -> None:
     with pytest.raises(Malformed) as refused:
-        PLATFORM.parse(a_push(body), SOURCE)
+        DIALECT.parse(a_push(body), SOURCE)
     assert refused.value.reason == reason
 
 
@@ -74,7 +72,7 @@ BAD_TIMES = [20190124, NUMBER, "2019-13-24 02:30:03", "2019-01-24", "2019-01-24 
 )
 def test_a_bad_record_is_refused_alone(record: Any, reason: str) -> None:
     good = {"sessionId": "1", "icid": "1"}
-    refused, read = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [record, good]}), SOURCE)
+    refused, read = DIALECT.parse(a_push({"eventType": "fee", "feeLst": [record, good]}), SOURCE)
     assert isinstance(refused, Malformed)
     assert refused.reason == reason
     assert NUMBER not in str(refused)
@@ -83,9 +81,9 @@ def test_a_bad_record_is_refused_alone(record: Any, reason: str) -> None:
 
 def test_an_integer_is_an_id_with_all_its_digits() -> None:
     record = {"sessionId": 2**64 - 1, "icid": 2**63}
-    (read,) = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
+    (read,) = DIALECT.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
     as_text = {"sessionId": "18446744073709551615", "icid": "9223372036854775808"}
-    (same,) = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [as_text]}), SOURCE)
+    (same,) = DIALECT.parse(a_push({"eventType": "fee", "feeLst": [as_text]}), SOURCE)
     assert isinstance(read, Parsed)
     assert isinstance(same, Parsed)
     assert (read.session_id, read.key) == (same.session_id, same.key)
@@ -103,7 +101,7 @@ def test_an_integer_is_an_id_with_all_its_digits() -> None:
 )
 @pytest.mark.parametrize("event_type", ["callout", "disconnect", "collectInfo"])
 def test_a_bad_event_is_refused(event_type: str, info: Any, reason: str) -> None:
-    (refused,) = PLATFORM.parse(a_push({"eventType": event_type, "statusInfo": info}), SOURCE)
+    (refused,) = DIALECT.parse(a_push({"eventType": event_type, "statusInfo": info}), SOURCE)
     assert isinstance(refused, Malformed)
     assert refused.reason == reason
     assert NUMBER not in str(refused)
@@ -112,7 +110,7 @@ def test_a_bad_event_is_refused(event_type: str, info: Any, reason: str) -> None
 @pytest.mark.parametrize("name", ["failTime", "dynIVRStartTime", "recordStartTime"])
 def test_a_time_that_no_bill_rests_on_spoils_nothing(name: str) -> None:
     record = {"sessionId": "1", "icid": "1", name: "yesterday"}
-    (read,) = PLATFORM.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
+    (read,) = DIALECT.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
     assert isinstance(read, Parsed)
 
 
@@ -128,7 +126,7 @@ PATHS = st.sampled_from(["", "/", "?", "/verify", "/callback/", "/x/notify?y"]) 
 
 def every_result_survives_the_broker_and_makes_a_record(body: bytes, path: str) -> None:
     try:
-        results = PLATFORM.parse(a_push(body, path), SOURCE)
+        results = DIALECT.parse(a_push(body, path), SOURCE)
     except Malformed:
         return
     assert results

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
 from schemas.errors import Permanent, Transient
 from schemas.notification import Notification
-from schemas.platforms.huawei import voicecall as huawei_voicecall
+from schemas.platforms.huawei.voicecall import DIALECT
+from schemas.platforms.huawei.voicecall.auth import verify
 from schemas.recording import RecordingWanted
 
-PLATFORM: Platform = huawei_voicecall
 URL = "https://callstitch.example.com/v1/huawei-vc/token"
 # Created is Beijing time though it ends in Z: NOW is the same moment in UTC.
 KEY, SECRET, NONCE, CREATED = "app-key-1", "app-secret-1", "a1B2c3", "2025-01-01T08:00:00Z"
@@ -29,6 +28,8 @@ TODAY = "bgNSa591FDZCERHUmG0x48Zh2Ci68sLf0vvEj/2ViJI="
 OF_2022 = "q2aIZQCjv9RoWSt5VpkLNab/UPJq4/WvuTB4Dozf1UY="
 TODAY_STATUS = "nbhoBoCaUH5dNVhi1UwZE0ajiLkkY/eRK6ESoR0Smg8="
 PRIVATE_NUMBER = "xpeWHgduTNfK+gyde4YefroMwIImNXR2DDzpGaPM8vg="
+assert DIALECT.recordings is not None
+API = DIALECT.recordings
 
 
 def a_source(**settings: Any) -> Source:
@@ -47,7 +48,7 @@ def a_token(digest: str, *, username: str = KEY, comma: str = ",") -> str:
 
 def verified(headers: dict[str, str], source: Source = SIGNING, *, path: str = "", now: datetime = NOW) -> bool | None:
     push = Notification(path=path, remote="192.0.2.1", content_type="application/json", headers=headers, body=b"{}")
-    return PLATFORM.verify(push, source, now)
+    return verify(push, source, now)
 
 
 @pytest.mark.parametrize("digest", [TODAY, OF_2022])
@@ -127,7 +128,7 @@ def test_a_recording_is_asked_for_at_voicecalls_own_host(settings: dict[str, str
     """Section 3: path and query; headers AKSK over Nonce+Created, unlike a push, and Created is UTC."""
     created = datetime(2025, 1, 1, 8, tzinfo=UTC)
     source = a_source(app_key=KEY, app_secret=SECRET, **settings)
-    request = PLATFORM.recording_request(a_wish(), source, nonce=NONCE, created=created)
+    request = API.request(a_wish(), source, nonce=NONCE, created=created)
     assert request.url == (
         f"{base}/rest/provision/voice/record/v1.0?fileName=1200_366_0_20161228102743.wav&recordDomain=ostor.example.com"
     )
@@ -136,11 +137,11 @@ def test_a_recording_is_asked_for_at_voicecalls_own_host(settings: dict[str, str
 
 def test_a_redirect_names_the_address() -> None:
     """Section 3: 301 Moved Permanently, Location."""
-    assert PLATFORM.recording_location(301, {"location": "https://a.example/x"}, b"") == "https://a.example/x"
+    assert API.location(301, {"location": "https://a.example/x"}, b"") == "https://a.example/x"
 
 
 def test_a_recording_without_name_or_credentials_cannot_be_asked_for() -> None:
     with pytest.raises(Permanent, match="no file named"):
-        PLATFORM.recording_request(a_wish(None), SIGNING, nonce=NONCE, created=NOW)
+        API.request(a_wish(None), SIGNING, nonce=NONCE, created=NOW)
     with pytest.raises(Transient, match="app_key"):
-        PLATFORM.recording_request(a_wish(), a_source(), nonce=NONCE, created=NOW)
+        API.request(a_wish(), a_source(), nonce=NONCE, created=NOW)

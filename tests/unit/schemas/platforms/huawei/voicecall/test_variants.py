@@ -11,14 +11,11 @@ from typing import Any
 import pytest
 
 from schemas.config import Source
-from schemas.dialect.dialect import Platform
 from schemas.facts import Announced, CallFields, Cdr, Code, Leg, Parsed
 from schemas.notification import Notification, Reply
-from schemas.platforms.huawei import voicecall as huawei_voicecall
-from schemas.question import Decision
+from schemas.platforms.huawei.voicecall import DIALECT
 from tests.building.pushes import a_push
 
-PLATFORM: Platform = huawei_voicecall
 SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
 SESSION = "1201_612_4294967295_20190124030424@callenabler245.huaweicaas.com"
 A, B, SHOWN = "+8613800000021", "+8613800000022", "+8675528000001"
@@ -33,7 +30,7 @@ def a_cdr(**fields: Any) -> dict[str, Any]:
 
 
 def parsed_cdr(push: Notification) -> tuple[Parsed, Cdr]:
-    (parsed,) = PLATFORM.parse(push, SOURCE)
+    (parsed,) = DIALECT.parse(push, SOURCE)
     assert isinstance(parsed, Parsed)
     assert isinstance(parsed.body, Cdr)
     return parsed, parsed.body
@@ -206,7 +203,7 @@ def test_numbers_are_normalised_and_an_integer_counts_as_its_digits() -> None:
 def test_a_batch_may_repeat_a_session() -> None:
     """Section 2, last line: do not assume uniqueness inside a batch. Section 0, batching: 50 at most."""
     records = [a_cdr(icid=str(n // 2)) for n in range(50)]
-    results = PLATFORM.parse(a_fee(*records), SOURCE)
+    results = DIALECT.parse(a_fee(*records), SOURCE)
     keys = [item.key for item in results if isinstance(item, Parsed)]
     assert keys == [f"cdr|{SESSION}|{n // 2}" for n in range(50)]
 
@@ -234,6 +231,5 @@ def test_a_list_of_records_needs_no_event_type() -> None:
 def test_the_platform_wants_to_hear_200_and_never_asks() -> None:
     """Section 0, row reply: must be 200 OK, an empty body is fine."""
     push = a_fee(a_cdr())
-    assert PLATFORM.reply(push) == Reply(status=200, content_type=None, body=b"")
-    assert PLATFORM.question(push, SOURCE) is None
-    assert PLATFORM.answer(push, Decision(action="close"), SOURCE) == PLATFORM.reply(push)
+    assert DIALECT.reply(push) == Reply(status=200, content_type=None, body=b"")
+    assert DIALECT.asks is None
