@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +14,9 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from yarl import URL
 
-from schemas.config import Config
 from schemas.errors import Misconfigured
 from schemas.platforms import DIALECTS
+from workers.config import Config
 
 SCALARS: Final[Mapping[str, tuple[str, ...]]] = {
     "CALLSTITCH_BROKER": ("broker",),
@@ -36,7 +36,7 @@ SAID: Final[Mapping[str, str]] = {
     "dict_type": "must be a table",
     "mapping_type": "must be a table",
     "model_type": "must be a table",
-    "union_tag_not_found": "its kind is missing",
+    "model_attributes_type": "must be a table",
 }
 TOKENS_FILE: Final = Path("var/tokens.json")
 
@@ -62,14 +62,38 @@ def load_config(path: Path | None, environ: Mapping[str, str] = os.environ) -> C
 
 
 def _fault(details: ErrorDetails) -> str:
-    key = ".".join(map(str, details["loc"])) or "the file as a whole"
-    if details["type"] == "union_tag_invalid":  # its message repeats what stands in the file
-        return f"{key}: {details['ctx']['discriminator']} must be one of {details['ctx']['expected_tags']}"
-    if details["type"] == "value_error":
-        return f"{key}: {details['ctx']['error']}"
-    if details["type"] == "tuple_type" and len(details["loc"]) == 1:
-        return f"{key}: write [[{key}]], one table for each"
-    return f"{key}: {SAID.get(details['type'], details['msg'])}"
+    """One fault, by the key as it is written; pydantic's place of a source's key holds its platform too."""
+    match details["loc"]:
+        case ("source", number, str(platform), *keys):
+            return _fault_of_source(details, f"source.{number}", platform, keys)
+        case place:
+            return _said(details, ".".join(map(str, place)) or "the file as a whole")
+
+
+def _fault_of_source(details: ErrorDetails, row: str, platform: str, keys: Sequence[str | int]) -> str:
+    key = ".".join(map(str, (row, *keys)))
+    if details["type"] == "extra_forbidden" and len(keys) == 1:
+        return f"{key}: {platform} has no such key; it has {', '.join(DIALECTS[platform].settings.model_fields)}"
+    return _said(details, key)
+
+
+def _said(details: ErrorDetails, key: str) -> str:
+    """What is wrong, without the value."""
+    match details["type"]:
+        case "union_tag_invalid":  # its message repeats what stands in the file
+            return f"{key}.{_tag(details)}: must be one of {details['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{key}: its {_tag(details)} is missing"
+        case "value_error":
+            return f"{key}: {details['ctx']['error']}"
+        case "tuple_type" if len(details["loc"]) == 1:
+            return f"{key}: write [[{key}]], one table for each"
+        case kind:
+            return f"{key}: {SAID.get(kind, details['msg'])}"
+
+
+def _tag(details: ErrorDetails) -> str:
+    return str(details["ctx"]["discriminator"]).strip("'")
 
 
 def _override(table: Any, keys: tuple[str, ...], value: str) -> None:

@@ -20,8 +20,8 @@ from console.sabotage import chosen_sabotage
 from runtime.crash import VARIABLE as CRASH_VARIABLE
 from runtime.lifecycle import run_process
 from runtime.logs import configure_logs
-from schemas.config import Config
 from schemas.errors import CallstitchError, Misconfigured, Unavailable
+from workers.config import Config
 
 log = structlog.get_logger()
 

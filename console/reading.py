@@ -13,17 +13,18 @@ from typing import Final
 from console.ledger.account import Difference, Sight, compare, read_ledger, totals
 from runtime.broker import open_broker
 from runtime.broker.embedded.file import File
-from runtime.verdict import policies
-from schemas.config import Config, DownstreamQueue, RetryingStage, Sink
+from runtime.verdict import RetryingStage, policies
 from schemas.envelope import JsonObject
 from schemas.errors import Unavailable
 from schemas.topology import DEAD, QUARANTINE, RECEIVED, UNIQUE, retry_queue, sink_queue
+from workers.config import Config, DownstreamQueue
+from workers.sinks import AnySink
 from workers.stores import store_reads
 from workers.stores.postgresql.reads import PostgresqlReads
 from workers.stores.sqlite import SqliteReads
 from workers.stores.sqlite.file import read_only
 
-Outgoing = Sink | DownstreamQueue
+Outgoing = AnySink | DownstreamQueue
 
 BROKER_SECONDS: Final = 5.0
 _TO_THE_STORES: Final[tuple[RetryingStage, ...]] = ("dedupe", "correlate", "park")

@@ -17,8 +17,8 @@ import aiohttp
 import orjson
 
 from console.reading import open_reads
-from schemas.config import Config
 from schemas.errors import Unavailable
+from workers.config import Config
 from workers.stores import open_parked
 
 TOKEN_FILE: Final = "admin.token"  # noqa: S105 - the name of a file

@@ -6,10 +6,10 @@ import hashlib
 
 import orjson
 
-from schemas.config import Source
 from schemas.envelope import Envelope, Kind, derived_id
 from schemas.facts import Decided, Fact, FactKind, encode_fact
 from schemas.question import Asked, Decision
+from schemas.source import Source
 
 
 def decided(

@@ -10,24 +10,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiohttp import web
 
 from ingest.answers import answer
 from ingest.body import read_body
-from ingest.bound_source import BoundSource
+from ingest.entrance import Asking, Entrance
 from ingest.group_commit import GroupCommit
 from ingest.questions import Questions
 from runtime.telemetry import Telemetry
 from runtime.verdict import reason_of
-from schemas.config import Source
-from schemas.dialect.dialect import AnyDialect, Asks
+from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind, new_id, new_trace
 from schemas.errors import Rejected, Unavailable
 from schemas.notification import KEPT_HEADERS, Notification, Reply, to_json
 from schemas.question import Asked
+from schemas.source import Source
 
 log = structlog.get_logger()
 
@@ -50,9 +50,8 @@ class Door:
         telemetry: Telemetry,
         clock: Callable[[], datetime],
     ) -> None:
-        self._sources = {
-            name: BoundSource(source, dialects[source.platform], telemetry.door(name))
-            for name, source in sources.items()
+        self._entrances = {
+            name: Entrance(source, dialects[source.platform], telemetry.door(name)) for name, source in sources.items()
         }
         self._unknown = telemetry.door("unknown")
         self._commit = commit
@@ -64,35 +63,35 @@ class Door:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """The handler for aiohttp's low-level server."""
         started = time.perf_counter()
-        source: BoundSource | None = None
+        entrance: Entrance | None = None
         response: web.StreamResponse
         self._inflight += 1
         try:
-            source, path = self._find(request.rel_url.raw_path_qs)
-            response = await self._accept(request, source, path)
+            entrance, path = self._find(request.rel_url.raw_path_qs)
+            response = await self._accept(request, entrance, path)
         except Rejected as error:
-            name = source.name if source is not None else "unknown"
+            name = entrance.name if entrance is not None else "unknown"
             log.warning("door.refused", source=name, status=error.status, reason=str(error), remote=request.remote)
             response = _refusal(error)
         finally:
             self._inflight -= 1
-        metrics = source.metrics if source is not None else self._unknown
+        metrics = entrance.metrics if entrance is not None else self._unknown
         metrics.answered(response.status, time.perf_counter() - started)
         return response
 
-    def _find(self, path: str) -> tuple[BoundSource, str]:
-        """The source that the secret path names, and what follows the token."""
+    def _find(self, path: str) -> tuple[Entrance, str]:
+        """The entrance of the source that the secret path names, and what follows the token."""
         bare, _, query = path.partition("?")  # first: a signature in the query may hold a slash
         parts = bare.split("/", _PATH_PARTS)
         if len(parts) < _PATH_PARTS or parts[1] != "v1":
             raise Rejected("no such path", status=404)
-        source = self._sources.get(parts[2])
-        if source is None or not source.knows(parts[3]):
+        entrance = self._entrances.get(parts[2])
+        if entrance is None or not entrance.knows(parts[3]):
             raise Rejected("unknown source or token", status=404)
         rest = "/" + parts[4] if len(parts) > _PATH_PARTS else ""
-        return source, rest + (f"?{query}" if query else "")
+        return entrance, rest + (f"?{query}" if query else "")
 
-    async def _accept(self, request: web.BaseRequest, source: BoundSource, path: str) -> web.StreamResponse:
+    async def _accept(self, request: web.BaseRequest, entrance: Entrance, path: str) -> web.StreamResponse:
         if request.method != "POST":
             raise Rejected("not POST", status=405)
         if self._inflight > INFLIGHT:
@@ -105,46 +104,46 @@ class Door:
             body=await read_body(request),
         )
         now = self._clock()
-        source.check_signature(notification, now)
-        return answer(request, await self._reply(notification, source, now))
+        entrance.check_signature(notification, now)
+        return answer(request, await self._reply(notification, entrance, now))
 
-    async def _reply(self, notification: Notification, source: BoundSource, now: datetime) -> Reply:
+    async def _reply(self, notification: Notification, entrance: Entrance, now: datetime) -> Reply:
         """What the platform wants to hear, once the push is stored, or once its question is decided."""
         envelope = Envelope(
             id=new_id(now),
             kind=Kind.NOTIFICATION,
-            source=source.name,
+            source=entrance.name,
             at=now,
             body=to_json(notification),
             trace=new_trace(),
         )
-        asks = source.asks
-        asked = _asked(notification, source, asks) if asks is not None else None
-        if asks is None or asked is None:
-            await self._store(envelope, source)
-            return source.dialect.reply(notification)
+        asking = entrance.asking
+        asked = _asked(notification, asking) if asking is not None else None
+        if asking is None or asked is None:
+            await self._store(envelope, entrance)
+            return entrance.dialect.reply(notification)
         return await self._questions.answer(
             asked,
-            source.source,
+            asking.source,
             envelope,
-            store=lambda: self._store(envelope, source),
-            told=lambda decision: asks.answer(notification, decision, source.source),
+            store=lambda: self._store(envelope, entrance),
+            told=lambda decision: asking.asks.answer(notification, decision, asking.source),
         )
 
-    async def _store(self, envelope: Envelope, source: BoundSource) -> None:
+    async def _store(self, envelope: Envelope, entrance: Entrance) -> None:
         try:
-            await self._commit.store(envelope, timeout_seconds=source.dialect.confirm_seconds)
+            await self._commit.store(envelope, timeout_seconds=entrance.dialect.confirm_seconds)
         except Unavailable:
             raise Rejected("the broker did not confirm in time", status=503) from None
-        self.answered[source.name, int(envelope.at.timestamp()) // HOUR_SECONDS] += 1
+        self.answered[entrance.name, int(envelope.at.timestamp()) // HOUR_SECONDS] += 1
 
 
-def _asked(notification: Notification, source: BoundSource, asks: Asks[Any]) -> Asked | None:
+def _asked(notification: Notification, asking: Asking) -> Asked | None:
     """What this push asks; a push that a bug keeps us from reading is stored like any other."""
     try:
-        return asks.question(notification, source.source)
+        return asking.asks.question(notification, asking.source)
     except Exception as error:  # noqa: BLE001 - a 500 here would lose the push for good after the last repetition
-        log.error("question.unreadable", source=source.name, reason=reason_of(error))
+        log.error("question.unreadable", source=asking.source.name, reason=reason_of(error))
         return None
 
 

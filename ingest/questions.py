@@ -16,11 +16,11 @@ from ingest.group_commit import GroupCommit
 from runtime.broker.base import Message
 from runtime.telemetry import Telemetry
 from runtime.verdict import reason_of
-from schemas.config import Source
 from schemas.envelope import Envelope
 from schemas.notification import Reply
 from schemas.numbers import e164
 from schemas.question import Answer, Asked, Decision, Question, decision_without_answer, fits, refusal
+from schemas.source import AskingSource
 from schemas.topology import DECISIONS
 
 log = structlog.get_logger()
@@ -63,7 +63,9 @@ class Questions:
         self._deadline = deadline_seconds
         self._after: set[asyncio.Task[bool]] = set()  # what goes on after the answer
 
-    async def answer(self, asked: Asked, source: Source, envelope: Envelope, *, store: Store, told: Told) -> Reply:
+    async def answer(
+        self, asked: Asked, source: AskingSource, envelope: Envelope, *, store: Store, told: Told
+    ) -> Reply:
         """What the platform is told, by `told`; a confirm that is late does not keep the caller waiting.
 
         Then the 200 promises no storage, which is counted; `store` is tried again for as long as the fact is, because
@@ -95,7 +97,9 @@ class Questions:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def _decided(self, asked: Asked, source: Source, envelope: Envelope, told: Told) -> tuple[Decision, str]:
+    async def _decided(
+        self, asked: Asked, source: AskingSource, envelope: Envelope, told: Told
+    ) -> tuple[Decision, str]:
         given = await self._given(self._message(asked, source, envelope), source)
         if given is not None:
             decision = _decision(given)
@@ -105,7 +109,7 @@ class Questions:
         default = _decision(decision_without_answer(asked.kind, source.default))
         return default if _can_be_told(asked, default, told) else refusal(asked.kind), "default"
 
-    async def _given(self, question: Message, source: Source) -> Answer | None:
+    async def _given(self, question: Message, source: AskingSource) -> Answer | None:
         try:
             reply = await self._broker.ask(question, timeout_seconds=self._deadline)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller is not kept waiting for our bugs
@@ -113,7 +117,7 @@ class Questions:
             return None
         return None if reply is None else _read(reply, source)
 
-    def _message(self, asked: Asked, source: Source, envelope: Envelope) -> Message:
+    def _message(self, asked: Asked, source: AskingSource, envelope: Envelope) -> Message:
         question = Question(
             id=envelope.id,
             source=source.name,
@@ -158,7 +162,7 @@ class Questions:
         return False
 
 
-def _read(reply: bytes, source: Source) -> Answer | None:
+def _read(reply: bytes, source: AskingSource) -> Answer | None:
     """Faults are told by field and kind: the values are a customer's numbers."""
     try:
         return Answer.model_validate_json(reply)

@@ -18,10 +18,10 @@ from ingest.questions import DEADLINE_SECONDS, Questions
 from runtime.admin import start_listening
 from runtime.broker.base import Broker
 from runtime.telemetry import Telemetry
-from schemas.config import Source
 from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind, new_id
 from schemas.errors import Unavailable
+from schemas.source import Source
 
 log = structlog.get_logger()
 

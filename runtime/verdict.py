@@ -12,12 +12,24 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
-from schemas.config import Retry as Wanted
-from schemas.config import RetryingStage
 from schemas.errors import CallstitchError, Malformed, Permanent, Transient
+from schemas.settings import Settings, Tier
 from schemas.topology import RETRY_DELAYS
+
+RetryingStage = Literal["dedupe", "correlate", "fetch_recording", "fan_out", "park"]
+
+
+class StageRetry(Settings):
+    """The waits before a stage's further attempts; after the last one comes the dead letter.
+
+    `schedule` is for what may pass by itself, and `unexpected` for an error that nobody planned for (by default the
+    same). What is not given keeps its default (POLICIES).
+    """
+
+    schedule: tuple[Tier, ...] | None = None
+    unexpected: tuple[Tier, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +87,12 @@ POLICIES: Final[Mapping[RetryingStage, Policy]] = {
 }
 
 
-def policies(wanted: Mapping[RetryingStage, Wanted]) -> Mapping[RetryingStage, Policy]:
+def policies(wanted: Mapping[RetryingStage, StageRetry]) -> Mapping[RetryingStage, Policy]:
     """POLICIES, with what the config says otherwise."""
     return {stage: _merged(policy, wanted.get(stage)) for stage, policy in POLICIES.items()}
 
 
-def _merged(default: Policy, wanted: Wanted | None) -> Policy:
+def _merged(default: Policy, wanted: StageRetry | None) -> Policy:
     if wanted is None:
         return default
     delays = default.delays if wanted.schedule is None else wanted.schedule

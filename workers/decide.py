@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Self
 
 import structlog
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
-from schemas.config import Rule, Source
 from schemas.numbers import e164
-from schemas.question import Answer, Decision, Question, decision_without_answer, fits
+from schemas.question import GOING, Answer, Decision, Question, decision_without_answer, fits, goes_somewhere
+from schemas.settings import Name
 
 log = structlog.get_logger()
 
 
-def decide(rules: Sequence[Rule], sources: Mapping[str, Source]) -> Callable[[bytes], bytes | None]:
+class Rule(Decision):
+    """An answer that `decide` gives: the first rule whose every given field is that of the question."""
+
+    source: Name
+    number: str | None = None
+    caller: str | None = None
+    extension: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_callee(self) -> Self:
+        if self.action in GOING and not goes_somewhere(self):
+            raise ValueError(f"{self.action} needs a callee")
+        return self
+
+
+def decide(rules: Sequence[Rule], defaults: Mapping[str, Decision | None]) -> Callable[[bytes], bytes | None]:
     """What answers a question, both as JSON; None for one that cannot be read, which the door's deadline ends.
 
-    Where no rule fits, the source's default is the answer at once, so that nobody waits for the deadline.
+    Where no rule fits, the default of its source is the answer at once, so that nobody waits for the deadline.
     """
 
     def answer(sent: bytes) -> bytes | None:
@@ -29,8 +45,7 @@ def decide(rules: Sequence[Rule], sources: Mapping[str, Source]) -> Callable[[by
         rule = next((rule for rule in rules if _matches(rule, question)), None)
         if rule is not None:
             return _encoded(rule, "rule")
-        source = sources.get(question.source)
-        return _encoded(decision_without_answer(question.kind, source.default if source else None), "default")
+        return _encoded(decision_without_answer(question.kind, defaults.get(question.source)), "default")
 
     return answer
 

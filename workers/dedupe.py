@@ -15,12 +15,12 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from schemas.config import Source
 from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind, derived_id, encode_envelope
 from schemas.errors import Malformed, Permanent, Transient
 from schemas.facts import Fact, Parsed, encode_fact
 from schemas.notification import Notification, from_json
+from schemas.source import Source
 from schemas.stage import Failed, Outcome, Stage
 from schemas.value import value
 from workers.retention import now_and_then

@@ -22,12 +22,12 @@ import orjson
 import structlog
 from yarl import URL
 
-from schemas.config import Source
 from schemas.dialect.dialect import AnyDialect, RecordingApi
 from schemas.envelope import Envelope, Kind, derived_id
 from schemas.errors import Malformed, Permanent, Transient, Unavailable
 from schemas.facts import Fact, FactKind, Recording, encode_fact
 from schemas.recording import HttpRequest, RecordingWanted, wanted_from_json
+from schemas.source import SignedSource, Source
 from schemas.stage import Failed, Handler, Outcome
 from workers.outside.download import RECORDING_BYTES, Audio, Downloader, follow, parse_address
 from workers.outside.errors import our_errors, read_at_most, retry_after
@@ -57,10 +57,11 @@ class ObjectStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Desk:
-    """What serves the recordings of one source."""
+    """What serves the recordings of one source; `base` is scheme and host of `api`, where the config names them."""
 
     source: Source
     api: RecordingApi[Any] | None
+    base: str | None
     downloader: Downloader
 
 
@@ -89,15 +90,8 @@ async def open_fetch_recording(
             for private in (False, True)
         }
         desks = {
-            source.name: _Desk(
-                source=source,
-                api=dialects[source.platform].recordings,
-                downloader=Downloader(
-                    session=sessions[source.allow_private],
-                    allowlist=allowlist(source, dialects[source.platform].audio_hosts),
-                    clock=clock,
-                    most_bytes=most_bytes,
-                ),
+            source.name: _desk(
+                source, dialects[source.platform], sessions[source.allow_private], clock=clock, most_bytes=most_bytes
             )
             for source in sources
         }
@@ -110,6 +104,20 @@ async def open_fetch_recording(
             scratch=scratch,
             slots=asyncio.Semaphore(AT_ONCE),
         )
+
+
+def _desk(
+    source: Source,
+    dialect: AnyDialect,
+    session: aiohttp.ClientSession,
+    *,
+    clock: Callable[[], datetime],
+    most_bytes: int,
+) -> _Desk:
+    base = source.recording_api if isinstance(source, SignedSource) else None
+    admitted = allowlist(source, api=base, audio_hosts=dialect.audio_hosts)
+    downloader = Downloader(session=session, allowlist=admitted, clock=clock, most_bytes=most_bytes)
+    return _Desk(source=source, api=dialect.recordings, base=base, downloader=downloader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +207,7 @@ class FetchRecording:
         """The address out of the platform's answer. Only this request carries credentials, and only to its API."""
         url = parse_address(request.url)
         check_scheme(url, allow_private=desk.source.allow_private)
-        if desk.source.recording_api and url.origin() != parse_address(desk.source.recording_api).origin():
+        if desk.base and url.origin() != parse_address(desk.base).origin():
             raise Permanent("host_not_allowed")
         with our_errors():
             async with desk.downloader.session.get(url, headers=request.headers, allow_redirects=False) as response:

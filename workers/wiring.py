@@ -16,11 +16,11 @@ from runtime.consumer import StageLoop
 from runtime.crash import crash_points
 from runtime.poison import Trials
 from runtime.telemetry import Telemetry
-from runtime.verdict import Policy, policies
-from schemas.config import Config, JsonlSink, RetryingStage, Sink, Source
+from runtime.verdict import Policy, RetryingStage, policies
 from schemas.envelope import JsonObject
 from schemas.errors import Misconfigured
 from schemas.platforms import DIALECTS
+from schemas.source import Source
 from schemas.stage import Stage
 from schemas.topology import (
     DEAD,
@@ -35,17 +35,16 @@ from schemas.topology import (
     sink_queue,
     topology,
 )
-from workers import fan_out as fan_out_sink
 from workers.calls.step import Patience
+from workers.config import Config
 from workers.correlate import correlate
 from workers.decide import decide
 from workers.dedupe import dedupe
-from workers.fan_out import fan_out
+from workers.fan_out import Sink, fan_out
 from workers.fetch_recording import open_fetch_recording
 from workers.objects import open_objects
 from workers.park import park
-from workers.sinks.jsonl import open_jsonl
-from workers.sinks.webhook import open_webhook
+from workers.sinks import AnySink
 from workers.stores import open_claims, open_parked, open_sessions
 
 FETCHED_AT_ONCE: Final = 4  # a download takes its own time
@@ -186,12 +185,8 @@ async def _fan_out(process: Process, stack: AsyncExitStack, wanted: str | None) 
     return [await _one_sink(process, stack, sink) for sink in chosen]
 
 
-async def _one_sink(process: Process, stack: AsyncExitStack, sink: Sink) -> StageLoop:
-    opened: fan_out_sink.Sink
-    if isinstance(sink, JsonlSink):
-        opened = await stack.enter_async_context(open_jsonl(sink))
-    else:
-        opened = await stack.enter_async_context(open_webhook(sink, clock=process.clock))
+async def _one_sink(process: Process, stack: AsyncExitStack, sink: AnySink) -> StageLoop:
+    opened: Sink = await stack.enter_async_context(sink.open(process.clock))
     spec = StageSpec(
         name=f"fan_out.{sink.name}",
         queue=sink_queue(sink.name),
@@ -225,7 +220,7 @@ async def _decide(process: Process, stack: AsyncExitStack, _: str | None) -> lis
     return [
         AnswerLoop(
             spec=StageSpec(name=name, queue=DECISIONS, policy=_policy(process, "park")),
-            answer=decide(config.rule, sources_of(config)),
+            answer=decide(config.rule, {name: source.default for name, source in config.asking.items()}),
             broker=process.broker,
             metrics=process.telemetry.stage(name),
         )

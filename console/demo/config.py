@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 APP_KEY: Final = "EMULATORKEY"
-# By source: its platform, and what else its table says. `{door}` is the source's own address.
+# What a source needs whose platform signs, and has an API for recordings. `{...}` is filled in from the places.
+SIGNED: Final = {"app_key": APP_KEY, "app_secret": "{secret}", "recording_api": "http://{recordings}"}
+# By source: its platform, and what else its table says.
 SOURCES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
-    "huawei": ("huawei_privatenumber", {"verify": "always", "control": True}),
-    "voicecall": ("huawei_voicecall", {"verify": "always", "push_url": "{door}"}),
-    "aliyun": ("aliyun_pnp", {"control": True}),
+    "huawei": ("huawei_privatenumber", {**SIGNED, "verify": "always", "control": True}),
+    "voicecall": ("huawei_voicecall", {**SIGNED, "verify": "always", "push_url": "{door}"}),
+    "aliyun": ("aliyun_pnp", {**SIGNED, "control": True}),
     "jiuyun": ("jiuyun_axb", {}),
 }
 DEFAULT: Final = '{ action = "connect", callee = "+8613900000099" }'
@@ -36,6 +38,12 @@ class Places:
     def address(self, source: str) -> str:
         """The base URL of a source at the door, token included."""
         return f"http://{self.door}/v1/{source}/{self.tokens[source]}"
+
+    def filled(self, source: str, value: Any) -> Any:
+        """The value of a key, with the places it names."""
+        if not isinstance(value, str):
+            return value
+        return value.format(door=self.address(source), recordings=self.recordings, secret=self.secret)
 
 
 def config_text(theirs: Mapping[str, Any], places: Places) -> str:
@@ -67,15 +75,11 @@ def _source(name: str, places: Places) -> str:
         "name": name,
         "platform": platform,
         "tokens": [places.tokens[name]],
-        "app_key": APP_KEY,
-        "app_secret": places.secret,
         "cdr_wait": "3s",
-        "recording_api": f"http://{places.recordings}",
         "recording_hosts": ["127.0.0.1"],
         "allow_private": True,
-        **more,
+        **{key: places.filled(name, value) for key, value in more.items()},
     }
-    row |= {key: places.address(name) for key, value in more.items() if value == "{door}"}
     default = f"default = {DEFAULT}\n" if more.get("control") else ""
     return f"[[source]]\n{_table(row)}{default}\n"
 

@@ -29,9 +29,9 @@ from console.ledger.account import read_ledger, totals
 from console.reading import holds_state, open_reads
 from console.sabotage import VARIABLE
 from runtime.broker import open_broker
-from schemas.config import Config
 from schemas.envelope import JsonObject
 from schemas.errors import Misconfigured, Unavailable
+from workers.config import Config
 from workers.wiring import config_topology
 
 DIRECTORY: Final = Path("var/demo")

@@ -22,8 +22,8 @@ from console.main import EXIT_CONFIG, EXIT_UNAVAILABLE
 from console.replay import state_directory
 from console.roles import BoundRole
 from runtime.lifecycle import DRAIN_SECONDS
-from schemas.config import Config, JsonlSink
 from schemas.errors import Misconfigured, Unavailable
+from workers.config import Config
 
 log = structlog.get_logger()
 
@@ -71,9 +71,9 @@ def refuse_several(config: Config, stage: str | None, *, sink: str | None) -> No
         raise Misconfigured(
             f"--processes: on sqlite:DIR one process owns the state of {stage}; more need postgresql://..."
         )
-    files = [s.name for s in config.sink if isinstance(s, JsonlSink) and sink in (None, s.name)]
-    if stage == "fan_out" and files:
-        raise Misconfigured(f"--processes: one process writes the file of a jsonl sink: {', '.join(files)}")
+    alone = [f'the {one.kind} sink "{one.name}"' for one in config.sink if one.one_process and sink in (None, one.name)]
+    if stage == "fan_out" and alone:
+        raise Misconfigured(f"--processes: only one process can write to {', '.join(alone)}")
 
 
 def group_role(config: Config, processes: int) -> BoundRole:

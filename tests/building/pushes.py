@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.config import Source
 from schemas.facts import CallEvent, CallFields, Fact, Parsed, encode_fact
 from schemas.notification import Notification
+from schemas.source import Source
 from workers.calls.kept import kept_fact
 
 JSON: Final = "application/json;charset=UTF-8"

@@ -16,7 +16,6 @@ from ingest.server import serve_door
 from runtime.broker.base import Broker
 from runtime.clock import Clock, system_clock
 from runtime.telemetry import Telemetry
-from schemas.config import Config
 from schemas.envelope import monotonic_message_ids
 from schemas.facts import Decided, Fact
 from schemas.platforms import DIALECTS
@@ -24,6 +23,7 @@ from schemas.topology import DECISIONS, UNIQUE, Topology
 from tests.building.loops import read, until
 from tests.building.pushes import fact_in
 from tests.services import ports
+from workers.config import Config
 from workers.wiring import Process, config_topology, open_stage, sources_of, unwrapped
 
 TOKEN: Final = "t0ken"

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from pydantic import SecretStr
 
 from console.emulator.audio import make_wav
 from console.emulator.huawei.privatenumber.payloads import RECORD_DOMAIN
 from console.emulator.recordings import Recordings, serve_recordings
 from runtime.verdict import POLICIES, Retry, verdict
-from schemas.config import Source
 from schemas.facts import Recording
+from schemas.platforms.jiuyun.settings import JiuyunSource
+from schemas.source import Source
 from schemas.stage import Failed
 from schemas.topology import RETRY_DELAYS
 from tests.services.recording_theatre import (
@@ -39,7 +41,14 @@ FETCHING = POLICIES["fetch_recording"]
 
 def jiuyun_source(theatre: Theatre) -> Source:
     """A platform that has no API for recordings."""
-    return a_source(theatre, platform="jiuyun_axb", app_key=None, app_secret=None, recording_api=None)
+    hosts = (f"localhost:{theatre.audio.port}",)
+    return JiuyunSource(
+        name="huawei-bj",
+        platform="jiuyun_axb",
+        tokens=(SecretStr("t"),),
+        recording_hosts=hosts,
+        allow_private=True,
+    )
 
 
 @pytest.fixture

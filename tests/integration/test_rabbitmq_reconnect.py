@@ -23,7 +23,6 @@ from runtime.clock import system_clock
 from runtime.settle import LONGEST_BACKOFF_SECONDS, Settler, backoffs
 from runtime.telemetry import Telemetry
 from runtime.verdict import Policy
-from schemas.config import Config
 from schemas.envelope import Envelope
 from schemas.errors import Unconfirmed
 from schemas.stage import Outcome, Stage
@@ -35,6 +34,7 @@ from tests.services import ports
 from tests.services.proxy import Proxy, open_proxy
 from tests.services.rabbitmq import RabbitMQ as Node
 from tests.services.rabbitmq_faults import cancel_consumers, close_connections, impatient_for_acks
+from workers.config import Config
 
 BACK_SECONDS: Final = 8.0  # issue 3 grants 10 from the moment at which the broker's port opens
 NEVER_SECONDS: Final = 3600.0

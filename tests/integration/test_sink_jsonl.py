@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from schemas.config import JsonlSink
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Misconfigured, Permanent, Unavailable
 from tests.services.full_disk import a_disk_that_holds
-from workers.sinks.jsonl import open_jsonl
+from workers.sinks.jsonl import Jsonl
 
 AT = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)
+
+
+def now() -> datetime:
+    return AT
 
 
 def an_event(n: int, body: bytes | None = None) -> Envelope:
@@ -24,13 +27,13 @@ def an_event(n: int, body: bytes | None = None) -> Envelope:
     )
 
 
-def a_sink(path: Path) -> JsonlSink:
-    return JsonlSink(name="file", kind="jsonl", path=path)
+def a_sink(path: Path) -> Jsonl:
+    return Jsonl(name="file", kind="jsonl", path=path)
 
 
 async def test_each_event_is_one_line_in_a_file_only_we_can_read(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "calls.jsonl"
-    async with open_jsonl(a_sink(path)) as sink:
+    async with a_sink(path).open(now) as sink:
         assert await sink.write([an_event(1), an_event(2)]) == [None, None]
         assert await sink.write([an_event(3)]) == [None]
         assert path.read_bytes() == b'{"id":"event-1"}\n{"id":"event-2"}\n{"id":"event-3"}\n'
@@ -49,7 +52,7 @@ async def test_a_batch_is_one_write_and_one_fsync(tmp_path: Path, monkeypatch: p
         done.append("fsync")
         fsync(fd)
 
-    async with open_jsonl(a_sink(tmp_path / "calls.jsonl")) as sink:
+    async with a_sink(tmp_path / "calls.jsonl").open(now) as sink:
         with monkeypatch.context() as watched:
             watched.setattr(os, "write", watched_write)
             watched.setattr(os, "fsync", watched_fsync)
@@ -62,14 +65,14 @@ async def test_a_torn_last_line_is_cut_at_open(tmp_path: Path, torn: bytes) -> N
     path = tmp_path / "calls.jsonl"
     for whole in (b'{"id":"event-0"}\n', b""):
         path.write_bytes(whole + torn)
-        async with open_jsonl(a_sink(path)) as sink:
+        async with a_sink(path).open(now) as sink:
             await sink.write([an_event(1)])
         assert path.read_bytes() == whole + b'{"id":"event-1"}\n'
 
 
 async def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
-    async with open_jsonl(a_sink(path)) as sink:
+    async with a_sink(path).open(now) as sink:
         await sink.write([an_event(1)])
         with a_disk_that_holds(60), pytest.raises(Unavailable):
             await sink.write([an_event(n) for n in range(2, 10)])
@@ -80,7 +83,7 @@ async def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
 
 async def test_batches_written_at_once_do_not_mix(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
-    async with open_jsonl(a_sink(path)) as sink:
+    async with a_sink(path).open(now) as sink:
         await asyncio.gather(*(sink.write([an_event(n), an_event(n)]) for n in range(50)))
     lines = path.read_bytes().splitlines()
     assert [lines[n] == lines[n + 1] for n in range(0, 100, 2)] == [True] * 50
@@ -89,7 +92,7 @@ async def test_batches_written_at_once_do_not_mix(tmp_path: Path) -> None:
 
 async def test_a_cancelled_write_is_whole_or_absent(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
-    async with open_jsonl(a_sink(path)) as sink:
+    async with a_sink(path).open(now) as sink:
         for n in range(20):
             task = asyncio.create_task(sink.write([an_event(n)] * 200))
             await asyncio.sleep(0)
@@ -111,7 +114,7 @@ async def test_the_file_stays_open_until_a_cancelled_write_is_done(
         fsync(fd)
         synced.append("fsync")
 
-    async with open_jsonl(a_sink(tmp_path / "calls.jsonl")) as sink:
+    async with a_sink(tmp_path / "calls.jsonl").open(now) as sink:
         monkeypatch.setattr(os, "fsync", slow_fsync)
         task = asyncio.create_task(sink.write([an_event(1)]))
         await asyncio.to_thread(started.wait)
@@ -120,11 +123,11 @@ async def test_the_file_stays_open_until_a_cancelled_write_is_done(
 
 
 async def test_a_second_owner_is_refused(tmp_path: Path) -> None:
-    async with open_jsonl(a_sink(tmp_path / "calls.jsonl")):
+    async with a_sink(tmp_path / "calls.jsonl").open(now):
         with pytest.raises(Misconfigured):
-            async with open_jsonl(a_sink(tmp_path / "calls.jsonl")):
+            async with a_sink(tmp_path / "calls.jsonl").open(now):
                 pass
-    async with open_jsonl(a_sink(tmp_path / "calls.jsonl")):
+    async with a_sink(tmp_path / "calls.jsonl").open(now):
         pass
 
 
@@ -132,13 +135,13 @@ async def test_a_path_that_cannot_be_a_file_is_the_operators_to_mend(tmp_path: P
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "file" / "calls.jsonl"):
         with pytest.raises(Misconfigured):
-            async with open_jsonl(a_sink(path)):
+            async with a_sink(path).open(now):
                 pass
 
 
 async def test_an_event_of_two_lines_is_refused_alone(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
-    async with open_jsonl(a_sink(path)) as sink:
+    async with a_sink(path).open(now) as sink:
         first, second = await sink.write([an_event(1, b'{\n"id":1}'), an_event(2)])
     assert isinstance(first, Permanent)
     assert second is None

@@ -13,12 +13,11 @@ from aiohttp.test_utils import BaseTestServer, TestServer
 from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from schemas.config import WebhookSink
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Misconfigured, Paused, Transient
 from schemas.stage import Failed
 from workers.fan_out import fan_out
-from workers.sinks.webhook import open_webhook
+from workers.sinks.webhook import Webhook
 
 SECRET = "whsec_" + base64.b64encode(b"a key of thirty-two bytes length").decode()
 
@@ -61,7 +60,7 @@ class Customer:
         finally:
             self.under_way -= 1
 
-    def sink(self, **changes: Any) -> WebhookSink:
+    def sink(self, **changes: Any) -> Webhook:
         fields: dict[str, Any] = {
             "name": "crm",
             "kind": "webhook",
@@ -69,7 +68,7 @@ class Customer:
             "secret": SecretStr(SECRET),
             "allow_private": True,
         }
-        return WebhookSink(**{**fields, **changes})
+        return Webhook(**{**fields, **changes})
 
     async def refuse(self, status: int, **headers: str) -> Exception | None:
         """What the sink makes of one such answer."""
@@ -78,7 +77,7 @@ class Customer:
             return web.Response(status=status, headers=headers)
 
         self.answer = answer
-        async with open_webhook(self.sink(), clock=now) as webhook:
+        async with self.sink().open(now) as webhook:
             (result,) = await webhook.write([an_event(1)])
         return result
 
@@ -94,21 +93,21 @@ async def customer() -> AsyncIterator[Customer]:
 
 async def test_each_event_arrives_signed_and_byte_for_byte(customer: Customer) -> None:
     events = [an_event(n) for n in range(5)]
-    async with open_webhook(customer.sink(), clock=now) as webhook:
+    async with customer.sink().open(now) as webhook:
         assert await webhook.write(events) == [None] * 5
     assert customer.received == {event.id: event.body for event in events}
 
 
 async def test_a_secret_without_the_prefix_signs_the_same(customer: Customer) -> None:
     bare = SecretStr(SECRET.removeprefix("whsec_").rstrip("="))
-    async with open_webhook(customer.sink(secret=bare), clock=now) as webhook:
+    async with customer.sink(secret=bare).open(now) as webhook:
         assert await webhook.write([an_event(1)]) == [None]
     assert set(customer.received) == {"event-1"}
 
 
 async def test_a_signature_with_another_secret_does_not_verify(customer: Customer) -> None:
     other = SecretStr("whsec_" + base64.b64encode(b"another").decode())
-    async with open_webhook(customer.sink(secret=other), clock=now) as webhook:
+    async with customer.sink(secret=other).open(now) as webhook:
         (result,) = await webhook.write([an_event(1)])
     assert str(result) == "http_500"
     assert customer.received == {}
@@ -120,7 +119,7 @@ async def test_sixteen_requests_are_under_way_and_waiting_costs_no_timeout(custo
         return web.Response()
 
     customer.answer = slowly
-    async with open_webhook(customer.sink(timeout="1s"), clock=now) as webhook:
+    async with customer.sink(timeout="1s").open(now) as webhook:
         assert await webhook.write([an_event(n) for n in range(100)]) == [None] * 100
     assert customer.most_under_way == 16
 
@@ -152,7 +151,7 @@ async def test_one_refused_event_does_not_send_the_others_again(customer: Custom
 
     customer.answer = all_but_three
     events = [an_event(n) for n in range(10)]
-    async with open_webhook(customer.sink(), clock=now) as webhook:
+    async with customer.sink().open(now) as webhook:
         outcome = await fan_out(webhook, name="crm")(events)
     (failed,) = outcome
     assert isinstance(failed, Failed)
@@ -165,7 +164,7 @@ async def test_an_endpoint_that_never_answers_times_out(customer: Customer) -> N
         return web.Response()
 
     customer.answer = never
-    async with open_webhook(customer.sink(timeout="200ms"), clock=now) as webhook:
+    async with customer.sink(timeout="200ms").open(now) as webhook:
         (result,) = await webhook.write([an_event(1)])
     assert isinstance(result, Transient)
     assert str(result) == "timed_out"
@@ -179,7 +178,7 @@ async def test_an_endless_answer_is_not_read_to_its_end(customer: Customer) -> N
             await response.write(b"x" * 65536)
 
     customer.answer = endless
-    async with open_webhook(customer.sink(timeout="5s"), clock=now) as webhook:
+    async with customer.sink(timeout="5s").open(now) as webhook:
         started = asyncio.get_running_loop().time()
         assert await webhook.write([an_event(1)]) == [None]
     assert asyncio.get_running_loop().time() - started < 2
@@ -187,7 +186,7 @@ async def test_an_endless_answer_is_not_read_to_its_end(customer: Customer) -> N
 
 async def test_a_private_address_gets_no_event(customer: Customer) -> None:
     sink = customer.sink(url=f"https://localhost:{customer.server.port}/calls", allow_private=False)
-    async with open_webhook(sink, clock=now) as webhook:
+    async with sink.open(now) as webhook:
         (result,) = await webhook.write([an_event(1)])
     assert isinstance(result, Transient)
     assert str(result) == "address_not_allowed"
@@ -203,7 +202,7 @@ async def test_a_private_address_gets_no_event(customer: Customer) -> None:
 )
 async def test_a_sink_that_cannot_work_does_not_start(customer: Customer, changes: dict[str, Any]) -> None:
     with pytest.raises(Misconfigured) as refused:
-        async with open_webhook(customer.sink(**changes), clock=now):
+        async with customer.sink(**changes).open(now):
             pass
     assert "whsec" not in str(refused.value).replace("neither whsec_...", "")
     assert "example.com" not in str(refused.value)

@@ -14,13 +14,13 @@ from typing import Any, Final, TypeVar
 import orjson
 from pydantic import SecretStr
 
-from schemas.config import Source
 from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Malformed
 from schemas.facts import Fact, FactKind, Parsed, Recording
 from schemas.notification import Notification
 from schemas.platforms import DIALECTS
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.recording import wanted_from_json
 from schemas.stage import Stage
 from schemas.topology import RECEIVED, RECORDINGS, UNIQUE
@@ -34,7 +34,7 @@ from workers.stores.sqlite.claims import CLAIMS_MIGRATIONS, SqliteClaims
 from workers.stores.sqlite.file import SqliteFile
 from workers.stores.sqlite.sessions import SESSIONS_MIGRATIONS, SqliteSessions
 
-SOURCE: Final = Source(name="huawei", platform="huawei_privatenumber", tokens=(SecretStr("t"),))
+SOURCE: Final = PrivateNumberSource(name="huawei", platform="huawei_privatenumber", tokens=(SecretStr("t"),))
 PATIENCE: Final = Patience(settle=timedelta(seconds=2), cdr_wait=timedelta(seconds=40), open_max=timedelta(seconds=60))
 _DIALECT: Final = DIALECTS["huawei_privatenumber"]
 
@@ -177,7 +177,7 @@ class _LastWriterWins(SqliteSessions):
 def _keyed(key: Callable[[Parsed, Notification, int], str]) -> AnyDialect:
     """The dialect with another natural key for CDRs."""
 
-    def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:
+    def parse(notification: Notification, source: PrivateNumberSource) -> Sequence[Parsed | Malformed]:
         return [
             replace(item, key=key(item, notification, n))
             if isinstance(item, Parsed) and item.kind == FactKind.CDR

@@ -18,12 +18,13 @@ from aiohttp import web
 from aiohttp.test_utils import BaseTestServer, TestServer
 from pydantic import SecretStr
 
-from schemas.config import Source
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Transient
 from schemas.facts import Fact, Recording
 from schemas.platforms import DIALECTS
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.recording import RecordingWanted
+from schemas.source import Source
 from schemas.stage import Failed, Handler
 from tests.building.pushes import fact_in
 from workers.fetch_recording import open_fetch_recording
@@ -117,7 +118,7 @@ async def open_theatre() -> AsyncIterator[Theatre]:
         yield played
 
 
-def a_source(theatre: Theatre, **changes: Any) -> Source:
+def a_source(theatre: Theatre, **changes: Any) -> PrivateNumberSource:
     fields: dict[str, Any] = {
         "name": "huawei-bj",
         "platform": "huawei_privatenumber",
@@ -128,7 +129,7 @@ def a_source(theatre: Theatre, **changes: Any) -> Source:
         "recording_hosts": (f"localhost:{theatre.audio.port}",),
         "allow_private": True,
     }
-    return Source(**{**fields, **changes})
+    return PrivateNumberSource(**{**fields, **changes})
 
 
 @asynccontextmanager

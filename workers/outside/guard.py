@@ -15,8 +15,8 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
-from schemas.config import Source
 from schemas.errors import Permanent
+from schemas.source import Source
 
 USUAL_PORTS: Final = frozenset({80, 443})
 CONNECTIONS: Final = 16
@@ -73,14 +73,14 @@ class Allowlist:
         return port == wanted if wanted is not None else port in USUAL_PORTS
 
 
-def allowlist(source: Source, audio_hosts: tuple[str, ...]) -> Allowlist:
-    """What the source's config admits: the API's own host and port always, then `recording_hosts`.
+def allowlist(source: Source, *, api: str | None, audio_hosts: tuple[str, ...]) -> Allowlist:
+    """What the source's config admits: the host and port of its `api` always, then `recording_hosts`.
 
     No `recording_hosts` means the platform's own `audio_hosts` (its dialect names them), never any host.
     """
-    api = URL(source.recording_api or "")
-    own = (f"[{api.raw_host}]" if ":" in (api.raw_host or "") else api.raw_host or "",) if api.raw_host else ()
-    ported = tuple(f"{host}:{api.port}" for host in own)
+    base = URL(api or "")
+    own = (f"[{base.raw_host}]" if ":" in (base.raw_host or "") else base.raw_host or "",) if base.raw_host else ()
+    ported = tuple(f"{host}:{base.port}" for host in own)
     hosts = source.recording_hosts or audio_hosts
     return Allowlist(hosts=(*own, *ported, *hosts), allow_private=source.allow_private)
 

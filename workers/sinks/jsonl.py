@@ -5,37 +5,46 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final, Literal
 
-from schemas.config import JsonlSink
 from schemas.envelope import Envelope
 from schemas.errors import Misconfigured, Permanent, Unavailable
+from schemas.settings import Outlet
 
 _BLOCK_BYTES: Final = 64 * 1024
 
 
-@asynccontextmanager
-async def open_jsonl(sink: JsonlSink) -> AsyncIterator[Jsonl]:
-    """The sink, its file open and locked; a line that a crash tore is cut off first.
+class Jsonl(Outlet):
+    """Appends each event's bytes as one line."""
 
-    Raises:
-        Misconfigured: the file cannot be ours, or another process has it open.
-        Unavailable: the disk does not take it.
-    """
-    file = await asyncio.to_thread(_File, sink.path)
-    writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"jsonl-{sink.name}")
-    try:
-        yield Jsonl(file, writer)
-    finally:
-        writer.shutdown(wait=True)  # a cancelled write still runs in its thread and needs the file open
-        file.close()
+    one_process: ClassVar[bool] = True
+
+    kind: Literal["jsonl"]
+    path: Path
+
+    @asynccontextmanager
+    async def open(self, _: Callable[[], datetime], /) -> AsyncIterator[OpenJsonl]:
+        """The sink, its file open and locked; a line that a crash tore is cut off first.
+
+        Raises:
+            Misconfigured: the file cannot be ours, or another process has it open.
+            Unavailable: the disk does not take it.
+        """
+        file = await asyncio.to_thread(_File, self.path)
+        writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"jsonl-{self.name}")
+        try:
+            yield OpenJsonl(file, writer)
+        finally:
+            writer.shutdown(wait=True)  # a cancelled write still runs in its thread and needs the file open
+            file.close()
 
 
-class Jsonl:
+class OpenJsonl:
     """A sink (`workers.fan_out.Sink`); one thread writes, so batches never mix and the loop never waits for disk."""
 
     def __init__(self, file: _File, writer: ThreadPoolExecutor) -> None:

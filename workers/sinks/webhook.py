@@ -9,15 +9,15 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import ClassVar, Final, Literal
 
 import aiohttp
 from yarl import URL
 
-from schemas.config import WebhookSink
 from schemas.envelope import EVENT_CONTENT_TYPE, Envelope
 from schemas.errors import Misconfigured, Paused, Permanent, Transient
+from schemas.settings import Duration, Outlet, Secret, Url
 from workers.outside.errors import our_errors, read_at_most, retry_after
 from workers.outside.guard import check_scheme, open_session
 
@@ -27,22 +27,33 @@ _GONE: Final = 410
 _SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the public prefix of a Standard Webhooks secret, not one
 
 
-@asynccontextmanager
-async def open_webhook(sink: WebhookSink, *, clock: Callable[[], datetime]) -> AsyncIterator[Webhook]:
-    """The sink, its connections open until the context ends; `clock` gives the webhook-timestamp, aware.
+class Webhook(Outlet):
+    """POSTs each event, signed after Standard Webhooks; `secret` is its `whsec_...` or base64 key."""
 
-    Raises:
-        Misconfigured: the URL may not be called, or the secret is not base64.
-    """
-    url, key = _target(sink), _key(sink.secret.get_secret_value(), name=sink.name)
-    session = open_session(
-        allow_private=sink.allow_private, total_seconds=sink.timeout.total_seconds(), per_host=AT_ONCE
-    )
-    async with session:
-        yield Webhook(session=session, url=url, key=key, clock=clock)
+    one_process: ClassVar[bool] = False
+
+    kind: Literal["webhook"]
+    url: Url
+    secret: Secret
+    allow_private: bool = False
+    timeout: Duration = timedelta(seconds=15)
+
+    @asynccontextmanager
+    async def open(self, clock: Callable[[], datetime], /) -> AsyncIterator[OpenWebhook]:
+        """The sink, its connections open until the context ends; `clock` gives the webhook-timestamp, aware.
+
+        Raises:
+            Misconfigured: the URL may not be called, or the secret is not base64.
+        """
+        url, key = _target(self), _key(self.secret.get_secret_value(), name=self.name)
+        session = open_session(
+            allow_private=self.allow_private, total_seconds=self.timeout.total_seconds(), per_host=AT_ONCE
+        )
+        async with session:
+            yield OpenWebhook(session=session, url=url, key=key, clock=clock)
 
 
-class Webhook:
+class OpenWebhook:
     """A sink (`workers.fan_out.Sink`); at most AT_ONCE requests are under way."""
 
     def __init__(self, *, session: aiohttp.ClientSession, url: URL, key: bytes, clock: Callable[[], datetime]) -> None:
@@ -108,7 +119,7 @@ _REFUSED: Final = {
 }
 
 
-def _target(sink: WebhookSink) -> URL:
+def _target(sink: Webhook) -> URL:
     try:
         url = URL(sink.url)
         check_scheme(url, allow_private=sink.allow_private)

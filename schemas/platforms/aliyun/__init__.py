@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from schemas.config import Source
 from schemas.dialect.dialect import Asks, Dialect, Once, RecordingApi
 from schemas.dialect.fields import MAX_ID, text
 from schemas.dialect.json_body import fingerprint
@@ -25,14 +24,15 @@ from schemas.platforms.aliyun.body import load_items
 from schemas.platforms.aliyun.control import control_fact, nonce, question
 from schemas.platforms.aliyun.params import control_params
 from schemas.platforms.aliyun.recordings import recording_location, recording_request
+from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.platforms.aliyun.signature import verify
 
 __all__ = ["DIALECT"]
 
-Reader = Callable[[JsonObject, Source], Parsed]
+Reader = Callable[[JsonObject, AliyunSource], Parsed]
 
 
-def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:
+def parse(notification: Notification, source: AliyunSource) -> Sequence[Parsed | Malformed]:
     """One result per receipt, or one for a question of X mode; a bad item does not spoil its neighbours.
 
     An item is Malformed with reason not_an_object, no_call_id, no_sms_id, float_id, long_id or bad_time. A CDR with
@@ -49,7 +49,7 @@ def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malfo
     return [_receipt(item, named, source) for item in load_items(notification.body)]
 
 
-def _receipt(item: Any, named: str | None, source: Source) -> Parsed | Malformed:
+def _receipt(item: Any, named: str | None, source: AliyunSource) -> Parsed | Malformed:
     if not isinstance(item, dict):
         return Malformed("not_an_object")
     read = _READERS.get(named or aliyun_shape.type_by_shape(item), _other)
@@ -67,11 +67,11 @@ def _event(platform_type: str) -> Reader:
     return lambda row, source: aliyun_calls.call_event(row, source, platform_type)
 
 
-def _report(row: JsonObject, source: Source) -> Parsed:
+def _report(row: JsonObject, source: AliyunSource) -> Parsed:
     return aliyun_sms.report(row, source) if aliyun_sms.is_sms_report(row) else aliyun_calls.cdr(row, source)
 
 
-def _number_state(row: JsonObject, source: Source) -> Parsed:  # noqa: ARG001 - every reader has the source
+def _number_state(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 - every reader has the source
     """Two receipts that differ in anything are two changes: the same number comes and goes."""
     digest = fingerprint(row)
     return Parsed(
@@ -79,7 +79,7 @@ def _number_state(row: JsonObject, source: Source) -> Parsed:  # noqa: ARG001 - 
     )
 
 
-def _other(row: JsonObject, source: Source) -> Parsed:  # noqa: ARG001 - every reader has the source
+def _other(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 - every reader has the source
     """Never an error: new types appear."""
     digest = fingerprint(row)
     session_id = text(row, "call_id", "callId") or ""
@@ -100,9 +100,9 @@ _READERS: Final[Mapping[str, Reader]] = {
     aliyun_shape.NUMBER: _number_state,
 }
 
-DIALECT: Final[Dialect[Source]] = Dialect(
+DIALECT: Final[Dialect[AliyunSource]] = Dialect(
     name="aliyun_pnp",
-    settings=Source,
+    settings=AliyunSource,
     parse=parse,
     reply=reply,
     verify=verify,

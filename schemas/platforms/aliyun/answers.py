@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.config import Source
 from schemas.envelope import JsonObject
 from schemas.notification import Notification, Reply
 from schemas.platforms.aliyun.control import kind_of
 from schemas.platforms.aliyun.params import control_params
+from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.question import Decision
 
 _JSON: Final = "application/json"
@@ -36,7 +36,7 @@ def reply(notification: Notification) -> Reply:
     return _RECEIVED if control_params(notification) is None else _envelope(_REJECTED)
 
 
-def answer(notification: Notification, decision: Decision, source: Source) -> Reply:
+def answer(notification: Notification, decision: Decision, source: AliyunSource) -> Reply:
     """The decision as code, message and model; `model` is an object, or text where source.model_shape says so.
 
     Documented: controlOperate CONTINUE, REJECT or IVR, controlMsg, subsId (figures only, "0" for none) and

@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from schemas.config import Source
 from schemas.dialect.fields import text
 from schemas.dialect.json_body import fingerprint, sha256_hex
 from schemas.envelope import JsonObject
 from schemas.facts import Announced, Announcement, CallEvent, CallFields, Cdr, FactKind, Parsed
 from schemas.platforms.aliyun.codes import call_codes
 from schemas.platforms.aliyun.fields import call_id, https, ident, moment, parties, pool_key, ring_time
+from schemas.platforms.aliyun.settings import AliyunSource
 
 # The message type: what it is on our timeline, and the field with its moment.
 EVENTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
@@ -23,7 +23,7 @@ EVENTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 }
 
 
-def call_event(row: JsonObject, source: Source, platform_type: str) -> Parsed:
+def call_event(row: JsonObject, source: AliyunSource, platform_type: str) -> Parsed:
     """A receipt of a type in EVENTS.
 
     The key holds the called number as a digest only, since keys reach logs.
@@ -63,7 +63,7 @@ def event_fact(event: CallEvent, *, session_id: str, called: str | None) -> Pars
     )
 
 
-def cdr(row: JsonObject, source: Source) -> Parsed:
+def cdr(row: JsonObject, source: AliyunSource) -> Parsed:
     """A SecretReport of a call. Keyed by call_id as section 4.1 says; another `id` is an amendment.
 
     It alone makes the call whole (docs/design.md section 5): only some carriers' numbers send events (section 4.3). In
@@ -89,7 +89,7 @@ def cdr(row: JsonObject, source: Source) -> Parsed:
     )
 
 
-def recording(row: JsonObject, source: Source) -> Parsed:  # noqa: ARG001 - every reader has the source
+def recording(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 - every reader has the source
     """A SecretRecording: no link inside, it is the signal to ask for one (section 4.4).
 
     Raises:
@@ -106,7 +106,7 @@ def recording(row: JsonObject, source: Source) -> Parsed:  # noqa: ARG001 - ever
     )
 
 
-def _event_fields(row: JsonObject, source: Source, timeline_type: str, at: datetime | None) -> CallFields:
+def _event_fields(row: JsonObject, source: AliyunSource, timeline_type: str, at: datetime | None) -> CallFields:
     called_in = moment(row, "call_time")
     return replace(
         parties(row, source),
@@ -117,7 +117,7 @@ def _event_fields(row: JsonObject, source: Source, timeline_type: str, at: datet
     )
 
 
-def _cdr_fields(row: JsonObject, source: Source) -> CallFields:
+def _cdr_fields(row: JsonObject, source: AliyunSource) -> CallFields:
     """The times of section 4.1, each of which is filled with an earlier one where the thing did not happen.
 
     Answered is release after start, never a filled start_time (section 7 trap 3).

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, Literal
 
-from schemas.config import Source
 from schemas.dialect.fields import phone, text
 from schemas.dialect.json_body import fingerprint
 from schemas.envelope import JsonObject
@@ -17,6 +16,7 @@ from schemas.notification import Notification
 from schemas.platforms.aliyun.calls import event_fact
 from schemas.platforms.aliyun.fields import PRODUCT, call_id, moment
 from schemas.platforms.aliyun.params import control_params
+from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.question import Asked
 
 PLATFORM_TYPE: Final = "CallControl"  # the question has no name of its own; the page calls it call control
@@ -30,7 +30,7 @@ _KINDS: Final[Mapping[str, Literal["call", "sms"]]] = {"CAL": "call", "CALL": "c
 _COMPACT_TIME: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})")
 
 
-def control_fact(params: Mapping[str, str], source: Source) -> Parsed:
+def control_fact(params: Mapping[str, str], source: AliyunSource) -> Parsed:
     """The question as a fact: a call that comes in, an SMS that waits (mode `block`), or `other`.
 
     `raw` holds the business parameters; the signature's own are left out, so that the same question asked again is
@@ -47,7 +47,7 @@ def control_fact(params: Mapping[str, str], source: Source) -> Parsed:
     return _sms(row, session_id) if kind == "sms" else _other(row, session_id)
 
 
-def question(notification: Notification, source: Source) -> Asked | None:
+def question(notification: Notification, source: AliyunSource) -> Asked | None:
     """What a request for call control asks; None for receipts, and for an unknown recordType."""
     params = control_params(notification)
     if params is None:
@@ -82,7 +82,7 @@ def kind_of(params: Mapping[str, str]) -> Literal["call", "sms"] | None:
     return _KINDS.get(params.get("recordType", "").strip().upper())
 
 
-def _incoming(row: JsonObject, session_id: str, source: Source) -> Parsed:
+def _incoming(row: JsonObject, session_id: str, source: AliyunSource) -> Parsed:
     at = _call_time(row)
     caller, number = phone(row, "callNo"), phone(row, "secretNo")
     call = CallFields(

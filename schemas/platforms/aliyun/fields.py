@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-from schemas.config import Source
 from schemas.dialect.fields import MAX_ID, as_integer, digits, phone, utc
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import CallFields
+from schemas.platforms.aliyun.settings import AliyunSource
 
 PRODUCT: Final = "pnp"
 BEIJING: Final = timedelta(hours=8)  # no summer time since 1991
@@ -82,7 +82,7 @@ def pool_key(row: JsonObject) -> str | None:
     return digits(row, "pool_key", "partner_key")
 
 
-def parties(row: JsonObject, source: Source) -> CallFields:
+def parties(row: JsonObject, source: AliyunSource) -> CallFields:
     """What every receipt tells of the call, no times: `phone_no` is A, `peer_no` B, and call_type says who called.
 
     Of a blocked call `phone_no` is the caller [inferred from the sample, which has nothing else]. sub_id 0 is none.

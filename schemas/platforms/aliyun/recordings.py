@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from schemas.config import Source
 from schemas.dialect.fields import text
 from schemas.dialect.json_body import load_object
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed, Permanent, Transient
 from schemas.platforms.aliyun.fields import BEIJING, https
+from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.platforms.aliyun.signature import rfc3986, rpc_signature
 from schemas.recording import HttpRequest, RecordingWanted
 
@@ -31,7 +31,7 @@ _BUSY: Final = ("Throttling", "ServiceUnavailable")
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z._-]{0,60}")  # without figures, so that an error can name it
 
 
-def recording_request(wanted: RecordingWanted, source: Source, *, nonce: str, created: datetime) -> HttpRequest:
+def recording_request(wanted: RecordingWanted, source: AliyunSource, *, nonce: str, created: datetime) -> HttpRequest:
     """The signed GET whose answer names the download address.
 
     app_key and app_secret are the AccessKey's id and secret, `name` the call id, `domain` the pool key, `called_at`

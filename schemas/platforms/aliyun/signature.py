@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote
 
-from schemas.config import Source
 from schemas.notification import Notification
 from schemas.platforms.aliyun.params import control_params
+from schemas.platforms.aliyun.settings import AliyunSource
 
 Encoder = Callable[[str], str]
 
@@ -38,7 +38,7 @@ def url_encoder(value: str) -> str:
 VARIANTS: Final[Mapping[str, tuple[str, str]]] = {"A": ("", ""), "B": ("", "&"), "C": ("POST&%2F&", "&")}
 
 
-def verify(notification: Notification, source: Source, now: datetime) -> bool | None:
+def verify(notification: Notification, source: AliyunSource, now: datetime) -> bool | None:
     """Whether a question of X mode was signed, with `control_secret` or else `app_secret`, `clock_skew` from `now`.
 
     None for receipts, which carry no signature, and where the source has no secret. A question without a signature

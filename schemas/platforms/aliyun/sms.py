@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from schemas.config import Source
 from schemas.dialect.codes import is_code
 from schemas.dialect.fields import as_integer, digits, phone, text
 from schemas.dialect.json_body import fingerprint
@@ -14,6 +13,7 @@ from schemas.errors import Malformed
 from schemas.facts import Code, FactKind, Parsed, Sms
 from schemas.platforms.aliyun.codes import SMS_CDR, unconnected_code
 from schemas.platforms.aliyun.fields import binding_id, ident, moment
+from schemas.platforms.aliyun.settings import AliyunSource
 
 _CALLS: Final = frozenset({0, 1, 4})
 _SENT, _RECEIVED, _BLOCKED = 2, 3, 5  # call_type: A sent it, A received it, it was blocked
@@ -38,7 +38,7 @@ def is_sms_report(row: JsonObject) -> bool:
     return call_type not in _CALLS and (as_integer(row.get("sms_number")) or 0) > 0
 
 
-def report(row: JsonObject, source: Source) -> Parsed:  # noqa: ARG001 - every reader has the source
+def report(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 - every reader has the source
     """An SMS CDR: all its times carry the time of receipt; whether it was delivered is not in it.
 
     Raises:
@@ -61,7 +61,7 @@ def report(row: JsonObject, source: Source) -> Parsed:  # noqa: ARG001 - every r
     )
 
 
-def intercept(row: JsonObject, source: Source) -> Parsed:  # noqa: ARG001 - every reader has the source
+def intercept(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 - every reader has the source
     """A SecretSmsIntercept: the text of a message, and what became of it.
 
     Raises:

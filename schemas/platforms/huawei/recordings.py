@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
-from schemas.config import Source
 from schemas.dialect.fields import as_integer
 from schemas.dialect.json_body import load_object
 from schemas.errors import Malformed, Permanent, Transient
+from schemas.platforms.huawei.settings import HuaweiSource
 from schemas.platforms.huawei.tokens import signed_headers
 from schemas.recording import HttpRequest, RecordingWanted
 
@@ -33,7 +33,7 @@ _REFUSED: Final = frozenset({1010003, 1010040, 1020166, 1020176, 1023006})
 
 
 def recording_request(
-    wanted: RecordingWanted, source: Source, *, nonce: str, created: datetime, default_api: str
+    wanted: RecordingWanted, source: HuaweiSource, *, nonce: str, created: datetime, default_api: str
 ) -> HttpRequest:
     """The signed GET whose answer names the download address; do not follow its redirect with these headers.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from schemas.config import Source
 from schemas.dialect.dialect import Dialect
 from schemas.dialect.fields import MAX_ID, digits, text
 from schemas.dialect.json_body import fingerprint, sha256_hex
@@ -18,6 +17,7 @@ from schemas.facts import FactKind, Other, Parsed
 from schemas.notification import Notification, Reply
 from schemas.platforms.jiuyun import calls
 from schemas.platforms.jiuyun.body import Message, is_json, load_message
+from schemas.platforms.jiuyun.settings import JiuyunSource
 
 __all__ = ["DIALECT"]
 
@@ -38,7 +38,7 @@ JSON_REPLY: Final = Reply(
 _ACTIONS: Final[Mapping[str, str]] = {name.lower(): name for name in (*calls.EVENT_ACTIONS, *calls.CDR_ACTIONS)}
 
 
-def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:
+def parse(notification: Notification, source: JiuyunSource) -> Sequence[Parsed | Malformed]:
     """One result: a request carries one notification (section 1).
 
     The result is Malformed with reason no_session_id, numeric_id, long_id, bad_time, bad_duration,
@@ -74,9 +74,9 @@ def _other(message: Message, sent: bytes) -> Parsed:
     )
 
 
-DIALECT: Final[Dialect[Source]] = Dialect(
+DIALECT: Final[Dialect[JiuyunSource]] = Dialect(
     name="jiuyun_axb",
-    settings=Source,
+    settings=JiuyunSource,
     parse=parse,
     reply=reply,
     whole_by_cdr=True,

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
-from schemas.config import Source
 from schemas.dialect.fields import as_integer, digits, identifier, phone, text
 from schemas.dialect.json_body import fingerprint, sha256_hex
 from schemas.envelope import JsonObject
@@ -15,6 +14,7 @@ from schemas.errors import Malformed
 from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, FactKind, Leg, Parsed
 from schemas.platforms.jiuyun.body import Message
 from schemas.platforms.jiuyun.codes import bye_code, upstream_code
+from schemas.platforms.jiuyun.settings import JiuyunSource
 from schemas.platforms.jiuyun.xml import CUT_OFF
 
 PRODUCT: Final = "axb"
@@ -40,7 +40,7 @@ _COMPACT: Final = re.compile(r"[0-9]{14}")
 _SPELLED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
 
 
-def call_event(action: str, message: Message, source: Source) -> Parsed:
+def call_event(action: str, message: Message, source: JiuyunSource) -> Parsed:
     """CallInvite or CallEstablish. Its key is that of section 7, and its time (docs/design.md section 5).
 
     Raises:
@@ -74,7 +74,7 @@ def call_event(action: str, message: Message, source: Source) -> Parsed:
     )
 
 
-def cdr(action: str, message: Message, source: Source) -> Parsed:
+def cdr(action: str, message: Message, source: JiuyunSource) -> Parsed:
     """Hangup, IncomeHangup, VoiceNotify or VoiceCodeNotify: whole by itself (docs/design.md section 5).
 
     Raises:
@@ -137,7 +137,7 @@ def _income_id(row: JsonObject) -> str:
     return sha256_hex("|".join(sent).encode())[:32]
 
 
-def _call(row: JsonObject, source: Source, **told: Any) -> CallFields:
+def _call(row: JsonObject, source: JiuyunSource, **told: Any) -> CallFields:
     """The real parties are `caller` and `called`, or `to` in a voice notice; X is `telX` or `maskNumber`."""
     return CallFields(
         product=PRODUCT,
@@ -151,7 +151,7 @@ def _call(row: JsonObject, source: Source, **told: Any) -> CallFields:
     )
 
 
-def _cdr_fields(row: JsonObject, source: Source) -> CallFields:
+def _cdr_fields(row: JsonObject, source: JiuyunSource) -> CallFields:
     """Times are told as sent, in whatever order; whether and how long people talked is `duration`'s to say."""
     talked = _talk_seconds(row)
     answered_at = utc(row, "startTimeB") or utc(row, "startTime")

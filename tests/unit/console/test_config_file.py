@@ -13,6 +13,8 @@ from schemas.platforms import DIALECTS
 
 VALUE = "hunter2-value"
 SOURCE = '[[source]]\nname = "huawei"\nplatform = "huawei_privatenumber"\n'
+VOICECALL = SOURCE.replace("privatenumber", "voicecall")
+ALIYUN = SOURCE.replace("huawei_privatenumber", "aliyun_pnp")
 
 FAULTS = {
     "an unknown key": (f'{SOURCE}tokens = ["{VALUE}"]\nappsecret = "{VALUE}"', "source.0.appsecret"),
@@ -54,11 +56,11 @@ FAULTS = {
         "source.0.app_secret: the environment variable CALLSTITCH_EMPTY is not set, or empty",
     ),
     "a push_url that is not in the environment": (
-        f'{SOURCE}tokens = ["x"]\npush_url = "env:CALLSTITCH_NOT_SET"',
+        f'{VOICECALL}tokens = ["x"]\npush_url = "env:CALLSTITCH_NOT_SET"',
         "source.0.push_url: the environment variable CALLSTITCH_NOT_SET",
     ),
     "a control_secret that is not in the environment": (
-        f'{SOURCE}tokens = ["x"]\ncontrol_secret = "env:CALLSTITCH_NOT_SET"',
+        f'{ALIYUN}tokens = ["x"]\ncontrol_secret = "env:CALLSTITCH_NOT_SET"',
         "source.0.control_secret: the environment variable CALLSTITCH_NOT_SET",
     ),
     "an app_key that is not in the environment": (
@@ -66,7 +68,7 @@ FAULTS = {
         "source.0.app_key: the environment variable CALLSTITCH_NOT_SET",
     ),
     "a secret's file that is no text": (f'{SOURCE}tokens = ["file:/bin/sh"]', "/bin/sh: it is not UTF-8 text"),
-    "a push_url that is no URL": (f'{SOURCE}tokens = ["x"]\npush_url = "{VALUE}"', "source.0.push_url: a URL"),
+    "a push_url that is no URL": (f'{VOICECALL}tokens = ["x"]\npush_url = "{VALUE}"', "source.0.push_url: a URL"),
     "a recording_api without a scheme": (
         f'{SOURCE}tokens = ["x"]\nrecording_api = "{VALUE}.example.com"',
         "source.0.recording_api: a URL",
@@ -121,7 +123,7 @@ def test_an_app_key_may_come_from_the_environment(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("CALLSTITCH_TEST_KEY", "KEY")
     path = tmp_path / "config.toml"
     path.write_text(f'{SOURCE}tokens = ["x"]\napp_key = "env:CALLSTITCH_TEST_KEY"')
-    assert load_config(path, {}).source[0].app_key == "KEY"
+    assert shown(load_config(path, {}))["source"][0]["app_key"] == "KEY"
 
 
 HOSTS = ["audio.example.com", ".example.com", "*.example.com", "audio.example.com:8443", "10.0.0.1", "[::1]:8443"]
@@ -130,7 +132,7 @@ HOSTS = ["audio.example.com", ".example.com", "*.example.com", "audio.example.co
 def test_every_form_of_an_address_that_is_documented_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(
-        f'{SOURCE}tokens = ["x"]\nrecording_hosts = {HOSTS}\nrecording_api = "https://api.example.com:12543"\n'
+        f'{VOICECALL}tokens = ["x"]\nrecording_hosts = {HOSTS}\nrecording_api = "https://api.example.com:12543"\n'
         'push_url = "http://door.example.com/v1/a/t?x=1"\n[ingest]\nlisten = "[::1]:0"\nadmin = "0.0.0.0:65535"'
     )
     config = load_config(path, {})

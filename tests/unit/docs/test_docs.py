@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from schemas.config import Config
 from schemas.question import Answer, Question
 from schemas.record import CallRecord, SmsRecord
+from workers.config import Config
 
 ROOT = Path(__file__).parents[3]
 SCHEMAS: Mapping[str, type[BaseModel]] = {

@@ -11,12 +11,23 @@ from runtime.broker.base import Broker
 from runtime.broker.embedded import open_embedded
 from runtime.clock import system_clock
 from runtime.telemetry import Telemetry
-from runtime.verdict import POLICIES, DeadLetter, Policy, Quarantine, Retry, Verdict, policies, reason_of, verdict
-from schemas.config import Config, RetryingStage
-from schemas.config import Retry as Wanted
+from runtime.verdict import (
+    POLICIES,
+    DeadLetter,
+    Policy,
+    Quarantine,
+    Retry,
+    RetryingStage,
+    StageRetry,
+    Verdict,
+    policies,
+    reason_of,
+    verdict,
+)
 from schemas.envelope import monotonic_message_ids
 from schemas.errors import Malformed, Permanent, Transient
 from schemas.topology import RETRY_DELAYS
+from workers.config import Config
 from workers.wiring import Process, open_stage, unwrapped
 
 ROOT = Path(__file__).parents[3]
@@ -63,7 +74,7 @@ def test_an_error_that_nobody_planned_for_may_have_a_schedule_of_its_own(
 
 
 def test_the_config_changes_the_schedule_of_the_stages_that_it_names() -> None:
-    wanted = {"park": Wanted(schedule=("1s", "1h")), "fan_out": Wanted(unexpected=())}
+    wanted = {"park": StageRetry(schedule=("1s", "1h")), "fan_out": StageRetry(unexpected=())}
     found = policies(Config.model_validate({"retry": wanted}).retry)
     assert found["park"] == Policy(("1s", "1h"))
     assert found["fan_out"] == Policy(POLICIES["fan_out"].delays, unexpected=())

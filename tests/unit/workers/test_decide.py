@@ -8,8 +8,8 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from schemas.config import Config
-from schemas.question import Answer, Question
+from schemas.question import Answer, Decision, Question
+from workers.config import Config
 from workers.decide import decide
 
 A, B, C, X = "+8613800000021", "+8613866887021", "+8613800000033", "+8617010000002"
@@ -29,10 +29,14 @@ def connect(callee: str = B, **given: Any) -> dict[str, Any]:
     return {"source": "huawei-x", "action": "connect", "callee": callee, **given}
 
 
+def defaults_of(config: Config) -> dict[str, Decision | None]:
+    return {name: source.default for name, source in config.asking.items()}
+
+
 def answered(question: Any, *rules: dict[str, Any], **source: Any) -> Any:
     config = Config.model_validate({"source": [{**SOURCE, **source}], "rule": rules})
     sent = question if isinstance(question, bytes) else orjson.dumps(question)
-    answer = decide(config.rule, {row.name: row for row in config.source})(sent)
+    answer = decide(config.rule, defaults_of(config))(sent)
     return None if answer is None else orjson.loads(answer)
 
 
@@ -70,7 +74,7 @@ def test_a_rule_fits_when_all_it_gives_is_that_of_the_question(condition: dict[s
 
 def test_a_rule_of_another_source_does_not_fit() -> None:
     config = Config.model_validate({"source": [SOURCE, {**SOURCE, "name": "other"}], "rule": [connect()]})
-    answer = decide(config.rule, {row.name: row for row in config.source})(orjson.dumps(a_question(source="other")))
+    answer = decide(config.rule, defaults_of(config))(orjson.dumps(a_question(source="other")))
     assert answer == b'{"action":"close","by":"default"}'
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from schemas.config import Source
 from schemas.envelope import Envelope, JsonObject, Kind
 from schemas.notification import to_json
 from schemas.platforms import DIALECTS
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.stage import Failed, Stage
 from tests.building.pushes import a_push
 from tests.contracts.stores import SOURCE, SqliteRig, at
@@ -30,7 +30,7 @@ async def stage(tmp_path: Path, counts: Counts) -> AsyncIterator[Stage]:
     def count(source: str, result: str, number: int) -> None:
         counts[source, result] = counts.get((source, result), 0) + number
 
-    sources = {SOURCE: Source(name=SOURCE, platform="huawei_privatenumber", tokens=["t" * 32])}
+    sources = {SOURCE: PrivateNumberSource(name=SOURCE, platform="huawei_privatenumber", tokens=["t" * 32])}
     async with SqliteRig(tmp_path).open_claims() as store:
         yield dedupe(store, sources=sources, dialects=DIALECTS, count=count)
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from schemas.config import Source
 from schemas.dialect.dialect import Asks, Dialect, RecordingApi
 from schemas.dialect.json_body import load_object
 from schemas.envelope import JsonObject
@@ -22,6 +21,7 @@ from schemas.notification import Notification, Reply
 from schemas.platforms.huawei.privatenumber import calls
 from schemas.platforms.huawei.privatenumber.auth import verify
 from schemas.platforms.huawei.privatenumber.questions import answer, question
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.platforms.huawei.privatenumber.shape import shape_of
 from schemas.platforms.huawei.privatenumber.sms import sms
 from schemas.platforms.huawei.pushes import fee_list, known_by_bytes, other, read_item
@@ -32,7 +32,7 @@ __all__ = ["DIALECT"]
 DEFAULT_API: Final = "https://rtcpns.cn-north-1.myhuaweicloud.com"
 
 
-def parse(notification: Notification, source: Source) -> Sequence[Parsed | Malformed]:
+def parse(notification: Notification, source: PrivateNumberSource) -> Sequence[Parsed | Malformed]:
     """One result per CDR, or one for anything else; a bad item does not spoil its neighbours.
 
     An item is Malformed with reason not_an_object, no_status_info, no_session_id, no_sms_event, no_sms_identifier,
@@ -65,9 +65,9 @@ def _number_state(body: JsonObject, sent: bytes) -> Parsed:
     return known_by_bytes(FactKind.NUMBER_STATE, NumberState(raw=body), body, sent, session_id="")
 
 
-DIALECT: Final[Dialect[Source]] = Dialect(
+DIALECT: Final[Dialect[PrivateNumberSource]] = Dialect(
     name="huawei_privatenumber",
-    settings=Source,
+    settings=PrivateNumberSource,
     parse=parse,
     reply=reply,
     verify=verify,

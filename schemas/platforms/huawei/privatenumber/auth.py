@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from schemas.config import Source
 from schemas.notification import Notification
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.platforms.huawei.tokens import DIGESTS, token_is_right
 
 
-def verify(notification: Notification, source: Source, _: datetime) -> bool | None:
+def verify(notification: Notification, source: PrivateNumberSource, _: datetime) -> bool | None:
     """Whether `X-AKSK` (since about December 2024) or `X-WSSE` (before) was made with the source's secret.
 
     None when the push carries neither, or when the source has no secret to check with. Where both stand, AKSK

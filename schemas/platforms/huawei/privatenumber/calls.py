@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from schemas.config import Source
 from schemas.dialect.fields import as_integer, digits, phone, text, utc
 from schemas.dialect.json_body import fingerprint
 from schemas.dialect.q850 import q850_code, sip_code
 from schemas.envelope import JsonObject
 from schemas.facts import CallFields, Cdr, FactKind, Parsed
 from schemas.platforms.huawei.privatenumber.codes import NEVER_FORWARDED, fail_code, state_code
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.platforms.huawei.privatenumber.shape import DIRECTIONS
 from schemas.platforms.huawei.pushes import (
     Status,
@@ -39,7 +39,7 @@ _MODES: Final[Mapping[str, str]] = {"003": "AX", "004": "AXB", "005": "AXE", "00
 _AXB_OR_X: Final = ("004", None)  # a CDR of X is told from one of AXB by its notifyMode alone
 
 
-def call_event(body: JsonObject, source: Source) -> Parsed:
+def call_event(body: JsonObject, source: PrivateNumberSource) -> Parsed:
     """`{"eventType", "statusInfo"}` of a known event type; `raw` is this whole body.
 
     Raises:
@@ -50,7 +50,7 @@ def call_event(body: JsonObject, source: Source) -> Parsed:
     return call_event_fact(body, status, at, _event_fields(status, source, at))
 
 
-def cdr(record: JsonObject, source: Source) -> Parsed:
+def cdr(record: JsonObject, source: PrivateNumberSource) -> Parsed:
     """One record of `feeLst`; `raw` is this record.
 
     Raises:
@@ -74,7 +74,7 @@ def cdr(record: JsonObject, source: Source) -> Parsed:
     )
 
 
-def _event_fields(status: Status, source: Source, at: datetime | None) -> CallFields:
+def _event_fields(status: Status, source: PrivateNumberSource, at: datetime | None) -> CallFields:
     """What one event tells of the call, its `at` as the time of its own type."""
     info, timeline_type = status.info, status.timeline_type
     caller, callee, private_number = _parties(status)
@@ -112,7 +112,7 @@ def _parties(status: Status) -> tuple[str | None, str | None, str | None]:
     return None, status.called, dialled or status.caller
 
 
-def _cdr_fields(record: JsonObject, source: Source, times: Mapping[str, datetime | None]) -> CallFields:
+def _cdr_fields(record: JsonObject, source: PrivateNumberSource, times: Mapping[str, datetime | None]) -> CallFields:
     mode = source.mode or _mode(record)
     return CallFields(
         product=PRODUCT,

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.config import Source
 from schemas.dialect.fields import digits, phone, text
 from schemas.dialect.json_body import load_object
 from schemas.envelope import JsonObject
@@ -20,6 +19,7 @@ from schemas.errors import Malformed
 from schemas.notification import Notification, Reply
 from schemas.numbers import e164
 from schemas.platforms.huawei.privatenumber.calls import call_event
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.platforms.huawei.privatenumber.shape import shape_of, waits
 from schemas.platforms.huawei.privatenumber.sms import sms
 from schemas.platforms.huawei.pushes import event_type_of
@@ -36,7 +36,7 @@ _CALLEE_LENGTHS: Final = range(4, 32)  # String(4-31)
 _SMS_CALLEE_LENGTHS: Final = range(1, 65)  # String(1-64)
 
 
-def question(notification: Notification, source: Source) -> Asked | None:
+def question(notification: Notification, source: PrivateNumberSource) -> Asked | None:
     """What a `callin` with notifyMode Block or an SMS with notificationMode Block asks; else None.
 
     A CDR of X mode says Block too, and asks nothing. What cannot be read asks nothing either. Other pushes are
@@ -58,7 +58,7 @@ def question(notification: Notification, source: Source) -> Asked | None:
         return None
 
 
-def answer(notification: Notification, decision: Decision, source: Source) -> Reply:
+def answer(notification: Notification, decision: Decision, source: PrivateNumberSource) -> Reply:
     """The decision as JSON, with HTTP 200: `operation` for a call, `actions` for an SMS.
 
     A decision that does not fit closes the call or discards the SMS: another kind's action, or no callee to go to.
@@ -79,7 +79,7 @@ def answer(notification: Notification, decision: Decision, source: Source) -> Re
             return Reply()
 
 
-def _asked_of_call(body: JsonObject, source: Source) -> Asked | None:
+def _asked_of_call(body: JsonObject, source: PrivateNumberSource) -> Asked | None:
     info = _inner(body, "statusInfo")
     if event_type_of(body) != "callin" or not waits(info.get("notifyMode")):
         return None
@@ -110,7 +110,7 @@ def _asked_of_sms(body: JsonObject) -> Asked | None:
     )
 
 
-def _call_answer(info: JsonObject, decision: Decision, source: Source) -> JsonObject:
+def _call_answer(info: JsonObject, decision: Decision, source: PrivateNumberSource) -> JsonObject:
     """Section 2: the tables have connectInfo and closeInfo as an object, the vendor's demo as an array of one."""
     callee = _callee(decision, action="connect", lengths=_CALLEE_LENGTHS)
     operation = "close" if callee is None else "connect"
@@ -134,7 +134,7 @@ def _close_info(decision: Decision) -> JsonObject:
     return _told(userData=_user_data(decision), **_tones(decision, _CLOSE_TONES))
 
 
-def _sms_action(event: JsonObject, decision: Decision, source: Source) -> JsonObject:
+def _sms_action(event: JsonObject, decision: Decision, source: PrivateNumberSource) -> JsonObject:
     """Section 4, Block reply: `calling` is the same as in the request; userData is for AX only."""
     user_data = _user_data(decision) if source.mode == "AX" else None
     callee = _callee(decision, action="route", lengths=_SMS_CALLEE_LENGTHS)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from schemas.config import Source
 from schemas.dialect.dialect import Dialect, RecordingApi
 from schemas.dialect.json_body import load_object
 from schemas.errors import Malformed
@@ -22,13 +21,14 @@ from schemas.platforms.huawei.voicecall.auth import verify
 from schemas.platforms.huawei.voicecall.cdrs import cdr
 from schemas.platforms.huawei.voicecall.events import call_event
 from schemas.platforms.huawei.voicecall.products import named_by
+from schemas.platforms.huawei.voicecall.settings import VoiceCallSource
 
 __all__ = ["DIALECT"]
 
 DEFAULT_API: Final = "https://rtccall.cn-north-1.myhuaweicloud.cn:443"  # section 4, base seen
 
 
-def parse(notification: Notification, _: Source) -> Sequence[Parsed | Malformed]:
+def parse(notification: Notification, _: VoiceCallSource) -> Sequence[Parsed | Malformed]:
     """One result per CDR, or one for a call event or anything else; a bad item does not spoil its neighbours.
 
     The product is told by the item. What an item leaves open, the last segment of the URL may tell: `callback`,
@@ -53,9 +53,9 @@ def reply(_: Notification) -> Reply:
     return Reply()
 
 
-DIALECT: Final[Dialect[Source]] = Dialect(
+DIALECT: Final[Dialect[VoiceCallSource]] = Dialect(
     name="huawei_voicecall",
-    settings=Source,
+    settings=VoiceCallSource,
     parse=parse,
     reply=reply,
     verify=verify,

@@ -9,9 +9,9 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from schemas.config import Source
 from schemas.notification import Notification
 from schemas.platforms.huawei.tokens import Digest, token_is_right
+from schemas.platforms.huawei.voicecall.settings import VoiceCallSource
 
 _SEPARATORS: Final = ("\n", "")  # today's page, and the page of 2022
 
@@ -25,7 +25,7 @@ def push_digest(nonce: str, created: str, secret: str, *, url: str, separator: s
     return base64.b64encode(hmac.digest(secret.encode(), message, "sha256")).decode()
 
 
-def verify(notification: Notification, source: Source, _: datetime) -> bool | None:
+def verify(notification: Notification, source: VoiceCallSource, _: datetime) -> bool | None:
     """Whether `X-AKSK` was made with the source's secret over the URL as the platform knows it.
 
     None when the push carries no such header, or when the source lacks `app_secret` or `push_url` to check with: the

@@ -8,8 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from console.group.admin import joined
 from console.group.supervisor import refuse_several
 from runtime.telemetry import Telemetry
-from schemas.config import Config
 from schemas.errors import Misconfigured
+from workers.config import Config
 
 FILE = {"name": "file", "kind": "jsonl", "path": "calls.jsonl"}
 CRM = {
@@ -48,7 +48,7 @@ def test_what_has_no_state_of_its_own_may_be_several_on_sqlite(stage: str | None
 
 def test_a_jsonl_file_has_one_writer_and_a_webhook_any_number() -> None:
     for wanted in (None, "file"):
-        with pytest.raises(Misconfigured, match=r"jsonl sink: file$"):
+        with pytest.raises(Misconfigured, match=r'the jsonl sink "file"$'):
             refuse_several(a_config(), "fan_out", sink=wanted)
 
     refuse_several(a_config(), "fan_out", sink="crm")

@@ -13,7 +13,6 @@ import pytest
 from console.ledger.account import COUNTS, Difference, Sight, cells, compare, differences, totals
 from console.reading import Account, reckon
 from runtime.broker.embedded import open_embedded
-from schemas.config import Config, Source
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import FactKind, Parsed
@@ -26,6 +25,7 @@ from tests.contracts.brokers import numbered
 from tests.contracts.stores import SqliteRig, a_whole_call, asked
 from tests.contracts.stores_traffic import CLOSED as LATER
 from tests.contracts.stores_traffic import arrive, passed_on
+from workers.config import Config
 from workers.stores.passage import folds
 
 CLOSED = datetime(2026, 11, 21, 10, 15, tzinfo=UTC)
@@ -124,7 +124,7 @@ def test_the_beginning_of_a_key_says_whether_sessions_hold_the_fact() -> None:
 def parsed(sample: Path) -> list[Parsed]:
     """What a sample holds; nothing where it is no notification."""
     platform = sample.parent.name
-    source = Source.model_validate({"name": "s", "platform": platform, "tokens": ["t"]})
+    source = DIALECTS[platform].settings.model_validate({"name": "s", "platform": platform, "tokens": ["t"]})
     body = sample.read_bytes()
     kind = "application/xml" if body[:1] == b"<" else "application/json"
     try:

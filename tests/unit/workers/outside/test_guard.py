@@ -9,9 +9,9 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from yarl import URL
 
-from schemas.config import Source
 from schemas.errors import Permanent, Transient
 from schemas.platforms import DIALECTS
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from workers.outside.audio import sniff
 from workers.outside.download import follow, parse_address
 from workers.outside.errors import our_errors, retry_after
@@ -33,8 +33,8 @@ def a_source(
     recording_api: str | None = None,
     recording_hosts: tuple[str, ...] = (),
     allow_private: bool = False,
-) -> Source:
-    return Source(
+) -> PrivateNumberSource:
+    return PrivateNumberSource(
         name="huawei-bj",
         platform="huawei_privatenumber",
         tokens=(SecretStr("t"),),
@@ -44,8 +44,8 @@ def a_source(
     )
 
 
-def a_guard(source: Source) -> Allowlist:
-    return allowlist(source, DIALECTS[source.platform].audio_hosts)
+def a_guard(source: PrivateNumberSource) -> Allowlist:
+    return allowlist(source, api=source.recording_api, audio_hosts=DIALECTS[source.platform].audio_hosts)
 
 
 def refusal(guard: Allowlist, url: str) -> str | None:
@@ -174,7 +174,7 @@ OSS = "secret-axb-record-files.oss-cn-shanghai.aliyuncs.com"  # the host of the 
     ],
 )
 def test_each_platform_has_the_hosts_that_its_pages_name(platform: str, host: str, reason: str | None) -> None:
-    guard = allowlist(a_source(), DIALECTS[platform].audio_hosts)
+    guard = allowlist(a_source(), api=None, audio_hosts=DIALECTS[platform].audio_hosts)
     assert refusal(guard, f"https://{host}/x") == reason
 
 

@@ -10,12 +10,12 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Parsed
 from schemas.platforms.aliyun import DIALECT
 from schemas.platforms.aliyun.answers import answer
 from schemas.platforms.aliyun.control import question
+from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.platforms.aliyun.signature import verify
 from schemas.question import Decision
 from tests.building import damage
@@ -24,7 +24,7 @@ from tests.building.pushes import a_push, fact_of, through_the_broker
 from tests.building.samples import SAMPLES_OF_ALL
 
 SAMPLES = SAMPLES_OF_ALL / "aliyun_pnp"
-SOURCE = Source.model_validate(
+SOURCE = AliyunSource.model_validate(
     {"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"], "app_secret": "secret"}
 )
 NOW = datetime(2024, 3, 5, 6, 7, 8, tzinfo=UTC)

@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from schemas.config import Source
 from schemas.facts import CallEvent, CallFields, Other, Parsed, Sms
 from schemas.notification import Notification
 from schemas.platforms.aliyun import DIALECT
 from schemas.platforms.aliyun.answers import answer
 from schemas.platforms.aliyun.control import nonce, question
+from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.question import Asked, Decision
 from tests.building.samples import SAMPLES_OF_ALL
 
@@ -33,8 +33,8 @@ BUSINESS = {
 REJECTED = json.loads((SAMPLES / "xmode_call_control_response_no_binding.json").read_bytes())
 
 
-def a_source(**settings: Any) -> Source:
-    return Source.model_validate({"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"], **settings})
+def a_source(**settings: Any) -> AliyunSource:
+    return AliyunSource.model_validate({"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"], **settings})
 
 
 def a_push(body: bytes, path: str = "") -> Notification:

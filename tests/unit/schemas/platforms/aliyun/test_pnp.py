@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.facts import (
     Announced,
     CallEvent,
@@ -25,6 +24,7 @@ from schemas.facts import (
 from schemas.notification import Reply
 from schemas.platforms.aliyun import DIALECT
 from schemas.platforms.aliyun.control import nonce, question
+from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.platforms.aliyun.signature import verify
 from tests.building.pushes import a_push, canonical, sha256
 from tests.building.samples import SAMPLES_OF_ALL
@@ -37,8 +37,8 @@ POOL = "FC100000000000001"
 LINK = "https://rec-demo.oss-cn-shanghai.aliyuncs.com/4361aa01bb02cc03.mp3?Expires=1712&Signature=a%2Bb%3D"
 
 
-def a_source(**settings: Any) -> Source:
-    return Source.model_validate({"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"], **settings})
+def a_source(**settings: Any) -> AliyunSource:
+    return AliyunSource.model_validate({"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"], **settings})
 
 
 def sample(name: str) -> bytes:

@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.envelope import derived_id
 from schemas.facts import Announcement, Fact, Parsed
 from schemas.platforms.aliyun import DIALECT
 from schemas.platforms.aliyun.recordings import recording_request
+from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.recording import RecordingWanted
 from tests.building.pushes import a_push, fact_of
 from tests.building.records import record_of
 from tests.building.samples import SAMPLES_OF_ALL
 
 SAMPLES = SAMPLES_OF_ALL / "aliyun_pnp"
-SOURCE = Source.model_validate(
+SOURCE = AliyunSource.model_validate(
     {"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"], "app_key": "id", "app_secret": "secret"}
 )
 NAMES = ("secret_start_report.json", "secret_ring_report.json", "secret_report.json")

@@ -14,9 +14,9 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import pytest
 from yarl import URL
 
-from schemas.config import Source
 from schemas.errors import Permanent, Transient
 from schemas.platforms.aliyun.recordings import recording_location, recording_request
+from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.recording import RecordingWanted
 
 CREATED = datetime(2024, 3, 5, 6, 30, 0, tzinfo=UTC)
@@ -31,9 +31,9 @@ WANTED = RecordingWanted(
 LINK = "https://rec-demo.oss-cn-shanghai.aliyuncs.com/a.mp3?Expires=1&Signature=a%2Bb%3D"
 
 
-def a_source(**settings: Any) -> Source:
+def a_source(**settings: Any) -> AliyunSource:
     row = {"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"], "app_key": "LTAI", "app_secret": "hush"}
-    return Source.model_validate({**row, **settings})
+    return AliyunSource.model_validate({**row, **settings})
 
 
 def the_query(url: str) -> dict[str, str]:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import CallEvent, Cdr, Parsed
 from schemas.platforms.aliyun import DIALECT
 from schemas.platforms.aliyun.control import question
+from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.platforms.aliyun.signature import verify
 from tests.building.pushes import a_push
 
-SOURCE = Source.model_validate(
+SOURCE = AliyunSource.model_validate(
     {"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"], "app_secret": "secret"}
 )
 NOW = datetime(2024, 3, 5, 6, 7, 8, tzinfo=UTC)

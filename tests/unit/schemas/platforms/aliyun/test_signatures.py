@@ -11,9 +11,9 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from schemas.config import Source
 from schemas.notification import Notification
 from schemas.platforms.aliyun.control import nonce
+from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.platforms.aliyun.signature import rfc3986, rpc_signature, url_encoder, verify, x_mode_signature
 from tests.building.samples import SAMPLES_OF_ALL
 
@@ -45,9 +45,9 @@ STRING_TO_SIGN = (
 )
 
 
-def a_source(**settings: Any) -> Source:
+def a_source(**settings: Any) -> AliyunSource:
     row = {"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"], "app_secret": KEY, **settings}
-    return Source.model_validate(row)
+    return AliyunSource.model_validate(row)
 
 
 def a_form(params: dict[str, str], signature: str | None, path: str = "") -> Notification:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.facts import Code, Parsed, Sms
 from schemas.notification import Notification
 from schemas.platforms.aliyun import DIALECT
+from schemas.platforms.aliyun.settings import AliyunSource
 
-SOURCE = Source.model_validate({"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"]})
+SOURCE = AliyunSource.model_validate({"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"]})
 A, B, X = "+8613800000001", "+8613900000003", "+8617000000002"
 # Section 4.1, last rows of the table: in an SMS CDR all four times carry the time of receipt; 9999 is its cause.
 SMS_REPORT: dict[str, Any] = {

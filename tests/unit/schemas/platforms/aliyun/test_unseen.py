@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Announced, Announcement, CallEvent, Cdr, Code, NumberState, Other, Parsed
 from schemas.notification import Notification
 from schemas.platforms.aliyun import DIALECT
+from schemas.platforms.aliyun.settings import AliyunSource
 
-SOURCE = Source.model_validate({"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"]})
+SOURCE = AliyunSource.model_validate({"name": "aliyun", "platform": "aliyun_pnp", "tokens": ["token"]})
 A, B, X = "+8613800000001", "+8613900000003", "+8617000000002"
 # Section 4.1, all rows of a call that was answered: 06:07:08 to 06:08:25 in UTC.
 REPORT: dict[str, Any] = {

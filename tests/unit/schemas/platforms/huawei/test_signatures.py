@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.errors import Permanent, Transient
 from schemas.notification import Notification
 from schemas.platforms.huawei.privatenumber import DIALECT
 from schemas.platforms.huawei.privatenumber.auth import verify
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.recording import RecordingWanted
 
 KEY, SECRET, NONCE, CREATED = "app-key-1", "app-secret-1", "a1B2c3", "2024-12-31T23:59:59Z"
@@ -33,9 +33,9 @@ assert DIALECT.recordings is not None
 API = DIALECT.recordings
 
 
-def a_source(**settings: Any) -> Source:
+def a_source(**settings: Any) -> PrivateNumberSource:
     row = {"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"], **settings}
-    return Source.model_validate(row)
+    return PrivateNumberSource.model_validate(row)
 
 
 SIGNING = a_source(app_key=KEY, app_secret=SECRET)
@@ -47,7 +47,7 @@ def a_token(digest: str, *, username: str = KEY, comma: str = ",") -> str:
     )
 
 
-def verified(headers: dict[str, str], source: Source = SIGNING) -> bool | None:
+def verified(headers: dict[str, str], source: PrivateNumberSource = SIGNING) -> bool | None:
     push = Notification(path="", remote="192.0.2.1", content_type="application/json", headers=headers, body=b"{}")
     return verify(push, source, NOW)
 

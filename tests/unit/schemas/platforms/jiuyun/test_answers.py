@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.notification import Notification, Reply
 from schemas.platforms.jiuyun import DIALECT
+from schemas.platforms.jiuyun.settings import JiuyunSource
 from tests.building.samples import SAMPLES_OF_ALL
 
 SAMPLES = SAMPLES_OF_ALL / "jiuyun_axb"
 NOW = datetime(2024, 3, 5, tzinfo=UTC)
 
 
-def a_source(**settings: Any) -> Source:
+def a_source(**settings: Any) -> JiuyunSource:
     row = {"name": "jiuyun", "platform": "jiuyun_axb", "tokens": ["token"], **settings}
-    return Source.model_validate(row)
+    return JiuyunSource.model_validate(row)
 
 
 def a_push(body: bytes, content_type: str = "application/xml;charset=utf-8") -> Notification:

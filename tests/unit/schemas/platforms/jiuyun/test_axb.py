@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, Leg, Parsed
 from schemas.notification import Notification
 from schemas.platforms.jiuyun import DIALECT
+from schemas.platforms.jiuyun.settings import JiuyunSource
 from tests.building.samples import SAMPLES_OF_ALL
 
 SAMPLES = SAMPLES_OF_ALL / "jiuyun_axb"
@@ -31,9 +31,9 @@ A, B, X, MASK = "+8613800000001", "+8613900000003", "+8617000000002", "+86755000
 NORMAL = (Code(name="state_code", value="0", text="normal"),)
 
 
-def a_source(**settings: Any) -> Source:
+def a_source(**settings: Any) -> JiuyunSource:
     row = {"name": "jiuyun", "platform": "jiuyun_axb", "tokens": ["token"], **settings}
-    return Source.model_validate(row)
+    return JiuyunSource.model_validate(row)
 
 
 def a_push(body: bytes, content_type: str = "application/xml;charset=utf-8") -> Notification:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, Leg, Other, Parsed
 from schemas.notification import Notification
 from schemas.platforms.jiuyun import DIALECT
+from schemas.platforms.jiuyun.settings import JiuyunSource
 
 A, B, X, MASK = "+8613800000001", "+8613900000003", "+8617000000002", "+8675500000004"
 CALL = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
@@ -22,9 +22,9 @@ HANGUP = {
 OLDER = {"action": "Hangup", "appId": "app", "callId": CALL, "caller": "13800000001", "called": "13900000003"}
 
 
-def a_source(**settings: Any) -> Source:
+def a_source(**settings: Any) -> JiuyunSource:
     row = {"name": "jiuyun", "platform": "jiuyun_axb", "tokens": ["token"], **settings}
-    return Source.model_validate(row)
+    return JiuyunSource.model_validate(row)
 
 
 def xml(fields: dict[str, Any]) -> bytes:

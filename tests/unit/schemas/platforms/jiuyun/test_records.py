@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.config import Source
 from schemas.facts import Fact, Parsed
 from schemas.platforms.jiuyun import DIALECT
+from schemas.platforms.jiuyun.settings import JiuyunSource
 from schemas.record import CallRecord
 from tests.building.pushes import XML, a_push, fact_of
 from tests.building.records import record_of
@@ -27,7 +27,7 @@ from workers.calls.merge import build_record
 from workers.calls.session import fold, winners
 
 SAMPLES = SAMPLES_OF_ALL / "jiuyun_axb"
-SOURCE = Source.model_validate({"name": "jiuyun", "platform": "jiuyun_axb", "tokens": ["token"]})
+SOURCE = JiuyunSource.model_validate({"name": "jiuyun", "platform": "jiuyun_axb", "tokens": ["token"]})
 T0 = datetime(2024, 3, 5, 6, 8, 27, tzinfo=UTC)
 A, B, X, MASK = "+8613800000001", "+8613900000003", "+8617000000002", "+8675500000004"
 OLDER = "420d9ec4557f4eeabfb0000000000001"

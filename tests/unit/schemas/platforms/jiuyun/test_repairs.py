@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import CallEvent, Cdr, Parsed
 from schemas.notification import Notification
 from schemas.platforms.jiuyun import DIALECT
+from schemas.platforms.jiuyun.settings import JiuyunSource
 from tests.building.samples import SAMPLES_OF_ALL
 
 SAMPLES = SAMPLES_OF_ALL / "jiuyun_axb"
-SOURCE = Source.model_validate({"name": "jiuyun", "platform": "jiuyun_axb", "tokens": ["token"]})
+SOURCE = JiuyunSource.model_validate({"name": "jiuyun", "platform": "jiuyun_axb", "tokens": ["token"]})
 BODIES = {path.name: path.read_bytes() for path in sorted(SAMPLES.iterdir())}
 CALL = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
 NUMBER = "13900000003"

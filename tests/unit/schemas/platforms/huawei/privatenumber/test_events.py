@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.facts import CallEvent, CallFields, Code, Other, Parsed
 from schemas.platforms.huawei.privatenumber import DIALECT
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from tests.building.pushes import a_push, an_event_read, canonical, sha256
 from tests.building.samples import SAMPLES_OF_ALL
 
@@ -28,9 +28,9 @@ A, B, X, Y = "+8613800000021", "+8613866887021", "+8613800000022", "+86170100000
 Row = tuple[str, str, str, datetime, str, str, CallFields]
 
 
-def a_source(**settings: Any) -> Source:
+def a_source(**settings: Any) -> PrivateNumberSource:
     row = {"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"], **settings}
-    return Source.model_validate(row)
+    return PrivateNumberSource.model_validate(row)
 
 
 def an_event(event_type: str, **info: Any) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.facts import Announced, CallFields, Cdr, Code, Parsed
 from schemas.notification import Notification, Reply
 from schemas.platforms.huawei.privatenumber import DIALECT
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from tests.building.pushes import a_push
 from tests.building.samples import SAMPLES_OF_ALL
 
@@ -40,9 +40,9 @@ NOTHING_FAILED = (
 ONE_FILE = (Announced(name="19012402300612050118304.wav", domain="ostor.example.com"),)
 
 
-def a_source(**settings: Any) -> Source:
+def a_source(**settings: Any) -> PrivateNumberSource:
     row = {"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"], **settings}
-    return Source.model_validate(row)
+    return PrivateNumberSource.model_validate(row)
 
 
 def a_cdr(**fields: Any) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.facts import Parsed
 from schemas.notification import Reply
 from schemas.platforms.huawei.privatenumber import DIALECT
 from schemas.platforms.huawei.privatenumber.questions import answer, question
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.question import Asked, Decision
 from tests.building.pushes import a_push
 from tests.building.samples import SAMPLES_OF_ALL
@@ -52,9 +52,9 @@ ROUTE = Decision(action="route", callee=B)
 DISCARD = Decision(action="discard")
 
 
-def a_source(**settings: Any) -> Source:
+def a_source(**settings: Any) -> PrivateNumberSource:
     row = {"name": "huawei-x", "platform": "huawei_privatenumber", "tokens": ["token"], "control": True, **settings}
-    return Source.model_validate(row)
+    return PrivateNumberSource.model_validate(row)
 
 
 def asked(body: Any) -> Asked | None:

@@ -13,15 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.config import Source
 from schemas.facts import Announced, Cdr, Fact, Parsed
 from schemas.platforms.huawei.privatenumber import DIALECT
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from tests.building.pushes import a_push, fact_of
 from tests.building.records import record_of
 from tests.building.samples import SAMPLES_OF_ALL
 
 SAMPLES = SAMPLES_OF_ALL / "huawei_privatenumber"
-SOURCE = Source.model_validate({"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]})
+SOURCE = PrivateNumberSource.model_validate(
+    {"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]}
+)
 TOLD_AT = datetime(2019, 1, 24, 2, 30, tzinfo=UTC)
 
 SESSION = "1200_1827_4294967295_20190124023003@callenabler246.huaweicaas.com"

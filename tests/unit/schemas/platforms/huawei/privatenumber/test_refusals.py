@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Cdr, Parsed
 from schemas.platforms.huawei.privatenumber import DIALECT
 from schemas.platforms.huawei.privatenumber.questions import answer, question
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.question import Decision
 from tests.building import damage
 from tests.building.damage import any_json, damaged, names_or
@@ -25,7 +25,9 @@ from tests.building.pushes import a_push, fact_of, through_the_broker
 from tests.building.samples import SAMPLES_OF_ALL
 
 SAMPLES = SAMPLES_OF_ALL / "huawei_privatenumber"
-SOURCE = Source.model_validate({"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]})
+SOURCE = PrivateNumberSource.model_validate(
+    {"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]}
+)
 BODIES = {path.name: json.loads(path.read_bytes()) for path in sorted(SAMPLES.glob("*.json"))}
 NUMBER = "13866887021"
 

@@ -12,14 +12,16 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.facts import NumberState, Other, Parsed
 from schemas.platforms.huawei.privatenumber import DIALECT
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from tests.building.pushes import a_push
 from tests.building.samples import SAMPLES_OF_ALL
 
 SAMPLES = SAMPLES_OF_ALL / "huawei_privatenumber"
-SOURCE = Source.model_validate({"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]})
+SOURCE = PrivateNumberSource.model_validate(
+    {"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]}
+)
 X = "+8613800000022"
 
 

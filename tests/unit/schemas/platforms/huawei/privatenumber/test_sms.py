@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Code, Parsed, Sms
 from schemas.platforms.huawei.privatenumber import DIALECT
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from tests.building.pushes import a_push
 from tests.building.samples import SAMPLES_OF_ALL
 
 SAMPLES = SAMPLES_OF_ALL / "huawei_privatenumber"
-SOURCE = Source.model_validate({"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]})
+SOURCE = PrivateNumberSource.model_validate(
+    {"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"]}
+)
 
 SMS = "ASN:16:example0000000001"
 A, B, X = "+8613800000021", "+8613866887021", "+8613800000022"

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import CallEvent, Cdr, NumberState, Parsed, Sms
 from schemas.platforms.huawei.privatenumber import DIALECT
 from schemas.platforms.huawei.privatenumber.questions import answer, question
+from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.question import Decision
 from tests.building.pushes import a_push
 
@@ -89,9 +89,9 @@ DECISIONS = st.builds(
 )
 
 
-def a_source(**settings: Any) -> Source:
+def a_source(**settings: Any) -> PrivateNumberSource:
     row = {"name": "huawei-bj", "platform": "huawei_privatenumber", "tokens": ["token"], **settings}
-    return Source.model_validate(row)
+    return PrivateNumberSource.model_validate(row)
 
 
 def parsed(body: Any) -> list[Parsed | Malformed]:

@@ -11,14 +11,14 @@ from datetime import datetime
 
 import pytest
 
-from schemas.config import Source
 from schemas.facts import Announced, CallFields, Cdr, Code, Leg, Parsed
 from schemas.notification import Notification
 from schemas.platforms.huawei.voicecall import DIALECT
+from schemas.platforms.huawei.voicecall.settings import VoiceCallSource
 from tests.building.pushes import a_push
 from tests.building.samples import SAMPLES_OF_ALL
 
-SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
+SOURCE = VoiceCallSource.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
 SAMPLES = SAMPLES_OF_ALL / "huawei_voicecall"
 
 CALLBACK_SESSION = "1201_612_4294967295_20190124030424@callenabler245.huaweicaas.com"

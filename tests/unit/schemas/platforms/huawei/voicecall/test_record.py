@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.config import Source
 from schemas.facts import Fact, Parsed
 from schemas.platforms.huawei.voicecall import DIALECT
+from schemas.platforms.huawei.voicecall.settings import VoiceCallSource
 from tests.building.pushes import a_push, fact_of
 from tests.building.records import record_of
 from tests.building.samples import SAMPLES_OF_ALL
 
-SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
+SOURCE = VoiceCallSource.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
 SAMPLES = SAMPLES_OF_ALL / "huawei_voicecall"
 T0 = datetime(2019, 1, 24, 3, 6, tzinfo=UTC)
 A, B, SHOWN = "+8613800000021", "+8613800000022", "+8675528000001"

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.config import Source
 from schemas.errors import Malformed
 from schemas.facts import Parsed
 from schemas.platforms.huawei.voicecall import DIALECT
+from schemas.platforms.huawei.voicecall.settings import VoiceCallSource
 from tests.building import damage
 from tests.building.damage import any_json, damaged, names_or
 from tests.building.pushes import a_push, fact_of, through_the_broker
@@ -24,7 +24,7 @@ from tests.building.records import record_of
 from tests.building.samples import SAMPLES_OF_ALL
 
 SAMPLES = SAMPLES_OF_ALL / "huawei_voicecall"
-SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
+SOURCE = VoiceCallSource.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
 BODIES = {path.name: json.loads(path.read_bytes()) for path in sorted(SAMPLES.glob("*.json"))}
 NUMBER = "13866887021"
 

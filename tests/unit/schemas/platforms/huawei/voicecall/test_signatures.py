@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.errors import Permanent, Transient
 from schemas.notification import Notification
 from schemas.platforms.huawei.voicecall import DIALECT
 from schemas.platforms.huawei.voicecall.auth import verify
+from schemas.platforms.huawei.voicecall.settings import VoiceCallSource
 from schemas.recording import RecordingWanted
 
 URL = "https://callstitch.example.com/v1/huawei-vc/token"
@@ -32,9 +32,9 @@ assert DIALECT.recordings is not None
 API = DIALECT.recordings
 
 
-def a_source(**settings: Any) -> Source:
+def a_source(**settings: Any) -> VoiceCallSource:
     row = {"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"], **settings}
-    return Source.model_validate(row)
+    return VoiceCallSource.model_validate(row)
 
 
 SIGNING = a_source(app_key=KEY, app_secret=SECRET, push_url=URL)
@@ -46,7 +46,9 @@ def a_token(digest: str, *, username: str = KEY, comma: str = ",") -> str:
     )
 
 
-def verified(headers: dict[str, str], source: Source = SIGNING, *, path: str = "", now: datetime = NOW) -> bool | None:
+def verified(
+    headers: dict[str, str], source: VoiceCallSource = SIGNING, *, path: str = "", now: datetime = NOW
+) -> bool | None:
     push = Notification(path=path, remote="192.0.2.1", content_type="application/json", headers=headers, body=b"{}")
     return verify(push, source, now)
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from schemas.config import Source
 from schemas.facts import Announced, CallFields, Cdr, Code, Leg, Parsed
 from schemas.notification import Notification, Reply
 from schemas.platforms.huawei.voicecall import DIALECT
+from schemas.platforms.huawei.voicecall.settings import VoiceCallSource
 from tests.building.pushes import a_push
 
-SOURCE = Source.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
+SOURCE = VoiceCallSource.model_validate({"name": "huawei-vc", "platform": "huawei_voicecall", "tokens": ["token"]})
 SESSION = "1201_612_4294967295_20190124030424@callenabler245.huaweicaas.com"
 A, B, SHOWN = "+8613800000021", "+8613800000022", "+8675528000001"
 

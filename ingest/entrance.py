@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from ingest.nonces import Nonces
 from runtime.telemetry import DoorMetrics
-from schemas.config import Source
-from schemas.dialect.dialect import AnyDialect
+from schemas.dialect.dialect import AnyDialect, Asks
 from schemas.errors import Rejected
 from schemas.notification import Notification
+from schemas.source import AskingSource, SignedSource, Source
 
 
-class BoundSource:
-    """A source with its dialect, its metrics and its memory of nonces; `asks` is None where it asks nothing."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """Some pushes are questions, read and answered by `asks`, in the way that the source's settings say."""
+
+    source: AskingSource
+    asks: Asks[Any]
+
+
+class Entrance:
+    """A source with its dialect, its metrics and its memory of nonces; `asking` is None where nothing is a question."""
 
     def __init__(self, source: Source, dialect: AnyDialect, metrics: DoorMetrics) -> None:
-        self.source = source
         self.name = source.name
         self.dialect = dialect
         self.metrics = metrics
-        self.asks = dialect.asks if source.control else None
+        self.asking = _asking(source, dialect)
+        self._source = source
         self._tokens = [token.get_secret_value().encode() for token in source.tokens]
-        self._verify = None if source.verify == "never" else dialect.verify
-        self._unsigned_is_wrong = source.verify == "always"
+        wanted = source.verify if isinstance(source, SignedSource) else "never"
+        self._verify = None if wanted == "never" else dialect.verify
+        self._unsigned_is_wrong = wanted == "always"
         self._nonce = dialect.once.nonce if dialect.once else None
         self._nonces = Nonces(keep=dialect.once.keep(source)) if dialect.once else None
 
@@ -41,7 +52,7 @@ class BoundSource:
         Raises:
             Rejected: it does not (401).
         """
-        verified = None if self._verify is None else self._verify(notification, self.source, now)
+        verified = None if self._verify is None else self._verify(notification, self._source, now)
         if verified is False or (verified is None and self._unsigned_is_wrong):
             raise Rejected("signature missing or wrong", status=401)
         if verified and self._is_used(notification, now):
@@ -52,3 +63,9 @@ class BoundSource:
             return False
         nonce = self._nonce(notification)
         return nonce is not None and not self._nonces.is_new(nonce, now)
+
+
+def _asking(source: Source, dialect: AnyDialect) -> Asking | None:
+    if dialect.asks is None or not isinstance(source, AskingSource) or not source.control:
+        return None
+    return Asking(source=source, asks=dialect.asks)

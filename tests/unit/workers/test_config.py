@@ -1,4 +1,4 @@
-"""Rules, `control` and `default` in the config: faults are named by their keys, and no value is told."""
+"""The whole config: which key is whose, rules, `control` and `default`; faults name their key, and tell no value."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from console.config_file import load_config
-from schemas.config import Config
 from schemas.errors import Misconfigured
+from schemas.platforms import DIALECTS
+from workers.config import Config
 
 VALUE = "+8613800000077"
 SOURCE = '[[source]]\nname = "huawei-x"\nplatform = "huawei_privatenumber"\ntokens = ["t"]\n'
@@ -42,11 +43,14 @@ FAULTS = {
     "a default that is no table": (ASKING + f'default = "{VALUE}"', "source.0.default"),
     "a default of who asks nothing": (SOURCE + '[source.default]\naction = "close"', "a default needs control = true"),
     "control of who asks nothing": (
-        ASKING.replace("huawei_privatenumber", "huawei_voicecall"), "huawei_voicecall asks nothing",
+        ASKING.replace("privatenumber", "voicecall"), "source.0.control: huawei_voicecall has no such key",
     ),
     "control that is no truth": (SOURCE + f'control = "{VALUE}"', "source.0.control"),
     "a shape that nobody knows": (ASKING + f'answer_shape = "{VALUE}"', "source.0.answer_shape"),
-    "a variant that nobody knows": (ASKING + f'key_variant = "{VALUE}"', "source.0.key_variant"),
+    "a variant that nobody knows": (
+        SOURCE.replace("huawei_privatenumber", "aliyun_pnp") + f'key_variant = "{VALUE}"',
+        "source.0.key_variant: Input should be 'A', 'B' or 'C'",
+    ),
 }  # fmt: skip
 
 
@@ -63,7 +67,7 @@ def test_a_fault_is_named_and_no_value_is_told(tmp_path: Path, text: str, key: s
 def test_what_is_right_is_taken(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.toml"
     path.write_text(text)
-    assert load_config(path, {}).source[0].control
+    assert set(load_config(path, {}).asking) == {"huawei-x"}
 
 
 def test_the_config_on_the_page_about_questions_is_a_valid_one() -> None:
@@ -71,3 +75,58 @@ def test_the_config_on_the_page_about_questions_is_a_valid_one() -> None:
     text = page.split("```toml\n")[1].split("```")[0].replace('"env:', '"given-')
     (rule,) = Config.model_validate(tomllib.loads(text)).rule
     assert (rule.source, rule.action) == ("huawei-x", "connect")
+
+
+KEYS = {name: set(dialect.settings.model_fields) for name, dialect in DIALECTS.items()}
+FOREIGN = [(platform, key) for platform, own in KEYS.items() for key in sorted(set().union(*KEYS.values()) - own)]
+
+
+@pytest.mark.parametrize(("platform", "key"), FOREIGN)
+def test_a_key_of_another_platform_is_named_with_the_platform_and_what_it_has(
+    tmp_path: Path, platform: str, key: str
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(SOURCE.replace("huawei_privatenumber", platform) + f'{key} = "{VALUE}"')
+    with pytest.raises(Misconfigured, match=f"source.0.{key}: {platform} has no such key; it has name, ") as refused:
+        load_config(path, {})
+    said = str(refused.value).partition("it has ")[2]
+    assert set(said.split(", ")) == KEYS[platform]
+    assert VALUE[1:] not in str(refused.value)
+
+
+def test_a_key_that_no_platform_has_is_refused_the_same_way(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'{SOURCE}appsecret = "{VALUE}"')
+    with pytest.raises(
+        Misconfigured, match=r"source\.0\.appsecret: huawei_privatenumber has no such key; it has .*app_secret"
+    ):
+        load_config(path, {})
+
+
+def test_an_unknown_platform_or_kind_is_answered_with_those_that_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(SOURCE.replace("huawei_privatenumber", VALUE) + f'[[sink]]\nname = "crm"\nkind = "{VALUE}"')
+    with pytest.raises(Misconfigured) as refused:
+        load_config(path, {})
+    platforms = ", ".join(f"'{name}'" for name in DIALECTS)
+    assert f"source.0.platform: must be one of {platforms}; " in str(refused.value)
+    assert "sink.0.kind: must be one of 'webhook', 'jsonl'" in str(refused.value)
+
+
+PAGE = (Path(__file__).parents[3] / "docs/config.md").read_text()
+
+
+def test_the_table_of_keys_is_that_of_the_platforms() -> None:
+    table = PAGE.split("## Which key belongs to which platform")[1].split("Those that the example")[0]
+    shared, (head, _, *rows) = set(re.findall(r"`(\w+)`", table.split("|")[0])), _rows(table)
+    documented = {name.strip("`"): set(shared) for name in head[1:]}
+    for keys, *cells in rows:
+        for platform, cell in zip(documented, cells, strict=True):
+            documented[platform] |= set(re.findall(r"`(\w+)`", keys)) if cell else set()
+    assert documented == KEYS
+
+
+def _rows(table: str) -> list[list[str]]:
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("|")
+    ]

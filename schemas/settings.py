@@ -1,0 +1,144 @@
+"""The words that settings are written in, and those that no platform, sink or stage has for itself.
+
+Each part of the product has its settings beside it and takes its words from here; `workers.config` puts the file
+together.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from schemas.topology import DEFAULT_EVENTS, EVENT_TYPES, RETRY_DELAYS
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]+")
+_HOST: Final = re.compile(r"(\*?\.)?[^\s/:@\[\]]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
+_MOST_PORT: Final = 65535
+_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("a duration looks like 500ms, 2s, 15m, 24h or 7d")
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+def _some_time(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("a duration is longer than 0s")
+    return value
+
+
+def _secret(value: Any) -> Any:
+    """`env:NAME` and `file:PATH` are read here, so that a secret need never stand in the file."""
+    if not isinstance(value, str):
+        return value
+    if value.startswith("env:"):
+        if not os.environ.get(value[4:]):
+            raise ValueError(f"the environment variable {value[4:]} is not set, or empty")
+        return os.environ[value[4:]]
+    if value.startswith("file:"):
+        try:
+            return Path(value[5:]).read_text().strip()
+        except OSError as error:
+            raise ValueError(f"cannot read {value[5:]}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"cannot read {value[5:]}: it is not UTF-8 text") from None
+    return value
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or "/" in host or not port.isdecimal() or int(port) > _MOST_PORT:
+        raise ValueError("an address is host:port, for example 127.0.0.1:8080")
+    return value
+
+
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # its text repeats what stands in the file
+        right = False
+    if not right:
+        raise ValueError("a URL begins with https:// (or http://) and a host")
+    return value
+
+
+def _secret_url(value: SecretStr) -> SecretStr:
+    _url(value.get_secret_value())
+    return value
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError(
+            "a host has neither scheme nor path: audio.example.com, .example.com, each with or without :port"
+        )
+    return value
+
+
+def _token(value: SecretStr) -> SecretStr:
+    """A token is one segment of the URL's path."""
+    if not _TOKEN.fullmatch(value.get_secret_value()):
+        raise ValueError("a token may contain only letters, digits and - . _ ~")
+    return value
+
+
+def _event_type(value: str) -> str:
+    if value not in EVENT_TYPES:
+        raise ValueError(f"no such event type; known: {', '.join(EVENT_TYPES)}")
+    return value
+
+
+def _tier(value: Any) -> str:
+    """The delay queue of that length, however it is written: `60m` is `1h`."""
+    length = _duration(value)
+    for name, seconds in RETRY_DELAYS.items():
+        if length == timedelta(seconds=seconds):
+            return name
+    raise ValueError(f"a retry waits in one of the delay queues: {', '.join(RETRY_DELAYS)}")
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_some_time)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret), Field(min_length=1)]
+Given = Annotated[str, BeforeValidator(_secret)]  # no secret, and yet it may come as one does
+Address = Annotated[str, AfterValidator(_address)]
+Url = Annotated[str, AfterValidator(_url)]
+SecretUrl = Annotated[Secret, AfterValidator(_secret_url)]
+Host = Annotated[str, AfterValidator(_host)]
+Token = Annotated[Secret, AfterValidator(_token)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+Tier = Annotated[str, BeforeValidator(_tier)]
+EventTypes = Annotated[tuple[Annotated[str, AfterValidator(_event_type)], ...], Field(min_length=1)]
+
+
+class Settings(BaseModel):
+    """A table of the file: it never changes, knows all its keys, and its faults tell no value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Ingest(Settings):
+    """The door; `admin` serves health and metrics and stays on loopback unless told otherwise."""
+
+    listen: Address = "127.0.0.1:8080"
+    admin: Address = "127.0.0.1:8081"
+
+
+class Outlet(Settings):
+    """Where events go: those of `events`, from `sources` (none: from all)."""
+
+    name: Name
+    events: EventTypes = DEFAULT_EVENTS
+    sources: tuple[Name, ...] = ()

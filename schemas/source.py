@@ -1,0 +1,74 @@
+"""The settings of a source, one configured account at a platform: what every platform has, and what several share.
+
+Each platform's own settings are a subclass in its package. A key stands where it means something, so that one that
+would do nothing is an error.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from schemas.question import GOING, Decision, goes_somewhere
+from schemas.settings import Duration, Given, Host, Name, Secret, Settings, Token, Url
+
+Mode = Literal["AX", "AXB", "AXE", "AXYB", "X"]
+
+
+class Source(Settings):
+    """What a source has at every platform; `platform` is the name of its dialect.
+
+    `call_events`: False when it pushes CDRs only. `progress`: publish call.progress. `settle`, `cdr_wait` and
+    `open_max` say how long a call waits for what is missing (design section 5). `recording_hosts`: where audio may come
+    from; none means the platform's own hosts. `allow_private` admits http and private addresses for them.
+    """
+
+    name: Name
+    platform: str
+    tokens: Annotated[tuple[Token, ...], Field(min_length=1)]
+    call_events: bool = True
+    progress: bool = True
+    settle: Duration = timedelta(seconds=2)
+    cdr_wait: Duration = timedelta(minutes=15)
+    open_max: Duration = timedelta(hours=24)
+    recording_hosts: tuple[Host, ...] = ()
+    allow_private: bool = False
+
+
+class SignedSource(Source):
+    """A source with a key and a secret, which verify its pushes and sign our requests to its recording API.
+
+    `recording_api` is scheme and host; None means the platform's own.
+    """
+
+    app_key: Given | None = None
+    app_secret: Secret | None = None
+    verify: Literal["never", "when_present", "always"] = "when_present"
+    recording_api: Url | None = None
+
+    @model_validator(mode="after")
+    def _can_verify(self) -> Self:
+        if self.verify == "always" and self.app_secret is None:
+            raise ValueError('verify = "always" needs app_secret')
+        return self
+
+
+class AskingSource(Source):
+    """A source whose pushes may be questions.
+
+    `control`: it asks them, and `default` is the answer when nobody gives one in time; without it the platform's
+    refusal.
+    """
+
+    control: bool = False
+    default: Decision | None = None
+
+    @model_validator(mode="after")
+    def _default_is_an_answer(self) -> Self:
+        if self.default is not None and self.default.action in GOING and not goes_somewhere(self.default):
+            raise ValueError(f"a default of {self.default.action} needs a callee")
+        if self.default is not None and not self.control:
+            raise ValueError("a default needs control = true")
+        return self

@@ -1,0 +1,83 @@
+"""The whole config: the settings of all parts put together, and what only the whole can be checked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema, core_schema
+
+from runtime.verdict import RetryingStage, StageRetry
+from schemas.platforms import DIALECTS
+from schemas.settings import EventTypes, Ingest, Name, Settings
+from schemas.source import AskingSource, Source
+from schemas.topology import DEFAULT_EVENTS
+from workers.decide import Rule
+from workers.sinks import AnySink
+
+
+class _ByPlatform:
+    """The settings of the dialect that `platform` names."""
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        settings = {name: handler.generate_schema(dialect.settings) for name, dialect in DIALECTS.items()}
+        return core_schema.tagged_union_schema(settings, discriminator="platform")
+
+
+def _foreign(name: str) -> str:
+    if name.startswith(("callstitch.", "amq.")):
+        raise ValueError("names that begin with callstitch. or amq. are taken")
+    return name
+
+
+class DownstreamQueue(Settings):
+    """A queue of exactly this name, declared and bound for the team that consumes it."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,120}$"), AfterValidator(_foreign)]
+    events: EventTypes = DEFAULT_EVENTS
+    sources: tuple[Name, ...] = ()
+
+
+class Config(Settings):
+    """The whole file."""
+
+    broker: str = "embedded:var/broker.db"
+    store: str = "sqlite:var/state"
+    objects: str = "file:var/recordings"
+    ingest: Ingest = Ingest()
+    source: tuple[Annotated[Source, _ByPlatform()], ...] = ()
+    sink: tuple[Annotated[AnySink, Field(discriminator="kind")], ...] = ()
+    queue: tuple[DownstreamQueue, ...] = ()
+    rule: tuple[Rule, ...] = ()
+    retry: Mapping[RetryingStage, StageRetry] = {}
+
+    @property
+    def asking(self) -> Mapping[str, AskingSource]:
+        """By name the sources with `control = true`, whose pushes may be questions."""
+        return {one.name: one for one in self.source if isinstance(one, AskingSource) and one.control}
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        for kind, names in (
+            ("source", [row.name for row in self.source]),
+            ("sink", [row.name for row in self.sink]),
+            ("queue", [row.name for row in self.queue]),
+        ):
+            if len(set(names)) != len(names):
+                raise ValueError(f"two [[{kind}]] tables have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _sources_exist(self) -> Self:
+        known = {source.name for source in self.source}
+        for row in (*self.sink, *self.queue):
+            if unknown := set(row.sources) - known:
+                raise ValueError(f"{row.name} names sources that do not exist: {', '.join(sorted(unknown))}")
+        return self
+
+    @model_validator(mode="after")
+    def _questions_are_asked(self) -> Self:
+        if silent := {rule.source for rule in self.rule} - self.asking.keys():
+            raise ValueError(f"a rule needs a source with control = true: {', '.join(sorted(silent))}")
+        return self
