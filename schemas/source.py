@@ -21,8 +21,8 @@ class Source(Settings):
     """What a source has at every platform; `platform` is the name of its dialect.
 
     `call_events`: False when it pushes CDRs only. `progress`: publish call.progress. `settle`, `cdr_wait` and
-    `open_max` say how long a call waits for what is missing (design section 5). `recording_hosts`: where audio may come
-    from; none means the platform's own hosts. `allow_private` admits http and private addresses for them.
+    `open_max` say how long a call waits for what is missing (docs/design.md section 5). `recording_hosts`: where audio
+    may come from; none means the platform's own hosts. `allow_private` admits http and private addresses for them.
     """
 
     name: Name

@@ -124,8 +124,8 @@ class Dialect(Generic[S]):
     """One telephony platform; `name` is its `platform` in the config, and in every record.
 
     `settings` are the keys of its sources. `whole_by_cdr`: it tells no end but the CDR, so no event is ever missing
-    (design section 5). `confirm_seconds`: how long the door may keep it waiting for the broker's confirm, which is
-    less than its own patience. `audio_hosts`: where its audio lies, for a source without `recording_hosts`.
+    (docs/design.md section 5). `confirm_seconds`: how long the door may keep it waiting for the broker's confirm, which
+    is less than its own patience. `audio_hosts`: where its audio lies, for a source without `recording_hosts`.
     """
 
     name: str

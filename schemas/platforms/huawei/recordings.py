@@ -17,8 +17,9 @@ from schemas.platforms.huawei.settings import HuaweiSource
 from schemas.platforms.huawei.tokens import signed_headers
 from schemas.recording import HttpRequest, RecordingWanted
 
-# The API itself stood at port 12543 (huawei-privatenumber.md section 6, huawei-voicecall.md section 4);
-# ostor.huawei.com is the recordDomain of the vendor's code samples for both products.
+# The API itself stood at port 12543 (docs/protocols/huawei-privatenumber.md section 6,
+# docs/protocols/huawei-voicecall.md section 4); ostor.huawei.com is the recordDomain of the vendor's code samples for
+# both products.
 AUDIO_HOSTS: Final = (".myhuaweicloud.com", ".myhuaweicloud.com:12543", ".huaweicaas.com", "ostor.huawei.com")
 PATH: Final = "/rest/provision/voice/record/v1.0"
 
