@@ -40,6 +40,11 @@ class WallClock:
             "NO_FAKE_STAT": "1",
         }
 
+    def environ_of_now(self, *, by: timedelta) -> Mapping[str, str]:
+        """The same for a program that runs as another user, who cannot read our file: wrong by that much for good."""
+        rest = {name: value for name, value in self.environ.items() if name != "FAKETIME_TIMESTAMP_FILE"}
+        return {**rest, "FAKETIME": f"{by.total_seconds():+.0f}"}
+
     def set_wrong(self, *, by: timedelta) -> None:
         """From now on it is wrong by that much: fast when positive, slow when negative."""
         written = self._file.with_suffix(".written")
