@@ -151,6 +151,6 @@ def work(
 
 def main() -> None:
     """Entry point of the `callstitch` script."""
-    from console.commands import emulate as emulating  # noqa: F401, PLC0415 - registers the other commands
+    from console.commands import emulate, operate  # noqa: F401, PLC0415 - registers the other commands
 
     app()
