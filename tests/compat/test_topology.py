@@ -1,0 +1,40 @@
+"""What version 7189888 declared on a RabbitMQ is what today's program declares, and finds declared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+import pika
+import pytest
+
+from tests.compat.declared import TOPOLOGY, Definitions, definitions, run
+from tests.services.rabbitmq import RabbitMQ
+
+# Known, and not wanted by this config: the old version bound it for a queue that wanted more.
+STALE: Final = {"source": "calls", "destination": "billing", "routing_key": "call.incomplete.*"}
+
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(300)]
+
+
+def test_today_declares_what_it_always_did_and_takes_what_is_there(rabbitmq_node: RabbitMQ, tmp_path: Path) -> None:
+    then: Definitions = json.loads(TOPOLOGY.read_text())
+    empty, left = rabbitmq_node.make_vhost(), rabbitmq_node.make_vhost()
+    declared_by_7189888(left, then)
+    for url in (empty, left):
+        run("declare", url, tmp_path)
+        run("check", url, tmp_path)
+    assert definitions(rabbitmq_node, empty, left) == [then, then]
+
+
+def declared_by_7189888(url: str, then: Definitions) -> None:
+    """A virtual host as that version left it, by another client than ours; a redeclaration with other words fails."""
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        channel = connection.channel()
+        for row in then["exchanges"]:
+            channel.exchange_declare(row["name"], row["type"], durable=row["durable"], arguments=row["arguments"])
+        for row in then["queues"]:
+            channel.queue_declare(row["name"], durable=row["durable"], arguments=row["arguments"])
+        for row in [*then["bindings"], STALE]:
+            channel.queue_bind(row["destination"], row["source"], row["routing_key"])
