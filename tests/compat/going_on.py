@@ -20,7 +20,10 @@ _ITEMS: Final = re.compile(r'callstitch_items_total\{result="(\w+)",source="(\w+
 
 def goes_on(up: Up, state: State, there: Outside) -> dict[str, Any]:
     """What a started `up` makes of it all; the same whichever version it is, and however fast."""
-    up.wait_for(lambda: "huawei:accepted" in final_records(up.events()), SETTLED_SECONDS)
+    lay = len(list(state.phase("received")))
+    up.wait_for(
+        lambda: "huawei:accepted" in final_records(up.events()) and sum(items(up).values()) >= lay, SETTLED_SECONDS
+    )
     left = items(up)
     again = list(state.phase(*AGAIN))
     for telling in again:
@@ -38,7 +41,7 @@ def goes_on(up: Up, state: State, there: Outside) -> dict[str, Any]:
         "items": items(up),
         "records": final_records(up.events()),
         "reconcile": _exit_code(up, "reconcile"),
-        "hooked": [body.decode() for body in there.hooked],
+        "hooked": sorted({body.decode() for body in there.hooked}),
     }
 
 

@@ -84,7 +84,7 @@ def goes_on_as_it_would_have(
     with resumed(directory, state, store, wall) as (up, there):
         assert goes_on(up, state, there) == state.outcome
         assert_told_once(up, state, unsent=json.loads(unsent)["body"])
-        assert [body.decode() for body in there.hooked] == [json.loads(dead)["body"]["envelope"]["body"]]
+        assert {body.decode() for body in there.hooked} == {json.loads(dead)["body"]["envelope"]["body"]}
         assert_known_to_the_operator(up)
         assert up.terminate() == 0
     assert_billed(up)
