@@ -22,9 +22,9 @@ def test_today_declares_what_it_always_did_and_takes_what_is_there(rabbitmq_node
     then: Definitions = json.loads(TOPOLOGY.read_text())
     empty, left = rabbitmq_node.make_vhost(), rabbitmq_node.make_vhost()
     declared_by_7189888(left, then)
-    for url in (empty, left):
-        run("declare", url, tmp_path)
-        run("check", url, tmp_path)
+    run("declare", empty, tmp_path)
+    run("declare", left, tmp_path)
+    run("check", left, tmp_path)
     assert definitions(rabbitmq_node, empty, left) == [then, then]
 
 
