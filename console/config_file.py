@@ -14,6 +14,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from yarl import URL
 
+from schemas.addresses import BrokerAddress, broker_address
 from schemas.errors import Misconfigured
 from schemas.platforms import DIALECTS
 from workers.config import Config
@@ -31,6 +32,7 @@ SAID: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "too_short": "must not be empty",
     "string_type": "must be a text in quotes",
+    "is_instance_of": "must be a text in quotes",
     "bool_parsing": "must be true or false",
     "tuple_type": "must be a list",
     "dict_type": "must be a table",
@@ -51,14 +53,24 @@ def load_config(path: Path | None, environ: Mapping[str, str] = os.environ) -> C
     for variable, keys in SCALARS.items():
         if variable in environ:
             _override(raw, keys, environ[variable])
+    config = checked(raw, named=str(path or "the default config"))
     password = environ.get("CALLSTITCH_BROKER_PASSWORD")
-    if password is not None and str(raw.get("broker")).startswith("amqp"):
-        raw["broker"] = _with_password(raw["broker"], password)
+    if password is None or config.broker.embedded:
+        return config
+    return config.model_copy(update={"broker": _with_password(config.broker, password)})
+
+
+def checked(raw: Mapping[str, Any], *, named: str) -> Config:
+    """The tables of a file as a config.
+
+    Raises:
+        Misconfigured: with every fault named by its key, and no value shown.
+    """
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
         faults = "; ".join(_fault(details) for details in error.errors(include_input=False))
-        raise Misconfigured(f"{path or 'the default config'}: {faults}") from None
+        raise Misconfigured(f"{named}: {faults}") from None
 
 
 def _fault(details: ErrorDetails) -> str:
@@ -120,9 +132,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise Misconfigured(f"{path} is not TOML: {error}") from None
 
 
-def _with_password(broker: str, password: str) -> str:
+def _with_password(broker: BrokerAddress, password: str) -> BrokerAddress:
     try:
-        return str(URL(broker).with_password(password))
+        return broker_address(str(URL(broker.text).with_password(password)))
     except ValueError:
         raise Misconfigured("broker: not an address that a password can be put into") from None
 
@@ -164,8 +176,8 @@ def _kept_tokens(path: Path) -> dict[str, str]:
 def shown(config: Config) -> dict[str, Any]:
     """The config as an operator may see it: every secret redacted, the broker URL's password too."""
     row: dict[str, Any] = _redacted(config.model_dump())
-    row["broker"] = redacted_url(config.broker)
-    row["store"] = redacted_url(config.store)
+    row["broker"] = redacted_url(config.broker.text)
+    row["store"] = redacted_url(config.store.text)
     for sink in row["sink"]:
         if "url" in sink:
             sink["url"] = _without_query(sink["url"])

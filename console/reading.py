@@ -14,6 +14,7 @@ from console.ledger.account import Difference, Sight, compare, read_ledger, tota
 from runtime.broker import open_broker
 from runtime.broker.embedded.file import File
 from runtime.verdict import RetryingStage, policies
+from schemas.addresses import BrokerAddress
 from schemas.envelope import JsonObject
 from schemas.errors import Unavailable
 from schemas.topology import DEAD, QUARANTINE, RECEIVED, UNIQUE, retry_queue, sink_queue
@@ -78,7 +79,7 @@ class Account:
 
 
 def open_reads(config: Config) -> SqliteReads | PostgresqlReads:
-    """Reads of the configured store. Raises Misconfigured when it names none."""
+    """Reads of the configured store."""
     return store_reads(config.store)
 
 
@@ -105,11 +106,10 @@ def queue_depths(config: Config, queues: Sequence[str]) -> Mapping[str, int] | N
     broker in memory is known to its own process alone, so it is told as None.
 
     Raises:
-        Misconfigured: the broker refuses us, or is none that we know.
+        Misconfigured: the broker refuses us.
     """
-    kind, _, rest = config.broker.partition(":")
-    if kind == "embedded":
-        return None if rest == ":memory:" else _embedded_depths(Path(rest), queues)
+    if config.broker.embedded:
+        return None if config.broker.file is None else _embedded_depths(config.broker.file, queues)
     try:
         return asyncio.run(_asked_depths(config.broker, queues))
     except (Unavailable, TimeoutError):
@@ -185,6 +185,6 @@ def _embedded_depths(path: Path, queues: Sequence[str]) -> Mapping[str, int]:
     return {name: depths[name] for name in queues if name in depths}
 
 
-async def _asked_depths(url: str, queues: Sequence[str]) -> Mapping[str, int]:
-    async with asyncio.timeout(BROKER_SECONDS), open_broker(url) as broker:
-        return dict(await broker.depths(queues))
+async def _asked_depths(broker: BrokerAddress, queues: Sequence[str]) -> Mapping[str, int]:
+    async with asyncio.timeout(BROKER_SECONDS), open_broker(broker) as asked:
+        return dict(await asked.depths(queues))

@@ -54,7 +54,7 @@ def bring_back(config: Config, ids: list[str]) -> int:
 
 async def _bring_back(config: Config, ids: list[str]) -> int:
     groups = [ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)]
-    directory = state_directory(config)
+    directory = config.store.directory
     if directory is None:
         async with open_parked(config.store) as store:
             return sum([await store.want(group) for group in groups])
@@ -75,15 +75,9 @@ async def _ask(session: aiohttp.ClientSession, ids: list[str]) -> int:
         return int(orjson.loads(await answer.read())["wanted"])
 
 
-def state_directory(config: Config) -> Path | None:
-    """Where SQLite state lies; None for a server that any process may change."""
-    kind, _, rest = config.store.partition(":")
-    return Path(rest) if kind == "sqlite" else None
-
-
 def admin_token(config: Config) -> str | None:
     """The token of the admin port's commands, made once and readable by our own user only."""
-    directory = state_directory(config)
+    directory = config.store.directory
     if directory is None:
         return None
     path = directory / TOKEN_FILE

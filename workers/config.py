@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, GetCoreSchemaHandler, model_validato
 from pydantic_core import CoreSchema, core_schema
 
 from runtime.verdict import RetryingStage, StageRetry
+from schemas.addresses import Broker, Objects, Store, broker_address, objects_address, store_address
 from schemas.platforms import DIALECTS
 from schemas.settings import EventTypes, Ingest, Name, Settings
 from schemas.source import AskingSource, Source
@@ -42,9 +43,9 @@ class DownstreamQueue(Settings):
 class Config(Settings):
     """The whole file."""
 
-    broker: str = "embedded:var/broker.db"
-    store: str = "sqlite:var/state"
-    objects: str = "file:var/recordings"
+    broker: Broker = broker_address("embedded:var/broker.db")
+    store: Store = store_address("sqlite:var/state")
+    objects: Objects = objects_address("file:var/recordings")
     ingest: Ingest = Ingest()
     source: tuple[Annotated[Source, _ByPlatform()], ...] = ()
     sink: tuple[Annotated[AnySink, Field(discriminator="kind")], ...] = ()

@@ -81,12 +81,12 @@ def check(config: ConfigOption = None) -> None:
         loaded = load_config(config)
         out.print(f"config: {len(loaded.source)} source(s), {len(loaded.sink)} sink(s), {len(loaded.queue)} queue(s)")
         open_objects(loaded.objects)
-        out.print(f"objects: {redacted_url(loaded.objects)}")
+        out.print(f"objects: {redacted_url(loaded.objects.text)}")
         async with open_broker(loaded.broker) as broker:
             await broker.check(config_topology(loaded))
-        out.print(f"broker: {redacted_url(loaded.broker)} answers, and the topology is declared")
+        out.print(f"broker: {redacted_url(loaded.broker.text)} answers, and the topology is declared")
         await asyncio.to_thread(reach_store, loaded)
-        out.print(f"store: {redacted_url(loaded.store)}")
+        out.print(f"store: {redacted_url(loaded.store.text)}")
 
     with quietly():
         asyncio.run(run())

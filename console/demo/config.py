@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from console.config_file import checked
+
 APP_KEY: Final = "EMULATORKEY"
 # What a source needs whose platform signs, and has an API for recordings. `{...}` is filled in from the places.
 SIGNED: Final = {"app_key": APP_KEY, "app_secret": "{secret}", "recording_api": "http://{recordings}"}
@@ -47,11 +49,17 @@ class Places:
 
 
 def config_text(theirs: Mapping[str, Any], places: Places) -> str:
-    """A whole TOML file. Of `theirs`, another config, the broker, the store and the queues are taken over."""
-    shared = str(theirs.get("store", "")).startswith("postgres")  # a directory of theirs is not the demo's to use
-    store = theirs["store"] if shared else f"sqlite:{places.directory}/state"
+    """A whole TOML file. Of `theirs`, another config, the broker, the store and the queues are taken over.
+
+    Raises:
+        Misconfigured: their broker or store is none.
+    """
+    given = checked({key: theirs[key] for key in ("broker", "store") if key in theirs}, named="the config for the demo")
+    broker = given.broker.text if "broker" in theirs else f"embedded:{places.directory}/broker.db"
+    # A directory of theirs is not the demo's to use.
+    store = given.store.text if given.store.shared else f"sqlite:{places.directory}/state"
     return f"""\
-broker = {json.dumps(theirs.get("broker", f"embedded:{places.directory}/broker.db"))}
+broker = {json.dumps(broker)}
 store = {json.dumps(store)}
 objects = "file:{places.directory}/recordings"
 

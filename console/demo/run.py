@@ -71,7 +71,7 @@ def run_demo(given: Path | None, *, stay: bool) -> int:
     demo = _prepare(given)
     asyncio.run(_refuse_leftovers(demo.config))
     with _running(demo):
-        broker = demo.config.broker.partition(":")[0]
+        broker = demo.config.broker.text.partition(":")[0]
         out.print(f"playing {CALLS} calls of {len(SOURCES)} platforms over HTTP; broker: {broker}; some 20 seconds\n",
                   highlight=False)  # fmt: skip
         emulator = _start_emulator(demo)
@@ -117,7 +117,7 @@ async def _refuse_leftovers(config: Config) -> None:
     """What a queue or a database still holds of another run would make this ledger a riddle."""
     if await asyncio.to_thread(holds_state, config):
         raise Misconfigured("the demo wants an empty database")
-    if config.broker.startswith("embedded:"):
+    if config.broker.embedded:
         return
     async with open_broker(config.broker) as broker:
         depths = await broker.depths([queue.name for queue in config_topology(config).queues])

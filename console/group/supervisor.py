@@ -19,7 +19,6 @@ import structlog
 
 from console.group.admin import serve_group_admin
 from console.main import EXIT_CONFIG, EXIT_UNAVAILABLE
-from console.replay import state_directory
 from console.roles import BoundRole
 from runtime.lifecycle import DRAIN_SECONDS
 from schemas.errors import Misconfigured, Unavailable
@@ -65,9 +64,9 @@ def refuse_several(config: Config, stage: str | None, *, sink: str | None) -> No
     Raises:
         Misconfigured: a file that one process owns stands in the way, and which.
     """
-    if config.broker.startswith("embedded:"):
+    if config.broker.embedded:
         raise Misconfigured("--processes: the embedded broker is one process; more need RabbitMQ (amqp://...)")
-    if stage in _STATEFUL and state_directory(config) is not None:
+    if stage in _STATEFUL and not config.store.shared:
         raise Misconfigured(
             f"--processes: on sqlite:DIR one process owns the state of {stage}; more need postgresql://..."
         )

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager
 
 from runtime.broker.base import Broker
-from schemas.errors import Misconfigured
+from runtime.broker.embedded import open_embedded
+from runtime.broker.rabbitmq import open_rabbitmq
+from schemas.addresses import BrokerAddress
 
 
-@asynccontextmanager
-async def open_broker(url: str) -> AsyncIterator[Broker]:
-    """The broker that the config names: `embedded:PATH`, `embedded::memory:` or `amqp://...`.
+def open_broker(address: BrokerAddress) -> AbstractAsyncContextManager[Broker]:
+    """The broker at that address.
 
     Raises:
-        Misconfigured: no such kind of broker, or a file that another process owns.
+        Misconfigured: a file that another process owns, or an address that RabbitMQ's client does not understand.
         Unavailable: RabbitMQ is away.
     """
-    kind, _, rest = url.partition(":")
-    if kind == "embedded":
-        from runtime.broker.embedded import open_embedded  # noqa: PLC0415 - a role loads the client it uses
-
-        async with open_embedded(None if rest == ":memory:" else Path(rest)) as embedded:
-            yield embedded
-    elif kind in ("amqp", "amqps"):
-        from runtime.broker.rabbitmq import open_rabbitmq  # noqa: PLC0415 - the same
-
-        async with open_rabbitmq(url) as rabbitmq:
-            yield rabbitmq
-    else:
-        raise Misconfigured("broker must be embedded:PATH or amqp://...")
+    return open_embedded(address.file) if address.embedded else open_rabbitmq(address.text)

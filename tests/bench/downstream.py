@@ -13,6 +13,7 @@ from typing import Final
 import orjson
 
 from runtime.broker import open_broker
+from schemas.addresses import broker_address
 from tests.bench.bodies import EVENT_STEPS, call_of
 from tests.bench.figures import counts_differ
 
@@ -80,7 +81,7 @@ def arrivals(kind: str, *, run: str, calls: int) -> Arrivals:
 
 async def watch_queue(url: str, queue: str, found: Arrivals, ended: Callable[[], bool]) -> None:
     """Read and ack until all is there; given up after IDLE_SECONDS without an event once the posting has `ended`."""
-    async with open_broker(url) as broker, broker.consume(queue, prefetch=PREFETCH) as consumer:
+    async with open_broker(broker_address(url)) as broker, broker.consume(queue, prefetch=PREFETCH) as consumer:
         while not found.whole:
             try:
                 async with asyncio.timeout(IDLE_SECONDS):

@@ -20,6 +20,7 @@ from runtime.consumer import StageLoop
 from runtime.lifecycle import run_process
 from runtime.telemetry import Telemetry
 from runtime.verdict import policies
+from schemas.addresses import broker_address
 from schemas.envelope import Envelope, Kind, monotonic_message_ids
 from schemas.stage import Stage
 from schemas.topology import RECEIVED, UNIQUE, sink_queue
@@ -91,7 +92,7 @@ def _loop(broker: Broker, way: str) -> StageLoop:
 
 
 async def _relay(url: str, way: str, stopping: asyncio.Event) -> None:
-    async with open_broker(url) as broker:
+    async with open_broker(broker_address(url)) as broker:
         if way == "messages":
             await _messages(broker)
         else:

@@ -9,6 +9,7 @@ from typing import Final
 
 from runtime.broker import open_broker
 from runtime.broker.base import Broker, Delivery, Message
+from schemas.addresses import broker_address
 from schemas.envelope import monotonic_message_ids
 from schemas.topology import Queue, Topology
 from tests.bench.bodies import SESSION
@@ -21,7 +22,7 @@ JSON: Final = "application/json"
 
 async def declare(url: str, *names: str) -> None:
     """Plain quorum queues."""
-    async with open_broker(url) as broker:
+    async with open_broker(broker_address(url)) as broker:
         queues = tuple(Queue(name=name) for name in names)
         await broker.declare(Topology(exchanges=(), queues=queues, bindings=(), unbound=()))
 
@@ -30,7 +31,7 @@ async def fill(url: str, queue: str, bodies: Iterable[bytes], *, content_type: s
     """Publish them, confirmed."""
     ids = monotonic_message_ids("fill")
     waiting = iter(bodies)
-    async with open_broker(url) as broker:
+    async with open_broker(broker_address(url)) as broker:
         while chunk := list(islice(waiting, CHUNK)):
             await broker.publish(
                 [
@@ -49,7 +50,7 @@ async def fill(url: str, queue: str, bodies: Iterable[bytes], *, content_type: s
 
 async def purge(url: str, queue: str) -> None:
     """Empty it, by reading."""
-    async with open_broker(url) as broker:
+    async with open_broker(broker_address(url)) as broker:
         if await depth(broker, queue):
             await read(broker, queue, lambda _: None)
 
@@ -66,7 +67,7 @@ async def sessions_in(url: str, queue: str) -> list[str]:
     def take(delivery: Delivery) -> None:
         found.extend(f"{run.decode()}x{call.decode()}" for run, call in SESSION.findall(delivery.body))
 
-    async with open_broker(url) as broker:
+    async with open_broker(broker_address(url)) as broker:
         await read(broker, queue, take)
     return found
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from console.demo.check import Truth, faults
 from console.ledger.account import read_ledger, totals
 from runtime.broker import open_broker
+from schemas.addresses import broker_address, store_address
 from schemas.envelope import JsonObject
 from tests.chaos.receiver import Receiver
 from tests.chaos.tail import Events, Sent
@@ -100,7 +101,7 @@ def _unaccounted(evidence: Evidence) -> Iterator[str]:
     if end is None:
         yield "the platform was not through in time"
         return
-    counts = totals(read_ledger(store_reads(evidence.store), since=None, until=None, source=None))
+    counts = totals(read_ledger(store_reads(store_address(evidence.store)), since=None, until=None, source=None))
     if counts["receipts"] < end["posts_200"]:
         yield f"{end['posts_200'] - counts['receipts']} posts that were answered 200 have no receipt"
     distinct = counts["unique"] + counts["amended"]
@@ -111,7 +112,7 @@ def _unaccounted(evidence: Evidence) -> Iterator[str]:
 
 
 def _undelivered(evidence: Evidence) -> Iterator[str]:
-    missing = store_reads(evidence.store).event_ids() - evidence.events.digests.keys()
+    missing = store_reads(store_address(evidence.store)).event_ids() - evidence.events.digests.keys()
     if missing:
         yield f"{len(missing)} events were made and did not reach the file"
 
@@ -122,7 +123,7 @@ def _two_bodies(events: Events, receiver: Receiver) -> set[str]:
 
 
 def _parked(store: str) -> Iterator[str]:
-    reads = store_reads(store)
+    reads = store_reads(store_address(store))
     for box in BOXES:
         for group in reads.parked_groups(box):
             yield f"{group['count']} in {box} from {group['stage']}: {group['reason']}"
@@ -137,7 +138,7 @@ def _webhook(events: Events, receiver: Receiver) -> Iterator[str]:
 
 def _not_drained(evidence: Evidence) -> Iterator[str]:
     silent = sum(_may_be_silent(row) for row in evidence.sent.calls.values())
-    if (due := store_reads(evidence.store).due()) > silent:
+    if (due := store_reads(store_address(evidence.store)).due()) > silent:
         yield f"{due} sessions still wait for a deadline"
     if missing := evidence.events.digests.keys() - evidence.receiver.accepted.keys():
         yield f"{len(missing)} events are still on their way to the webhook"
@@ -148,7 +149,7 @@ def _not_drained(evidence: Evidence) -> Iterator[str]:
 
 def _depths(evidence: Evidence) -> dict[str, int]:
     async def ask(url: str) -> dict[str, int]:
-        async with open_broker(url) as broker:
+        async with open_broker(broker_address(url)) as broker:
             return dict(await broker.depths(evidence.queues))
 
     return asyncio.run(ask(evidence.broker)) if evidence.broker else {}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from console.demo.check import Truth, faults, left_open
 from console.ledger.account import read_ledger, totals
+from schemas.addresses import store_address
 from tests.e2e.programs import wait_for
 from tests.e2e.running import Up
 from workers.stores import store_reads
@@ -28,7 +29,7 @@ def wait_until_balanced(up: Up, truth: Truth, seconds: float, *, store: str | No
 def differences(up: Up, truth: Truth, store: str | None = None) -> Iterator[str]:
     """Everything that does not balance, one sentence each; what is told soonest comes first."""
     assert truth.end is not None
-    reads = store_reads(store or f"sqlite:{up.store}")
+    reads = store_reads(store_address(store or f"sqlite:{up.store}"))
     if (due := reads.due()) > left_open(truth):
         yield f"{due} session(s) are due"
     yield from (f"{count} message(s) in {box}" for box, count in parked(up, store).items() if count)
@@ -47,5 +48,5 @@ def differences(up: Up, truth: Truth, store: str | None = None) -> Iterator[str]
 
 def parked(up: Up, store: str | None = None) -> dict[str, int]:
     """How many messages are parked, by box."""
-    reads = store_reads(store or f"sqlite:{up.store}")
+    reads = store_reads(store_address(store or f"sqlite:{up.store}"))
     return {box: sum(group["count"] for group in reads.parked_groups(box)) for box in BOXES}

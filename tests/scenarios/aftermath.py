@@ -11,6 +11,7 @@ from typing import Any
 
 from console.demo.check import Truth, faults
 from console.ledger.account import read_ledger, totals
+from schemas.addresses import store_address
 from tests.e2e.balance import BOXES
 from tests.e2e.running import Up
 from tests.scenarios.traffic import Platform, Round
@@ -76,7 +77,7 @@ class Aftermath:
         return [line for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
     def _unsettled(self) -> Iterator[str]:
-        reads = store_reads(self.store)
+        reads = store_reads(store_address(self.store))
         if reads.due():
             yield f"{reads.due()} session(s) are due"
         for route, counts in reads.events().items():
@@ -86,13 +87,13 @@ class Aftermath:
             yield f"{len(undelivered)} event(s) were made and not delivered"
 
     def _parked(self) -> Iterator[str]:
-        reads = store_reads(self.store)
+        reads = store_reads(store_address(self.store))
         for box in BOXES:
             yield from (f"in {box}: {group['count']} x {group['reason']}" for group in reads.parked_groups(box))
 
     def _miscounted(self) -> Iterator[str]:
         """A push that was not answered may have been stored: only for those are receipts left open."""
-        counts = totals(read_ledger(store_reads(self.store), since=None, until=None, source=None))
+        counts = totals(read_ledger(store_reads(store_address(self.store)), since=None, until=None, source=None))
         posts = [post for one in self.rounds for post in (*one.first(), *one.second())]
         corrections = len(self.rounds)
         known = {

@@ -16,6 +16,7 @@ from runtime.broker import open_broker
 from runtime.crash import EXIT_CODE, VARIABLE
 from runtime.poison import REASON
 from runtime.wire import bundles
+from schemas.addresses import broker_address, store_address
 from schemas.envelope import Envelope, Kind, monotonic_message_ids, new_id
 from schemas.errors import Misconfigured
 from schemas.notification import Notification, to_json
@@ -49,7 +50,7 @@ def test_poison_alone_is_dead_lettered_and_the_rest_of_its_bundle_is_done(stack:
     assert deaths <= MOST_DEATHS
     ((letter, reason),) = dead_letters(stack)
     assert (letter["body"]["envelope"]["id"], reason) == (poison.id, REASON)
-    (counts,) = store_reads(stack.store).ledger()
+    (counts,) = store_reads(store_address(stack.store)).ledger()
     assert (counts["receipts"], counts["duplicate"]) == (len(bundle) - 1, 2)
 
 
@@ -70,7 +71,7 @@ def notified(post: Post, *, second: int) -> Envelope:
 async def published(url: str, envelopes: Sequence[Envelope]) -> None:
     """Put all of them on the queue as one bundle."""
     (bundle,) = bundles(envelopes, "", RECEIVED, monotonic_message_ids("test"))
-    async with open_broker(url) as broker:
+    async with open_broker(broker_address(url)) as broker:
         await broker.declare(topology([]))
         await broker.publish([bundle])
 
@@ -94,7 +95,7 @@ def supervised(up: Up, *, until: Callable[[], bool]) -> int:
 
 def dead_letters(stack: Stack) -> list[tuple[dict[str, Any], str]]:
     """Dead letters as they were parked, each with its reason; none before the stores were first opened."""
-    reads = store_reads(stack.store)
+    reads = store_reads(store_address(stack.store))
     try:
         groups = reads.parked_groups("dead")
     except (Misconfigured, sqlite3.OperationalError):  # their file, or its tables, are not there yet

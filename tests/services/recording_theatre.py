@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.test_utils import BaseTestServer, TestServer
 from pydantic import SecretStr
 
+from schemas.addresses import objects_address
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Transient
 from schemas.facts import Fact, Recording
@@ -141,7 +142,7 @@ async def fetching(
     async with open_fetch_recording(
         sources=[source],
         dialects=DIALECTS,
-        objects=open_objects(objects or f"file:{root / 'objects'}"),
+        objects=open_objects(objects_address(objects or f"file:{root / 'objects'}")),
         last_attempt=last_attempt,
         clock=lambda: NOW,
         nonce=lambda: "nonce1",

@@ -16,6 +16,7 @@ from typing import Final
 
 from runtime.broker import open_broker
 from runtime.broker.base import Broker
+from schemas.addresses import broker_address
 from schemas.envelope import BUNDLE_CONTENT_TYPE, EVENT_CONTENT_TYPE
 from schemas.topology import Subscription, sink_queue, topology
 from tests.bench import queues
@@ -162,7 +163,7 @@ async def _prepare(url: str, contender: Contender, run: str, count: int) -> None
             Subscription(queue=sink_queue("relay"), events=("recording.stored",)),
             Subscription(queue=TARGET, events=(EVENT_ROUTE.rpartition(".")[0],), dead_letters=False),
         ]
-        async with open_broker(url) as broker:
+        async with open_broker(broker_address(url)) as broker:
             await broker.declare(topology(subscriptions))
     posts = Posts("cdrs", run=run, calls=count)
     bodies = (posts[position].body for position in range(count))
@@ -186,7 +187,7 @@ async def _moving(theatre: Theatre, url: str, contender: Contender, found: Proce
     Raises:
         Trouble: nothing moves any more, and not all has arrived.
     """
-    async with open_broker(url) as broker:
+    async with open_broker(broker_address(url)) as broker:
         there, began, grown = 0, time.monotonic(), time.monotonic()
         before = (found.usage, theatre.services_usage)
         while True:

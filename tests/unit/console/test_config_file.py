@@ -37,7 +37,11 @@ FAULTS = {
     "a platform that nobody knows": (SOURCE.replace("huawei_privatenumber", VALUE), "source.0.platform"),
     "a sink that nobody knows": (f'[[sink]]\nname = "crm"\nkind = "{VALUE}"', "sink.0"),
     "an event that nobody knows": (f'[[queue]]\nname = "billing"\nevents = ["{VALUE}"]', "queue.0.events"),
-    "a broker that is no text": ("broker = 7", "broker"),
+    "a broker that is no text": ("broker = 7", "broker: must be a text in quotes"),
+    "a store that is a table": ('[store]\ntext = "sqlite:x"', "store: must be a text in quotes"),
+    "a broker that nobody knows": (f'broker = "kafka://{VALUE}"', "broker: neither embedded:PATH nor amqp://..."),
+    "a store that nobody knows": (f'store = "mysql:{VALUE}"', "store: neither sqlite:DIR nor postgresql://..."),
+    "an object store that nobody knows": (f'objects = "ftp://{VALUE}"', "objects: neither file:DIR nor s3://bucket"),
     "a table that is a text": (f'ingest = "{VALUE}"', "ingest"),
     "a wait that no delay queue has": (
         '[retry.fetch_recording]\nschedule = ["1s", "32m"]',
@@ -186,7 +190,7 @@ def test_variables_win_over_scalars_and_the_password_comes_apart(tmp_path: Path)
 
     config = load_config(path, environ)
 
-    assert config.broker == f"amqps://user:{VALUE}@broker.example/calls"
+    assert config.broker.text == f"amqps://user:{VALUE}@broker.example/calls"
     assert (config.ingest.listen, config.ingest.admin) == ("0.0.0.0:80", "127.0.0.1:2")
     assert shown(config)["broker"] == "amqps://user:***@broker.example/calls"
 

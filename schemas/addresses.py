@@ -1,0 +1,106 @@
+"""Where the broker, the state and the recordings are: each address is read once, here, and asked from then on.
+
+`text` is the address as the config has it, a password included: it never stands in a `repr`, and what shows it redacts
+it first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, InstanceOf, PlainSerializer
+
+_MEMORY: Final = ":memory:"
+_POSTGRESQL: Final = ("postgresql://", "postgres://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAddress:
+    """`embedded:PATH`, `embedded::memory:`, `amqp://...` or `amqps://...`.
+
+    `file` is that of the embedded broker; None in memory, and for RabbitMQ.
+    """
+
+    text: str = field(repr=False)
+    embedded: bool
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreAddress:
+    """`sqlite:DIR`, or `postgresql://...` (`postgres://...`); `directory` is None for a server."""
+
+    text: str = field(repr=False)
+    directory: Path | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether any number of processes may own the state: a server keeps it, and not a directory of ours."""
+        return self.directory is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectsAddress:
+    """`file:DIR`, or `s3://bucket/prefix?...`; `directory` is None for a bucket."""
+
+    text: str = field(repr=False)
+    directory: Path | None = None
+
+
+def broker_address(text: str) -> BrokerAddress:
+    """The address that the text is.
+
+    Raises:
+        ValueError: it is none, and what is allowed; the text is not repeated.
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "embedded" and rest:
+        return BrokerAddress(text=text, embedded=True, file=None if rest == _MEMORY else Path(rest))
+    if kind in ("amqp", "amqps"):
+        return BrokerAddress(text=text, embedded=False)
+    raise ValueError("neither embedded:PATH nor amqp://... (or amqps://...)")
+
+
+def store_address(text: str) -> StoreAddress:
+    """The address that the text is.
+
+    Raises:
+        ValueError: as `broker_address`.
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "sqlite" and rest:
+        return StoreAddress(text=text, directory=Path(rest))
+    if text.startswith(_POSTGRESQL):
+        return StoreAddress(text=text)
+    raise ValueError("neither sqlite:DIR nor postgresql://...")
+
+
+def objects_address(text: str) -> ObjectsAddress:
+    """The address that the text is; `file://DIR` is `file:DIR`.
+
+    Raises:
+        ValueError: as `broker_address`.
+    """
+    kind, _, rest = text.partition(":")
+    path = rest.removeprefix("//")
+    if kind == "file" and path:
+        return ObjectsAddress(text=text, directory=Path(path))
+    if text.startswith("s3://"):
+        return ObjectsAddress(text=text)
+    raise ValueError("neither file:DIR nor s3://bucket/prefix")
+
+
+def _read_by(parse: Callable[[str], Any]) -> BeforeValidator:
+    return BeforeValidator(lambda given: parse(given) if isinstance(given, str) else given)
+
+
+def _text(address: BrokerAddress | StoreAddress | ObjectsAddress) -> str:
+    return address.text
+
+
+Broker = Annotated[InstanceOf[BrokerAddress], _read_by(broker_address), PlainSerializer(_text)]
+Store = Annotated[InstanceOf[StoreAddress], _read_by(store_address), PlainSerializer(_text)]
+Objects = Annotated[InstanceOf[ObjectsAddress], _read_by(objects_address), PlainSerializer(_text)]
