@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -41,7 +40,7 @@ class Kind:
     FACT: Final = "fact"  # schemas.facts.Fact
     RECORDING_WANTED: Final = "recording_wanted"  # schemas.recording.RecordingWanted
     EVENT: Final = "event"  # bytes of one CloudEvent
-    QUARANTINED: Final = "quarantined"  # {reason, envelope}
+    QUARANTINED: Final = "quarantined"  # {reason, stage, envelope}; from dedupe {item, items} too
     DEAD: Final = "dead"  # {reason, stage, envelope}
 
 
@@ -160,12 +159,13 @@ def decode_envelope(row: JsonObject) -> Envelope:
     )
 
 
-def monotonic_message_ids(prefix: str) -> Iterator[str]:
-    """Message ids unique per publish: a shared one would credit a return to the wrong publish.
-
-    Source: docs/notes/amqp.md trap 4.
-    """
-    start, n = time.time_ns(), 0
-    while True:
-        n += 1
-        yield f"{prefix}.{start:x}.{n:x}"
+def quarantine_copy(envelope: Envelope, *, parked_id: str, reason: str, stage: str, **which: int) -> Envelope:
+    """The copy for quarantine, with the raw notification inside; `which` says what in it cannot be read."""
+    return Envelope(
+        id=parked_id,
+        kind=Kind.QUARANTINED,
+        source=envelope.source,
+        at=envelope.at,
+        body={"reason": reason, "stage": stage, **which, "envelope": orjson.loads(encode_envelope(envelope))},
+        trace=envelope.trace,
+    )

@@ -20,7 +20,8 @@ from runtime.consumer import StageLoop
 from runtime.lifecycle import run_process
 from runtime.telemetry import Telemetry
 from runtime.verdict import policies
-from schemas.envelope import Envelope, Kind, monotonic_message_ids
+from runtime.wire import monotonic_message_ids
+from schemas.envelope import Envelope, Kind
 from schemas.stage import Stage
 from schemas.topology import RECEIVED, UNIQUE, sink_queue
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from runtime.broker import open_broker
 from runtime.broker.base import Broker, Delivery, Message
-from schemas.envelope import monotonic_message_ids
+from runtime.wire import monotonic_message_ids
 from schemas.topology import Queue, Topology
 from tests.bench.bodies import SESSION
 

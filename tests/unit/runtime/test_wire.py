@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from runtime.wire import pack
-from schemas.envelope import Envelope, Kind, monotonic_message_ids
+from runtime.wire import monotonic_message_ids, pack
+from schemas.envelope import Envelope, Kind
 from tests.building.facts import T0
 
 
