@@ -18,20 +18,21 @@ from typing import Any
 import orjson
 
 from console.config_file import load_config
-from ingest.decided import decided
+from ingest.decision_fact import decision_fact
 from runtime import wire
 from runtime.broker.base import Delivery
 from runtime.broker.base import Message as BrokerMessage
 from runtime.isolate import run_isolated
-from schemas.config import Config
 from schemas.envelope import Envelope, Kind, decode_bundle, decode_envelope, encode_bundles, encode_envelope
 from schemas.errors import Malformed
 from schemas.notification import Notification, Reply, to_json
-from schemas.platforms import PLATFORMS, WHOLE_BY_CDR
+from schemas.platforms import DIALECTS
 from schemas.question import Answer, Asked, Decision, Question
+from schemas.source import AskingSource, Source
 from schemas.stage import Failed, Stage
 from tests.compat.recorded import Message, Push
 from workers.calls.step import Patience
+from workers.config import Config
 from workers.correlate import correlate
 from workers.decide import decide
 from workers.dedupe import dedupe
@@ -70,23 +71,23 @@ class Product:
     def reads(self, push: Push) -> dict[str, Any]:
         """What the door and dedupe make of one push: signature, answer, question, and a line for each item."""
         source = next(one for one in self.config.source if one.name == push.source)
-        dialect, notification = PLATFORMS[source.platform], _notification(push)
+        dialect, notification = DIALECTS[source.platform], _notification(push)
         found: dict[str, Any] = {
-            "verified": dialect.verify(notification, source, push.at),
-            "nonce": dialect.nonce(notification),
+            "verified": dialect.verify(notification, source, push.at) if dialect.verify else None,
+            "nonce": dialect.once.nonce(notification) if dialect.once else None,
             "reply": _reply(dialect.reply(notification)),
             "items": self._items(push),
         }
-        if source.control and (asked := dialect.question(notification, source)) is not None:
+        if dialect.asks and (asked := _asked(source, notification)) is not None:
             answer = self._answer(push, asked)
-            told = dialect.answer(notification, _decision(answer), source)
+            told = dialect.asks.answer(notification, _decision(answer), source)
             found |= {"asked": asked.model_dump(), "answer": answer.decode(), "told": _reply(told)}
         return found
 
     def _items(self, push: Push) -> list[list[str | None]]:
         source = next(one for one in self.config.source if one.name == push.source)
         try:
-            items = PLATFORMS[source.platform].parse(_notification(push), source)
+            items = DIALECTS[source.platform].parse(_notification(push), source)
         except Malformed as error:
             items = [error]
         return [
@@ -106,8 +107,8 @@ class Product:
             deadline_ms=400,
             **asked.model_dump(exclude={"session_id", "key", "fingerprint"}),
         )
-        sources = {source.name: source for source in self.config.source}
-        answer = decide(self.config.rule, sources)(question.model_dump_json().encode())
+        defaults = {source.name: source.default for source in self.config.source if isinstance(source, AskingSource)}
+        answer = decide(self.config.rule, defaults)(question.model_dump_json().encode())
         assert answer is not None
         return answer
 
@@ -118,12 +119,12 @@ class Product:
         envelope = Envelope(
             id=envelope_id, kind=Kind.NOTIFICATION, source=push.source, at=at, body=to_json(notification), trace=trace
         )
-        asked = PLATFORMS[source.platform].question(notification, source) if source.control else None
+        asked = _asked(source, notification)
         if asked is None:
             return [envelope]
         answer = self._answer(push, asked)
         by = Answer.model_validate_json(answer).by or "service"
-        fact = decided(asked, source, envelope, _decision(answer), by=by, milliseconds=_DECIDED_MILLISECONDS)
+        fact = decision_fact(asked, source, envelope, _decision(answer), by=by, milliseconds=_DECIDED_MILLISECONDS)
         return [envelope, fact]
 
     def tally(self, envelope_id: str, source: str, at: datetime, answered: int) -> Envelope:
@@ -165,7 +166,7 @@ async def open_product(config: Path, directory: Path) -> AsyncIterator[Product]:
             settle=source.settle,
             cdr_wait=source.cdr_wait,
             open_max=source.open_max,
-            call_events=source.call_events and source.platform not in WHOLE_BY_CDR,
+            call_events=source.call_events and not DIALECTS[source.platform].whole_by_cdr,
         )
         for source in loaded.source
     }
@@ -182,7 +183,7 @@ async def open_product(config: Path, directory: Path) -> AsyncIterator[Product]:
             message_ids=(f"m.{n}" for n in range(1, 1 << 30)),
             counted=counted,
             stages={
-                "dedupe": dedupe(claims, sources=sources, platforms=PLATFORMS, count=count),
+                "dedupe": dedupe(claims, sources=sources, dialects=DIALECTS, count=count),
                 "correlate": correlate(sessions, patience=patience, progress=progress, clock=clock),
                 **{f"park.{box}": park(parked, box=box, clock=clock) for box in _BOXES},
             },
@@ -236,6 +237,13 @@ def topology_of(config: Path) -> dict[str, Any]:
 def _object(text: bytes) -> dict[str, Any]:
     row: dict[str, Any] = orjson.loads(text)
     return row
+
+
+def _asked(source: Source, notification: Notification) -> Asked | None:
+    asks = DIALECTS[source.platform].asks
+    if asks is None or not isinstance(source, AskingSource) or not source.control:
+        return None
+    return asks.question(notification, source)
 
 
 def _decision(answer: bytes) -> Decision:
