@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha1
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 import orjson
@@ -30,6 +30,7 @@ _drawn: Final = random.Random()  # noqa: S311
 os.register_at_fork(after_in_child=_drawn.seed)
 
 JsonObject = dict[str, Any]
+EnvelopeKind = Literal["notification", "tally", "fact", "recording_wanted", "event", "quarantined", "dead"]
 
 
 class Kind:
@@ -55,7 +56,7 @@ class Envelope:
     """
 
     id: str
-    kind: str
+    kind: EnvelopeKind
     source: str
     at: datetime
     body: JsonObject | bytes

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind, derived_id, quarantine_copy
@@ -28,8 +28,13 @@ INFLATED_BYTES: Final = 8 * 1024 * 1024
 INFLATED_TIMES: Final = 50  # JSON of CDRs shrinks to a tenth or a twentieth; a bomb to a thousandth
 INFLATED_ALWAYS: Final = 64 * 1024
 
-_COUNTED_AS: Final[Mapping[str, str]] = {
-    **{result: result for result in ("new", "mine", "amended", "duplicate")},
+ClaimResult = Literal["new", "mine", "amended", "duplicate", "earlier"]
+
+_COUNTED_AS: Final[Mapping[ClaimResult, str]] = {
+    "new": "new",
+    "mine": "mine",
+    "amended": "amended",
+    "duplicate": "duplicate",
     "earlier": "duplicate",
 }
 
@@ -69,7 +74,7 @@ class Tally:
 class ClaimStore(Protocol):
     """Where claims, receipts and tallies live."""
 
-    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, ClaimResult]:
         """Claim everything in one transaction; per owner `new`, `mine`, `amended`, `duplicate` or `earlier`.
 
         `earlier`: another one owns the same telling but came later; it is owned by this one from now on. It counts as
@@ -160,14 +165,14 @@ def _receipt(envelope: Envelope, facts: Sequence[Fact] = (), bad: Sequence[Envel
     )
 
 
-def _counts(opened: Sequence[_Opened], results: Mapping[str, str]) -> Mapping[tuple[str, str], int]:
+def _counts(opened: Sequence[_Opened], results: Mapping[str, ClaimResult]) -> Mapping[tuple[str, str], int]:
     """What became of the items, by source and result."""
     counts = Counter([(fact.source, _COUNTED_AS[results[fact.id]]) for one in opened for fact in one.facts])
     counts.update([(one.envelope.source, "quarantined") for one in opened for _ in one.quarantined])
     return counts
 
 
-def _outcome(one: _Opened, results: Mapping[str, str]) -> Outcome:
+def _outcome(one: _Opened, results: Mapping[str, ClaimResult]) -> Outcome:
     trace = one.envelope.trace
     passed = [fact_envelope(fact, trace=trace) for fact in one.facts if results[fact.id] != "duplicate"]
     return [*one.failed, *one.quarantined, *passed]

@@ -29,7 +29,7 @@ from workers.calls.kept import KeptFact
 from workers.calls.session import Session, version_key
 from workers.calls.step import Patience, Step
 from workers.correlate import News, SessionStore, StepFunction, correlate
-from workers.dedupe import ClaimStore, Receipt, Tally, dedupe
+from workers.dedupe import ClaimResult, ClaimStore, Receipt, Tally, dedupe
 from workers.fetch_recording import _fact
 from workers.stores.sqlite.claims import CLAIMS_MIGRATIONS, SqliteClaims
 from workers.stores.sqlite.file import SqliteFile
@@ -140,7 +140,7 @@ def _dated(envelope: Envelope, now: datetime) -> Envelope:
 class _SeenIsSeen(SqliteClaims):
     """What was claimed before is a duplicate, even for the one who claimed it and died."""
 
-    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, ClaimResult]:
         results = await super().claim(receipts, tallies)
         return {owner: "duplicate" if result == "mine" else result for owner, result in results.items()}
 
@@ -148,7 +148,7 @@ class _SeenIsSeen(SqliteClaims):
 class _KnownIsKnown(SqliteClaims):
     """One key, one telling: an amended CDR is a duplicate too."""
 
-    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, ClaimResult]:
         results = await super().claim(receipts, tallies)
         return {owner: "duplicate" if result == "amended" else result for owner, result in results.items()}
 
@@ -156,7 +156,7 @@ class _KnownIsKnown(SqliteClaims):
 class _FirstToldIsFirstClaimed(SqliteClaims):
     """A telling that came earlier and is claimed later is a duplicate like any other."""
 
-    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, ClaimResult]:
         results = await super().claim(receipts, tallies)
         return {owner: "duplicate" if result == "earlier" else result for owner, result in results.items()}
 
