@@ -17,7 +17,7 @@ from runtime.admin import serve_admin
 from runtime.broker import open_broker
 from runtime.clock import system_clock
 from runtime.telemetry import Telemetry
-from schemas.envelope import monotonic_message_ids
+from runtime.wire import monotonic_message_ids
 from schemas.platforms import DIALECTS
 from workers.config import Config
 from workers.wiring import Loop, Process, config_topology, open_stage, sources_of, stage_names, unwrapped

@@ -15,11 +15,11 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from ingest.answers import answer
 from ingest.body import read_body
 from ingest.entrance import Asking, Entrance
 from ingest.group_commit import GroupCommit
 from ingest.questions import Questions
+from ingest.response import response
 from runtime.telemetry import Telemetry
 from runtime.verdict import reason_of
 from schemas.dialect.dialect import AnyDialect
@@ -64,20 +64,20 @@ class Door:
         """The handler for aiohttp's low-level server."""
         started = time.perf_counter()
         entrance: Entrance | None = None
-        response: web.StreamResponse
+        answer: web.StreamResponse
         self._inflight += 1
         try:
             entrance, path = self._find(request.rel_url.raw_path_qs)
-            response = await self._accept(request, entrance, path)
+            answer = await self._accept(request, entrance, path)
         except Rejected as error:
             name = entrance.name if entrance is not None else "unknown"
             log.warning("door.refused", source=name, status=error.status, reason=str(error), remote=request.remote)
-            response = _refusal(error)
+            answer = _refusal(error)
         finally:
             self._inflight -= 1
         metrics = entrance.metrics if entrance is not None else self._unknown
-        metrics.answered(response.status, time.perf_counter() - started)
-        return response
+        metrics.answered(answer.status, time.perf_counter() - started)
+        return answer
 
     def _find(self, path: str) -> tuple[Entrance, str]:
         """The entrance of the source that the secret path names, and what follows the token."""
@@ -105,7 +105,7 @@ class Door:
         )
         now = self._clock()
         entrance.check_signature(notification, now)
-        return answer(request, await self._reply(notification, entrance, now))
+        return response(request, await self._reply(notification, entrance, now))
 
     async def _reply(self, notification: Notification, entrance: Entrance, now: datetime) -> Reply:
         """What the platform wants to hear, once the push is stored, or once its question is decided."""
@@ -127,7 +127,7 @@ class Door:
             asking.source,
             envelope,
             store=lambda: self._store(envelope, entrance),
-            told=lambda decision: asking.asks.answer(notification, decision, asking.source),
+            respond=lambda decision: asking.asks.answer(notification, decision, asking.source),
         )
 
     async def _store(self, envelope: Envelope, entrance: Entrance) -> None:

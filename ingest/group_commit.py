@@ -20,7 +20,7 @@ from schemas.errors import Unavailable, Unconfirmed
 
 log = structlog.get_logger()
 
-SWEEP_SECONDS: Final = 0.025  # a deadline may be told so much late; one timer for all costs less than one for each
+SWEEP_SECONDS: Final = 0.025  # a deadline may be noticed this late; one timer for all costs less than one for each
 
 
 class _Waiting(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import structlog
 from pydantic import ValidationError
 
-from ingest.decided import decided
+from ingest.decision_fact import decision_fact
 from ingest.group_commit import GroupCommit
 from runtime.broker.base import Message
 from runtime.telemetry import Telemetry
@@ -22,6 +22,7 @@ from schemas.numbers import e164
 from schemas.question import Answer, Asked, Decision, Question, decision_without_answer, fits, refusal
 from schemas.source import AskingSource
 from schemas.topology import DECISIONS
+from schemas.vocabulary import DecidedBy
 
 log = structlog.get_logger()
 
@@ -29,10 +30,10 @@ DEADLINE_SECONDS: Final = 0.4
 FACT_CONFIRM_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 1.0
 TRIES: Final = 60  # some five minutes of an outage
-KEPT_MOST: Final = 5000  # pushes and decisions that wait for the broker; those beyond get one try
+WAITING_MOST: Final = 5000  # pushes and decisions that wait for the broker; those beyond get one try
 CLOSE_SECONDS: Final = 1.0
 
-Told = Callable[[Decision], Reply]
+Respond = Callable[[Decision], Reply]  # what the platform hears of a decision
 Store = Callable[[], Awaitable[None]]
 
 
@@ -64,27 +65,26 @@ class Questions:
         self._after: set[asyncio.Task[bool]] = set()  # what goes on after the answer
 
     async def answer(
-        self, asked: Asked, source: AskingSource, envelope: Envelope, *, store: Store, told: Told
+        self, asked: Asked, source: AskingSource, envelope: Envelope, *, store: Store, respond: Respond
     ) -> Reply:
-        """What the platform is told, by `told`; a confirm that is late does not keep the caller waiting.
+        """What the platform hears, by `respond`; a confirm that is late does not keep the caller waiting.
 
         Then the 200 promises no storage, which is counted; `store` is tried again for as long as the fact is, because
         a platform that heard 200 repeats nothing. Never raises for what others do.
         """
         started = time.monotonic()
-        stored = self._go_on(self._kept("push", source.name, store))
-        decision, by = await self._decided(asked, source, envelope, told)
+        stored = self._go_on(self._stored_at_last("push", source.name, store))
+        decision, by = await self._decide(asked, source, envelope, respond)
         seconds = time.monotonic() - started
         self._telemetry.decisions.labels(source.name, by).inc()
         self._telemetry.decision_seconds.labels(source.name).observe(seconds)
-        fact = decided(asked, source, envelope, decision, by=by, milliseconds=round(seconds * 1000))
-        self._go_on(
-            self._kept("decision", source.name, partial(self._commit.store, fact, timeout_seconds=FACT_CONFIRM_SECONDS))
-        )
+        fact = decision_fact(asked, source, envelope, decision, by=by, milliseconds=round(seconds * 1000))
+        store_fact = partial(self._commit.store, fact, timeout_seconds=FACT_CONFIRM_SECONDS)
+        self._go_on(self._stored_at_last("decision", source.name, store_fact))
         await asyncio.wait({stored}, timeout=max(self._deadline - (time.monotonic() - started), 0))
         if not (stored.done() and stored.result()):
             self._telemetry.unpromised.labels(source.name).inc()
-        return told(decision)
+        return respond(decision)
 
     async def close(self) -> None:
         """Give what goes on after the answers a moment to end."""
@@ -97,19 +97,19 @@ class Questions:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def _decided(
-        self, asked: Asked, source: AskingSource, envelope: Envelope, told: Told
-    ) -> tuple[Decision, str]:
-        given = await self._given(self._message(asked, source, envelope), source)
-        if given is not None:
-            decision = _decision(given)
-            if _can_be_told(asked, decision, told):
-                return decision, given.by or "service"
+    async def _decide(
+        self, asked: Asked, source: AskingSource, envelope: Envelope, respond: Respond
+    ) -> tuple[Decision, DecidedBy]:
+        answer = await self._ask(self._message(asked, source, envelope), source)
+        if answer is not None:
+            decision = _bare(answer)
+            if _suits(asked, decision, respond):
+                return decision, answer.by or "service"
             log.error("question.bad_answer", source=source.name, faults=["it does not fit the question"])
-        default = _decision(decision_without_answer(asked.kind, source.default))
-        return default if _can_be_told(asked, default, told) else refusal(asked.kind), "default"
+        default = _bare(decision_without_answer(asked.kind, source.default))
+        return default if _suits(asked, default, respond) else refusal(asked.kind), "default"
 
-    async def _given(self, question: Message, source: AskingSource) -> Answer | None:
+    async def _ask(self, question: Message, source: AskingSource) -> Answer | None:
         try:
             reply = await self._broker.ask(question, timeout_seconds=self._deadline)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller is not kept waiting for our bugs
@@ -145,9 +145,9 @@ class Questions:
         task.add_done_callback(self._after.discard)
         return task
 
-    async def _kept(self, what: str, source: str, store: Store) -> bool:
-        """Whether it was stored in the end: the broker may be away for a while, and a restart of the door ends that."""
-        tries = TRIES if len(self._after) <= KEPT_MOST else 1
+    async def _stored_at_last(self, what: str, source: str, store: Store) -> bool:
+        """Whether it was stored: the broker may be away for a while, and a restart of the door ends that."""
+        tries = TRIES if len(self._after) <= WAITING_MOST else 1
         for attempt in range(1, tries + 1):
             try:
                 await store()
@@ -163,7 +163,7 @@ class Questions:
 
 
 def _read(reply: bytes, source: AskingSource) -> Answer | None:
-    """Faults are told by field and kind: the values are a customer's numbers."""
+    """Faults are logged by field and kind: the values are a customer's numbers."""
     try:
         return Answer.model_validate_json(reply)
     except ValidationError as error:
@@ -176,13 +176,13 @@ def _faults(error: ValidationError) -> Any:
     return error.errors(include_url=False, include_context=False, include_input=False)
 
 
-def _decision(given: Decision) -> Decision:
+def _bare(answer: Decision) -> Decision:
     """Without what only an answer or a rule has; the callee as in the record."""
-    decision = Decision.model_validate(given.model_dump(include=set(Decision.model_fields)))
+    decision = Decision.model_validate(answer.model_dump(include=set(Decision.model_fields)))
     return decision if decision.callee is None else decision.model_copy(update={"callee": e164(decision.callee)})
 
 
-def _can_be_told(asked: Asked, decision: Decision, told: Told) -> bool:
+def _suits(asked: Asked, decision: Decision, respond: Respond) -> bool:
     """Whether the platform hears this decision, and not the refusal that its dialect makes of what does not fit.
 
     A callee that the platform would not take, or none, would else stand in the record as connected.
@@ -190,4 +190,4 @@ def _can_be_told(asked: Asked, decision: Decision, told: Told) -> bool:
     if not fits(asked.kind, decision):
         return False
     action = refusal(asked.kind).action
-    return decision.action == action or told(decision) != told(decision.model_copy(update={"action": action}))
+    return decision.action == action or respond(decision) != respond(decision.model_copy(update={"action": action}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from schemas.envelope import (
     derived_id,
     encode_bundles,
     encode_envelope,
+    quarantine_copy,
 )
 from schemas.errors import Malformed
 from schemas.topology import CALLS, DEAD, ROUTES, retry_exchange
@@ -201,12 +203,17 @@ def dead(
 
 
 def quarantined(envelope: Envelope, *, reason: str, stage: str) -> Envelope:
-    """The quarantine copy of an envelope, with the raw notification inside."""
-    return Envelope(
-        id=derived_id("quarantined", stage, envelope.id),
-        kind=Kind.QUARANTINED,
-        source=envelope.source,
-        at=envelope.at,
-        body={"reason": reason, "stage": stage, "envelope": orjson.loads(encode_envelope(envelope))},
-        trace=envelope.trace,
-    )
+    """The quarantine copy of an envelope that a stage could not read."""
+    parked_id = derived_id("quarantined", stage, envelope.id)
+    return quarantine_copy(envelope, parked_id=parked_id, reason=reason, stage=stage)
+
+
+def monotonic_message_ids(prefix: str) -> Iterator[str]:
+    """Message ids unique per publish: a shared one would credit a return to the wrong publish.
+
+    Source: docs/notes/amqp.md trap 4.
+    """
+    start, n = time.time_ns(), 0
+    while True:
+        n += 1
+        yield f"{prefix}.{start:x}.{n:x}"

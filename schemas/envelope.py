@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha1
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 import orjson
@@ -31,6 +30,7 @@ _drawn: Final = random.Random()  # noqa: S311
 os.register_at_fork(after_in_child=_drawn.seed)
 
 JsonObject = dict[str, Any]
+EnvelopeKind = Literal["notification", "tally", "fact", "recording_wanted", "event", "quarantined", "dead"]
 
 
 class Kind:
@@ -41,7 +41,7 @@ class Kind:
     FACT: Final = "fact"  # schemas.facts.Fact
     RECORDING_WANTED: Final = "recording_wanted"  # schemas.recording.RecordingWanted
     EVENT: Final = "event"  # bytes of one CloudEvent
-    QUARANTINED: Final = "quarantined"  # {reason, envelope}
+    QUARANTINED: Final = "quarantined"  # {reason, stage, envelope}; from dedupe {item, items} too
     DEAD: Final = "dead"  # {reason, stage, envelope}
 
 
@@ -56,7 +56,7 @@ class Envelope:
     """
 
     id: str
-    kind: str
+    kind: EnvelopeKind
     source: str
     at: datetime
     body: JsonObject | bytes
@@ -160,12 +160,13 @@ def decode_envelope(row: JsonObject) -> Envelope:
     )
 
 
-def monotonic_message_ids(prefix: str) -> Iterator[str]:
-    """Message ids unique per publish: a shared one would credit a return to the wrong publish.
-
-    Source: docs/notes/amqp.md trap 4.
-    """
-    start, n = time.time_ns(), 0
-    while True:
-        n += 1
-        yield f"{prefix}.{start:x}.{n:x}"
+def quarantine_copy(envelope: Envelope, *, parked_id: str, reason: str, stage: str, **which: int) -> Envelope:
+    """The copy for quarantine, with the raw notification inside; `which` says what in it cannot be read."""
+    return Envelope(
+        id=parked_id,
+        kind=Kind.QUARANTINED,
+        source=envelope.source,
+        at=envelope.at,
+        body={"reason": reason, "stage": stage, **which, "envelope": orjson.loads(encode_envelope(envelope))},
+        trace=envelope.trace,
+    )

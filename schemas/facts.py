@@ -6,18 +6,26 @@ platform sent stays under `raw`, unknown fields and codes included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import field, fields
+from dataclasses import field
 from datetime import datetime
-from typing import Final
-
-import orjson
+from typing import Final, Literal
 
 from schemas.envelope import JsonObject
 from schemas.value import value
+from schemas.vocabulary import (
+    Action,
+    AskedKind,
+    DecidedBy,
+    Direction,
+    Mode,
+    Outcome,
+    RecordingEnd,
+    SmsMode,
+    SmsStatus,
+    TimelineType,
+)
 
-TIMELINE_TYPES: Final = ("incoming", "outgoing", "ringing", "answered", "ended", "digits", "decided")
-CODE_NAMES: Final = ("state_code", "fail_code", "q850", "sip")  # the order in which they decide an outcome
+KindOfFact = Literal["call_event", "cdr", "announcement", "recording", "sms", "number_state", "decision", "other"]
 
 
 class FactKind:
@@ -39,7 +47,7 @@ class Code:
 
     name: str
     value: int | str
-    outcome: str | None = None
+    outcome: Outcome | None = None
     text: str | None = None
 
 
@@ -51,8 +59,8 @@ class CallFields:
     """
 
     product: str | None = None
-    mode: str | None = None
-    direction: str | None = None
+    mode: Mode | None = None
+    direction: Direction | None = None
     caller: str | None = None
     callee: str | None = None
     private_number: str | None = None
@@ -73,7 +81,7 @@ class CallFields:
 class CallEvent:
     """A live call event; `caller` and `callee` are as this event names them, `call` what it tells of the call."""
 
-    type: str
+    type: TimelineType
     platform_type: str
     at: datetime | None
     leg: str | None = None
@@ -136,7 +144,7 @@ class Recording:
     """How the fetch of one announced recording ended; `state` is stored or failed, `place` relative to the store."""
 
     key: str
-    state: str
+    state: RecordingEnd
     place: str | None = None
     bytes: int | None = None
     sha256: str | None = None
@@ -149,12 +157,12 @@ class Recording:
 class Sms:
     """A short message between the REAL parties; `mode` is `block` where the platform asked about it, else `notify`.
 
-    `status` is `delivered`, `failed`, `intercepted` or None (not told); `code` the platform's own result as sent.
+    `status` None: not reported; `code` is the platform's own result as sent.
     """
 
     identifier: str
-    mode: str
-    direction: str | None = None
+    mode: SmsMode
+    direction: Direction | None = None
     sender: str | None = None
     receiver: str | None = None
     private_number: str | None = None
@@ -163,7 +171,7 @@ class Sms:
     text: str | None = None
     parts: int | None = None
     sent_at: datetime | None = None
-    status: str | None = None
+    status: SmsStatus | None = None
     code: Code | None = None
     raw: JsonObject = field(default_factory=dict)
 
@@ -179,9 +187,9 @@ class NumberState:
 class Decided:
     """A question of the platform was answered; `by` is rule, service or default, `milliseconds` how long it took."""
 
-    asked: str
-    action: str
-    by: str
+    asked: AskedKind
+    action: Action
+    by: DecidedBy
     milliseconds: int
     callee: str | None = None
 
@@ -204,7 +212,7 @@ class Parsed:
     `fingerprint` is the sha256 of the canonical item: the same key with another one is an amendment.
     """
 
-    kind: str
+    kind: KindOfFact
     session_id: str
     key: str
     fingerprint: str
@@ -216,7 +224,7 @@ class Fact:
     """A parsed item with its identity; `at` is the clock of the envelope that claimed it."""
 
     id: str
-    kind: str
+    kind: KindOfFact
     source: str
     platform: str
     session_id: str
@@ -229,67 +237,3 @@ class Fact:
     def call_id(self) -> str:
         """The id of the call record it belongs to."""
         return f"{self.source}:{self.session_id}"
-
-    @property
-    def event_type(self) -> str | None:
-        """The timeline type of a call event, else None."""
-        return self.body.type if isinstance(self.body, CallEvent) else None
-
-
-def encode_fact(fact: Fact) -> bytes:
-    """A fact as JSON."""
-    return orjson.dumps(fact, option=orjson.OPT_UTC_Z)
-
-
-def decode_body(kind: str, row: JsonObject) -> FactBody:
-    """The body in a row of `encode_fact`; of any other, KeyError, TypeError or ValueError is raised."""
-    return _BODIES[kind](row)
-
-
-def _times(row: JsonObject, names: frozenset[str]) -> JsonObject:
-    return {name: datetime.fromisoformat(value) if value and name in names else value for name, value in row.items()}
-
-
-_CALL_TIMES: Final = frozenset(f.name for f in fields(CallFields) if f.name.endswith("_at"))
-
-
-def _call(row: JsonObject) -> CallFields:
-    codes = tuple(Code(**code) for code in row.get("codes", ()))
-    return CallFields(**{**_times(row, _CALL_TIMES), "codes": codes})
-
-
-def _call_event(row: JsonObject) -> CallEvent:
-    return CallEvent(**{"at": None, **_times(row, frozenset({"at"})), "call": _call(row["call"])})
-
-
-def decode_announced(row: JsonObject) -> Announced:
-    """An announced recording of a row."""
-    return Announced(**_times(row, frozenset({"called_at"})))
-
-
-def _sms(row: JsonObject) -> Sms:
-    code = row.get("code")
-    return Sms(**{**_times(row, frozenset({"sent_at"})), "code": Code(**code) if code else None})
-
-
-def _cdr(row: JsonObject) -> Cdr:
-    return Cdr(
-        record_id=row["record_id"],
-        call=_call(row["call"]),
-        legs=tuple(Leg(**_times(leg, _CALL_TIMES)) for leg in row.get("legs", ())),
-        recordings=tuple(decode_announced(announced) for announced in row.get("recordings", ())),
-        implies=tuple(row.get("implies", ())),
-        raw=row["raw"],
-    )
-
-
-_BODIES: Final[Mapping[str, Callable[[JsonObject], FactBody]]] = {
-    FactKind.CALL_EVENT: _call_event,
-    FactKind.CDR: _cdr,
-    FactKind.ANNOUNCEMENT: lambda row: Announcement(recording=decode_announced(row["recording"]), raw=row["raw"]),
-    FactKind.RECORDING: lambda row: Recording(**row),
-    FactKind.SMS: _sms,
-    FactKind.NUMBER_STATE: lambda row: NumberState(**row),
-    FactKind.DECISION: lambda row: Decided(**row),
-    FactKind.OTHER: lambda row: Other(**row),
-}

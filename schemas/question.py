@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from schemas.vocabulary import Action, AskedKind
+
 GOING: Final = frozenset({"connect", "route"})  # the actions that need somebody to go to
 
 
@@ -19,7 +21,7 @@ class Asked(_Row):
     `key` and `fingerprint` are those of the fact that `parse` makes of the same push.
     """
 
-    kind: Literal["call", "sms"]
+    kind: AskedKind
     session_id: str
     key: str
     fingerprint: str
@@ -35,7 +37,7 @@ class Question(_Row):
     id: str
     source: str
     platform: str
-    kind: Literal["call", "sms"]
+    kind: AskedKind
     call_id: str
     caller: str | None
     number: str | None
@@ -52,7 +54,7 @@ class Decision(_Row):
     platform's own announcements by the platform's own field name.
     """
 
-    action: Literal["connect", "close", "route", "discard"]
+    action: Action
     callee: Annotated[str, Field(max_length=64)] | None = None
     record: bool | None = None
     tones: dict[str, str] | None = None
@@ -76,7 +78,7 @@ class Answer(Decision):
     by: Annotated[Literal["rule", "default"] | None, BeforeValidator(_ours)] = None
 
 
-def fits(kind: str, decision: Decision) -> bool:
+def fits(kind: AskedKind, decision: Decision) -> bool:
     """Whether a decision can answer a question of this kind."""
     return decision.action in (("connect", "close") if kind == "call" else ("route", "discard"))
 
@@ -86,11 +88,11 @@ def goes_somewhere(decision: Decision) -> bool:
     return bool(decision.callee or decision.user_data)
 
 
-def refusal(kind: str) -> Decision:
+def refusal(kind: AskedKind) -> Decision:
     """A call is closed, an SMS discarded: what every platform can be told."""
     return Decision(action="close" if kind == "call" else "discard")
 
 
-def decision_without_answer(kind: str, default: Decision | None) -> Decision:
+def decision_without_answer(kind: AskedKind, default: Decision | None) -> Decision:
     """The source's default where it fits, else the refusal (docs/contract.md section 3)."""
     return default if default is not None and fits(kind, default) else refusal(kind)

@@ -14,8 +14,6 @@ from pydantic import Field, model_validator
 from schemas.question import GOING, Decision, goes_somewhere
 from schemas.settings import Duration, Given, Host, Name, Secret, Settings, Token, Url
 
-Mode = Literal["AX", "AXB", "AXE", "AXYB", "X"]
-
 
 class Source(Settings):
     """What a source has at every platform; `platform` is the name of its dialect.

@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from schemas.envelope import Envelope
-from schemas.facts import Decided, Fact, FactKind
+from schemas.facts import FactKind
 from schemas.stage import Stage
-from workers.calls.events import told_at_once
-from workers.calls.kept import kept_fact
+from workers.calls.events import event_at_once
+from workers.calls.kept import KeptFact, kept_fact
 from workers.calls.session import Session
 from workers.calls.sms import is_sms, sms_step
 from workers.calls.step import Patience, Step, step
@@ -26,7 +26,8 @@ _OF_NO_SESSION: Final = frozenset({FactKind.OTHER, FactKind.NUMBER_STATE})
 
 _PATIENCE: Final = Patience()
 
-StepFunction = Callable[[Session | None, Sequence[Fact]], Step]
+News = Mapping[str, Sequence[KeptFact]]  # by call id
+StepFunction = Callable[[Session | None, Sequence[KeptFact]], Step]
 
 
 class SessionStore(Protocol):
@@ -36,7 +37,7 @@ class SessionStore(Protocol):
         Unavailable: the store is away; nothing was committed, or it does not matter that it was.
     """
 
-    async def fold(self, news: Mapping[str, Sequence[Fact]], step: StepFunction, now: datetime) -> Sequence[Envelope]:
+    async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
         """Apply `step` to each call's session and keep what it says in the outbox; returns that, to be published.
 
         Also returns unsent rows of these calls that are older than 5 s: what a crash left behind.
@@ -77,13 +78,13 @@ def correlate(
 
     async def handle(batch: Sequence[Envelope]) -> Sequence[Envelope]:
         now = clock()
-        calls: dict[str, list[Fact]] = {}
+        calls: dict[str, list[KeptFact]] = {}
         traces: dict[str, str] = {}
         at_once: list[Envelope] = []
         for envelope in batch:
             fact = _fact(envelope)
-            if (fact.kind == FactKind.CALL_EVENT and fact.source in progress) or _is_told_at_once(fact):
-                at_once.append(told_at_once(fact, trace=envelope.trace))
+            if (fact.kind == FactKind.CALL_EVENT and fact.source in progress) or _leaves_at_once(fact):
+                at_once.append(event_at_once(fact, trace=envelope.trace))
             if fact.kind not in _OF_NO_SESSION:
                 call_id = fact.call_id
                 calls.setdefault(call_id, []).append(fact)
@@ -103,20 +104,20 @@ def correlate(
     return Stage(handle, tick, published)
 
 
-def _fact(envelope: Envelope) -> Fact:
+def _fact(envelope: Envelope) -> KeptFact:
     body: Any = envelope.body
     return kept_fact(body)
 
 
-def _is_told_at_once(fact: Fact) -> bool:
+def _leaves_at_once(fact: KeptFact) -> bool:
     if fact.kind != FactKind.DECISION:
         return fact.kind in _OF_NO_SESSION
-    return isinstance(fact.body, Decided) and fact.body.asked == "call"
+    return bool(fact.row["asked"] == "call")
 
 
 def _step(
     session: Session | None,
-    news: Sequence[Fact],
+    news: Sequence[KeptFact],
     *,
     now: datetime,
     patience: Mapping[str, Patience],

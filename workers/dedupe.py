@@ -11,14 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, Protocol
-
-import orjson
+from typing import Any, Final, Literal, Protocol
 
 from schemas.dialect.dialect import AnyDialect
-from schemas.envelope import Envelope, Kind, derived_id, encode_envelope
+from schemas.envelope import Envelope, Kind, derived_id, quarantine_copy
 from schemas.errors import Malformed, Permanent, Transient
-from schemas.facts import Fact, Parsed, encode_fact
+from schemas.fact_json import fact_envelope, identified
+from schemas.facts import Fact
 from schemas.notification import Notification, from_json
 from schemas.source import Source
 from schemas.stage import Failed, Outcome, Stage
@@ -29,8 +28,13 @@ INFLATED_BYTES: Final = 8 * 1024 * 1024
 INFLATED_TIMES: Final = 50  # JSON of CDRs shrinks to a tenth or a twentieth; a bomb to a thousandth
 INFLATED_ALWAYS: Final = 64 * 1024
 
-_COUNTED_AS: Final[Mapping[str, str]] = {
-    **{result: result for result in ("new", "mine", "amended", "duplicate")},
+ClaimResult = Literal["new", "mine", "amended", "duplicate", "earlier"]
+
+_COUNTED_AS: Final[Mapping[ClaimResult, str]] = {
+    "new": "new",
+    "mine": "mine",
+    "amended": "amended",
+    "duplicate": "duplicate",
     "earlier": "duplicate",
 }
 
@@ -70,7 +74,7 @@ class Tally:
 class ClaimStore(Protocol):
     """Where claims, receipts and tallies live."""
 
-    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, ClaimResult]:
         """Claim everything in one transaction; per owner `new`, `mine`, `amended`, `duplicate` or `earlier`.
 
         `earlier`: another one owns the same telling but came later; it is owned by this one from now on. It counts as
@@ -146,7 +150,8 @@ def _open(envelope: Envelope, sources: Mapping[str, Source], dialects: Mapping[s
         if isinstance(item, Malformed):
             bad.append(_quarantined(envelope, item, n, of=len(items)))
         else:
-            facts.append(_fact(envelope, item, n, source))
+            fact_id = derived_id(envelope.id, n)
+            facts.append(identified(item, envelope, fact_id=fact_id, platform=source.platform))
     return _Opened(envelope=envelope, receipt=_receipt(envelope, facts, bad), facts=facts, quarantined=bad)
 
 
@@ -160,58 +165,27 @@ def _receipt(envelope: Envelope, facts: Sequence[Fact] = (), bad: Sequence[Envel
     )
 
 
-def _counts(opened: Sequence[_Opened], results: Mapping[str, str]) -> Mapping[tuple[str, str], int]:
+def _counts(opened: Sequence[_Opened], results: Mapping[str, ClaimResult]) -> Mapping[tuple[str, str], int]:
     """What became of the items, by source and result."""
     counts = Counter([(fact.source, _COUNTED_AS[results[fact.id]]) for one in opened for fact in one.facts])
     counts.update([(one.envelope.source, "quarantined") for one in opened for _ in one.quarantined])
     return counts
 
 
-def _outcome(one: _Opened, results: Mapping[str, str]) -> Outcome:
-    passed = [_passed_on(fact, one.envelope) for fact in one.facts if results[fact.id] != "duplicate"]
+def _outcome(one: _Opened, results: Mapping[str, ClaimResult]) -> Outcome:
+    trace = one.envelope.trace
+    passed = [fact_envelope(fact, trace=trace) for fact in one.facts if results[fact.id] != "duplicate"]
     return [*one.failed, *one.quarantined, *passed]
-
-
-def _fact(envelope: Envelope, item: Parsed, n: int, source: Source) -> Fact:
-    return Fact(
-        id=derived_id(envelope.id, n),
-        kind=item.kind,
-        source=source.name,
-        platform=source.platform,
-        session_id=item.session_id,
-        key=item.key,
-        fingerprint=item.fingerprint,
-        at=envelope.at,
-        body=item.body,
-    )
 
 
 def _claim(fact: Fact) -> Claim:
     return Claim(source=fact.source, key=fact.key, fingerprint=fact.fingerprint, owner=fact.id, at=fact.at)
 
 
-def _passed_on(fact: Fact, envelope: Envelope) -> Envelope:
-    return Envelope(
-        id=fact.id, kind=Kind.FACT, source=fact.source, at=fact.at, body=encode_fact(fact), trace=envelope.trace
-    )
-
-
 def _quarantined(envelope: Envelope, error: Malformed, n: int, *, of: int) -> Envelope:
     """The raw notification, byte for byte, with the reason and which of its items could not be read."""
-    return Envelope(
-        id=derived_id("quarantined", envelope.id, n),
-        kind=Kind.QUARANTINED,
-        source=envelope.source,
-        at=envelope.at,
-        body={
-            "reason": error.reason,
-            "stage": "dedupe",
-            "item": n,
-            "items": of,
-            "envelope": orjson.loads(encode_envelope(envelope)),
-        },
-        trace=envelope.trace,
-    )
+    parked_id = derived_id("quarantined", envelope.id, n)
+    return quarantine_copy(envelope, parked_id=parked_id, reason=error.reason, stage="dedupe", item=n, items=of)
 
 
 def _tally(envelope: Envelope) -> Tally:

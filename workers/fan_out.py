@@ -36,11 +36,11 @@ def fan_out(sink: Sink, *, name: str) -> Handler:
     async def handle(batch: Sequence[Envelope]) -> Outcome:
         results = await sink.write(batch)
         failed = [Failed(envelope, error) for envelope, error in zip(batch, results, strict=True) if error is not None]
-        told = log.bind(sink=name, events=len(batch), failed=len(failed))
+        line = log.bind(sink=name, events=len(batch), failed=len(failed))
         if failed:
-            told.warning("sink.refused", reasons=sorted({str(one.error) for one in failed}))
+            line.warning("sink.refused", reasons=sorted({str(one.error) for one in failed}))
         else:
-            told.info("sink.written")
+            line.info("sink.written")
         return failed
 
     return handle

@@ -12,7 +12,7 @@ import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -23,9 +23,10 @@ import structlog
 from yarl import URL
 
 from schemas.dialect.dialect import AnyDialect, RecordingApi
-from schemas.envelope import Envelope, Kind, derived_id
+from schemas.envelope import Envelope, derived_id
 from schemas.errors import Malformed, Permanent, Transient, Unavailable
-from schemas.facts import Fact, FactKind, Recording, encode_fact
+from schemas.fact_json import fact_envelope, identified
+from schemas.facts import FactKind, Parsed, Recording
 from schemas.recording import HttpRequest, RecordingWanted, wanted_from_json
 from schemas.source import SignedSource, Source
 from schemas.stage import Failed, Handler, Outcome
@@ -155,7 +156,7 @@ class FetchRecording:
             return Failed(envelope, error)
         async with self.slots:
             ended = await self._ended(desk, wanted, envelope)
-        _tell(envelope, wanted, ended)
+        _report(envelope, wanted, ended)
         if isinstance(ended, Transient):
             return Failed(envelope, ended)
         return _fact(envelope, wanted, ended, platform=desk.source.platform)
@@ -253,25 +254,22 @@ def _reason(error: Exception) -> str:
 def _fact(envelope: Envelope, wanted: RecordingWanted, recording: Recording, *, platform: str) -> Envelope:
     """The fact that goes to correlate: without a clock reading, so a redelivery makes the same one."""
     fingerprint = hashlib.sha256(orjson.dumps(recording, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    fact = Fact(
-        id=derived_id(envelope.id, "recording", fingerprint),
+    item = Parsed(
         kind=FactKind.RECORDING,
-        source=envelope.source,
-        platform=platform,
         session_id=wanted.session_id,
         key=f"recording|{wanted.key}",
         fingerprint=fingerprint,
-        at=envelope.at,
         body=recording,
     )
-    return replace(envelope, id=fact.id, kind=Kind.FACT, body=encode_fact(fact), attempt=1, route="")
+    fact_id = derived_id(envelope.id, "recording", fingerprint)
+    return fact_envelope(identified(item, envelope, fact_id=fact_id, platform=platform), trace=envelope.trace)
 
 
-def _tell(envelope: Envelope, wanted: RecordingWanted, ended: Recording | Transient) -> None:
-    told = log.bind(source=envelope.source, key=wanted.key, attempt=envelope.attempt, trace=envelope.trace)
+def _report(envelope: Envelope, wanted: RecordingWanted, ended: Recording | Transient) -> None:
+    line = log.bind(source=envelope.source, key=wanted.key, attempt=envelope.attempt, trace=envelope.trace)
     if isinstance(ended, Transient):
-        told.info("recording.retried", reason=_reason(ended), retry_after=ended.retry_after)
+        line.info("recording.retried", reason=_reason(ended), retry_after=ended.retry_after)
     elif ended.state == "stored":
-        told.info("recording.stored", bytes=ended.bytes, seconds=ended.seconds, format=ended.format)
+        line.info("recording.stored", bytes=ended.bytes, seconds=ended.seconds, format=ended.format)
     else:
-        told.warning("recording.failed", reason=ended.reason)
+        line.warning("recording.failed", reason=ended.reason)

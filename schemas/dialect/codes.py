@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from schemas.dialect.fields import as_integer
 from schemas.facts import Code
+from schemas.vocabulary import Outcome
 
 Read = Callable[[Any], Code | None]
 _RECENT_CODES: Final = 1024
@@ -29,7 +30,7 @@ def code(
     value: Any,
     *,
     texts: Mapping[int, str],
-    outcome: Callable[[int], str | None],
+    outcome: Callable[[int], Outcome | None],
     own_text: str | None = None,
 ) -> Code | None:
     """None if nothing was sent; `own_text` is the platform's, for a code that the table does not know."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 from schemas.dialect.codes import code, is_code, read_once
 from schemas.dialect.fields import as_integer
 from schemas.facts import Code
+from schemas.vocabulary import Outcome
 
 _SIP_SERVER_FAILURES: Final = range(500, 600)
 
@@ -119,7 +120,7 @@ SIP_TEXTS: Final[Mapping[int, str]] = {
     606: "Not Acceptable",
 }
 
-_Q850_OUTCOMES: Final[Mapping[int, str]] = {
+_Q850_OUTCOMES: Final[Mapping[int, Outcome]] = {
     1: "unreachable",
     16: "cancelled",
     17: "busy",
@@ -131,7 +132,7 @@ _Q850_OUTCOMES: Final[Mapping[int, str]] = {
     27: "unreachable",
 }
 
-_SIP_OUTCOMES: Final[Mapping[int, str]] = {
+_SIP_OUTCOMES: Final[Mapping[int, Outcome]] = {
     403: "blocked",
     404: "unreachable",
     408: "no_answer",
@@ -144,12 +145,12 @@ _SIP_OUTCOMES: Final[Mapping[int, str]] = {
 }
 
 
-def q850_outcome(cause: int) -> str | None:
+def q850_outcome(cause: int) -> Outcome | None:
     """What a Q.850 cause says of a call; None where it decides nothing."""
     return _Q850_OUTCOMES.get(cause)
 
 
-def sip_outcome(status: int) -> str | None:
+def sip_outcome(status: int) -> Outcome | None:
     """What a final SIP status says of a call; None where it decides nothing."""
     return "failed" if status in _SIP_SERVER_FAILURES else _SIP_OUTCOMES.get(status)
 

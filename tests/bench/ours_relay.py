@@ -20,8 +20,9 @@ from runtime.consumer import StageLoop
 from runtime.lifecycle import run_process
 from runtime.telemetry import Telemetry
 from runtime.verdict import policies
+from runtime.wire import monotonic_message_ids
 from schemas.addresses import broker_address
-from schemas.envelope import Envelope, Kind, monotonic_message_ids
+from schemas.envelope import Envelope, EnvelopeKind, Kind
 from schemas.stage import Stage
 from schemas.topology import RECEIVED, UNIQUE, sink_queue
 
@@ -61,7 +62,7 @@ async def _bundles(batch: Sequence[Envelope]) -> Sequence[Envelope]:
     return [_handed_on(envelope, kind=Kind.FACT, route="") for envelope in batch]
 
 
-def _handed_on(envelope: Envelope, *, kind: str, route: str) -> Envelope:
+def _handed_on(envelope: Envelope, *, kind: EnvelopeKind, route: str) -> Envelope:
     return Envelope(
         id=envelope.id,
         kind=kind,

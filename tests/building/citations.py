@@ -33,7 +33,7 @@ _CITING: Final = re.compile(
 )
 _FOREIGN: Final = re.compile(r"(?:RFC \d+|AMQP 0-9-1)[\w ,]*$")  # their sections are not ours
 _OLD: Final = re.compile(r"\b(?:contract|design|amqp|notes|security|style|page,?) $", re.IGNORECASE)
-_BARE_PAGE: Final = re.compile(r"(?<![\w/.-])(?!README|CHANGELOG)(?:[\w-]+/)*[\w-]+\.md\b")
+_BARE_PAGE: Final = re.compile(r"(?<![\w/.-])(?!README|CHANGELOG|tests/fixtures/)(?:[\w-]+/)*[\w-]+\.md\b")
 _LINK: Final = re.compile(r"\[[^\]]*\]\(([^)#\s]*\.md)[^)\s]*\)")
 
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.envelope import Envelope, JsonObject, Kind
+from schemas.envelope import Envelope, JsonObject
+from schemas.fact_json import encode_fact, fact_envelope
 from schemas.facts import (
     Announced,
     CallEvent,
@@ -20,10 +21,12 @@ from schemas.facts import (
     Fact,
     FactBody,
     FactKind,
+    KindOfFact,
     Recording,
     Sms,
-    encode_fact,
 )
+from schemas.vocabulary import AskedKind, RecordingEnd, SmsMode, TimelineType
+from workers.calls.kept import KeptFact, kept_fact
 
 T0: Final = datetime(2026, 11, 21, 8, 0, 0, tzinfo=UTC)
 CALL: Final = CallFields(
@@ -72,7 +75,7 @@ def a_cdr(
     return a_fact(FactKind.CDR, f"cdr|{session}|{record_id}", body, told=told, session=session)
 
 
-def an_event(kind: str, *, told: float = 1, session: str = "s1", n: int = 0, **call: Any) -> Fact:
+def an_event(kind: TimelineType, *, told: float = 1, session: str = "s1", n: int = 0, **call: Any) -> Fact:
     """A call event of that timeline type, at the time that CALL gives it."""
     name = _TIME_OF.get(kind)
     at = getattr(CALL, name) if name else T0 + seconds(n)
@@ -82,7 +85,7 @@ def an_event(kind: str, *, told: float = 1, session: str = "s1", n: int = 0, **c
     return a_fact(FactKind.CALL_EVENT, f"event|{session}|{kind}|{n}", body, told=told, session=session)
 
 
-def a_stored_recording(key: str, *, state: str = "stored", told: float = 75, session: str = "s1") -> Fact:
+def a_stored_recording(key: str, *, state: RecordingEnd = "stored", told: float = 75, session: str = "s1") -> Fact:
     """How the fetch of a recording ended."""
     body = Recording(key=key, state=state, place=f"p/{key}" if state == "stored" else None)
     return a_fact(FactKind.RECORDING, f"recording|{key}", body, told=told, session=session)
@@ -93,7 +96,7 @@ def all_events(*, told: float = 1) -> list[Fact]:
     return [an_event(kind, told=told) for kind in IMPLIES]
 
 
-def a_fact(kind: str, key: str, body: FactBody, *, told: float, session: str) -> Fact:
+def a_fact(kind: KindOfFact, key: str, body: FactBody, *, told: float, session: str) -> Fact:
     """A fact with the identity that its content gives it."""
     bare = Fact(
         id="",
@@ -112,18 +115,22 @@ def a_fact(kind: str, key: str, body: FactBody, *, told: float, session: str) ->
 
 def enveloped(fact: Fact) -> Envelope:
     """The envelope in which a fact reaches correlate."""
-    return Envelope(
-        id=fact.id, kind=Kind.FACT, source=fact.source, at=fact.at, body=orjson.loads(encode_fact(fact)), trace="t"
-    )
+    envelope = fact_envelope(fact, trace="t")
+    return replace(envelope, body=orjson.loads(encode_fact(fact)))
 
 
-def an_sms(mode: str, *, told: float = 1, identifier: str = "sms1", **told_of_it: Any) -> Fact:
+def kept(fact: Fact) -> KeptFact:
+    """The fact as correlate keeps it."""
+    return kept_fact(orjson.loads(encode_fact(fact)))
+
+
+def an_sms(mode: SmsMode, *, told: float = 1, identifier: str = "sms1", **told_of_it: Any) -> Fact:
     """A push about one SMS: `block` asks, `notify` tells."""
     body = Sms(identifier=identifier, mode=mode, raw={"mode": mode}, **told_of_it)
     return a_fact(FactKind.SMS, f"sms|{identifier}|{mode}", body, told=told, session=identifier)
 
 
-def a_decision(asked: str, *, told: float = 1, session: str = "s1", **given: Any) -> Fact:
+def a_decision(asked: AskedKind, *, told: float = 1, session: str = "s1", **given: Any) -> Fact:
     """An answer to a platform's question."""
     body = Decided(**{"asked": asked, "action": "connect", "by": "rule", "milliseconds": 3, **given})
     return a_fact(FactKind.DECISION, f"decided|{asked}|{session}", body, told=told, session=session)

@@ -13,8 +13,8 @@ from runtime.clock import system_clock
 from runtime.consumer import StageLoop
 from runtime.telemetry import Telemetry
 from runtime.verdict import Policy
-from runtime.wire import bundles, unpack
-from schemas.envelope import Envelope, Kind, monotonic_message_ids
+from runtime.wire import bundles, monotonic_message_ids, unpack
+from schemas.envelope import Envelope, Kind
 from schemas.stage import Stage
 from schemas.topology import RECEIVED
 from tests.building.facts import T0

@@ -4,19 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import fields
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
+from pydantic import TypeAdapter
 
-from schemas.facts import CallEvent, CallFields, Fact, Parsed, encode_fact
+from schemas.envelope import Envelope, Kind
+from schemas.fact_json import encode_fact, identified
+from schemas.facts import (
+    Announcement,
+    CallEvent,
+    CallFields,
+    Cdr,
+    Decided,
+    Fact,
+    KindOfFact,
+    NumberState,
+    Other,
+    Parsed,
+    Recording,
+    Sms,
+)
 from schemas.notification import Notification
 from schemas.source import Source
+from schemas.vocabulary import TimelineType
 from workers.calls.kept import kept_fact
 
 JSON: Final = "application/json;charset=UTF-8"
 XML: Final = "application/xml;charset=utf-8"
+_BODIES: Final[Mapping[KindOfFact, TypeAdapter[Any]]] = {
+    "call_event": TypeAdapter(CallEvent),
+    "cdr": TypeAdapter(Cdr),
+    "announcement": TypeAdapter(Announcement),
+    "recording": TypeAdapter(Recording),
+    "sms": TypeAdapter(Sms),
+    "number_state": TypeAdapter(NumberState),
+    "decision": TypeAdapter(Decided),
+    "other": TypeAdapter(Other),
+}
 
 
 def a_push(body: Any, path: str = "", content_type: str = JSON) -> Notification:
@@ -27,23 +54,24 @@ def a_push(body: Any, path: str = "", content_type: str = JSON) -> Notification:
 
 def fact_of(item: Parsed, source: Source, *, at: datetime, fact_id: str = "1") -> Fact:
     """The fact that dedupe makes of it."""
-    return Fact(
-        id=fact_id,
-        kind=item.kind,
-        source=source.name,
-        platform=source.platform,
-        session_id=item.session_id,
-        key=item.key,
-        fingerprint=item.fingerprint,
-        at=at,
-        body=item.body,
-    )
+    envelope = Envelope(id="n", kind=Kind.NOTIFICATION, source=source.name, at=at, body={})
+    return identified(item, envelope, fact_id=fact_id, platform=source.platform)
 
 
 def fact_in(row: Any) -> Fact:
     """The fact that correlate reads in a row, its body included, as dedupe would have made it."""
     read = kept_fact(row)
-    return Fact(**{one.name: getattr(read, one.name) for one in fields(Fact)})
+    return Fact(
+        id=read.identity["id"],
+        kind=read.kind,
+        source=read.source,
+        platform=read.of["platform"],
+        session_id=read.of["session_id"],
+        key=read.key,
+        fingerprint=read.fingerprint,
+        at=read.at,
+        body=_BODIES[read.kind].validate_python(read.row),
+    )
 
 
 def through_the_broker(fact: Fact) -> Fact:
@@ -62,7 +90,7 @@ def canonical(value: Any) -> str:
 
 
 def an_event_read(
-    session: str, kinds: tuple[str, str], at: datetime, *, numbers: tuple[str, str], call: CallFields, raw: Any
+    session: str, kinds: tuple[str, TimelineType], at: datetime, *, numbers: tuple[str, str], call: CallFields, raw: Any
 ) -> Parsed:
     """A call event of one of Huawei's platforms, as read; `kinds`: theirs and ours; `numbers`: caller and callee."""
     platform_type, timeline_type = kinds

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import orjson
 
-from schemas.facts import Fact, encode_fact
+from schemas.fact_json import encode_fact
+from schemas.facts import Fact
 from workers.calls.session import Session
 
 
@@ -21,7 +22,7 @@ def state_1(session: Session, facts: Iterable[Fact]) -> bytes:
             "completed": session.completed,
             "incomplete": session.incomplete,
             "ordered": sorted(session.ordered),
-            "told": sorted(session.told),
+            "told": sorted(session.ended),
             "changed_at": session.changed_at,
             "changed_by": session.changed_by,
         },

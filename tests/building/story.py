@@ -9,7 +9,7 @@ import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind
 from schemas.facts import Fact
-from tests.building.facts import T0, seconds
+from tests.building.facts import T0, kept, seconds
 from workers.calls.session import Session, decode_session, encode_session
 from workers.calls.step import Patience, Step, step
 
@@ -27,7 +27,7 @@ class Story:
         self.due_at: datetime | None = None
 
     def told(self, facts: Sequence[Fact], *, at: float) -> Story:
-        taken = step(self.session, facts, now=T0 + seconds(at), patience=self.patience)
+        taken = step(self.session, [*map(kept, facts)], now=T0 + seconds(at), patience=self.patience)
         return self._kept(taken)
 
     def waits(self, *, until: float) -> Story:

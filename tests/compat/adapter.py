@@ -18,16 +18,18 @@ from typing import Any
 import orjson
 
 from console.config_file import load_config
-from ingest.decided import decided
+from ingest.decision_fact import decision_fact
 from runtime import wire
 from runtime.broker.base import Delivery
 from runtime.broker.base import Message as BrokerMessage
 from runtime.isolate import run_isolated
+from schemas.addresses import store_address
 from schemas.envelope import Envelope, Kind, decode_bundle, decode_envelope, encode_bundles, encode_envelope
 from schemas.errors import Malformed
 from schemas.notification import Notification, Reply, to_json
 from schemas.platforms import DIALECTS
 from schemas.question import Answer, Asked, Decision, Question
+from schemas.source import AskingSource, Source
 from schemas.stage import Failed, Stage
 from tests.compat.recorded import Message, Push
 from workers.calls.step import Patience
@@ -129,7 +131,7 @@ class Product:
             return [envelope]
         answer = self._answer(push, asked)
         by = Answer.model_validate_json(answer).by or "service"
-        fact = decided(asked, source, envelope, _decision(answer), by=by, milliseconds=_DECIDED_MILLISECONDS)
+        fact = decision_fact(asked, source, envelope, _decision(answer), by=by, milliseconds=_DECIDED_MILLISECONDS)
         return [envelope, fact]
 
     def tally(self, envelope_id: str, source: str, at: datetime, answered: int) -> Envelope:
@@ -175,12 +177,16 @@ async def open_product(config: Path, directory: Path) -> AsyncIterator[Product]:
         )
         for source in loaded.source
     }
-    url = f"sqlite:{directory}"
+    store = store_address(f"sqlite:{directory}")
 
     def count(source: str, result: str, number: int) -> None:
         counted[f"{source} {result}"] += number
 
-    async with open_claims(url) as claims, open_sessions(url, clock=clock) as (sessions, _), open_parked(url) as parked:
+    async with (
+        open_claims(store) as claims,
+        open_sessions(store, clock=clock) as (sessions, _),
+        open_parked(store) as parked,
+    ):
         progress = frozenset(source.name for source in loaded.source if source.progress)
         yield Product(
             config=loaded,
@@ -197,7 +203,7 @@ async def open_product(config: Path, directory: Path) -> AsyncIterator[Product]:
 
 async def wanted_back(directory: Path, ids: Sequence[str]) -> None:
     """An operator wants these parked messages back in the flow; nobody else has the state open."""
-    async with open_parked(f"sqlite:{directory}") as store:
+    async with open_parked(store_address(f"sqlite:{directory}")) as store:
         await store.want(ids)
 
 
@@ -242,6 +248,13 @@ def topology_of(config: Path) -> dict[str, Any]:
 def _object(text: bytes) -> dict[str, Any]:
     row: dict[str, Any] = orjson.loads(text)
     return row
+
+
+def _asked(source: Source, notification: Notification) -> Asked | None:
+    asks = DIALECTS[source.platform].asks
+    if asks is None or not isinstance(source, AskingSource) or not source.control:
+        return None
+    return asks.question(notification, source)
 
 
 def _decision(answer: bytes) -> Decision:

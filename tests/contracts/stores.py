@@ -17,7 +17,8 @@ import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind
 from schemas.facts import Fact
-from tests.building.facts import T0, a_cdr, seconds
+from tests.building.facts import T0, a_cdr, kept, seconds
+from workers.calls.kept import KeptFact
 from workers.calls.session import Session
 from workers.calls.step import Patience, Step, step
 from workers.correlate import SessionStore, StepFunction
@@ -129,15 +130,15 @@ def stepping(told: float, *, patience: Patience = PATIENCE) -> StepFunction:
     return partial(_step, now=at(told), patience=patience)
 
 
-def _step(session: Session | None, news: Sequence[Fact], *, now: datetime, patience: Patience) -> Step:
+def _step(session: Session | None, news: Sequence[KeptFact], *, now: datetime, patience: Patience) -> Step:
     return step(session, news, now=now, patience=patience, trace="t")
 
 
 async def fold(store: SessionStore, *facts: Fact, told: float, patience: Patience = PATIENCE) -> list[Envelope]:
     """Fold facts of any calls at that moment; returns what is to be published."""
-    news: dict[str, list[Fact]] = {}
+    news: dict[str, list[KeptFact]] = {}
     for fact in facts:
-        news.setdefault(fact.call_id, []).append(fact)
+        news.setdefault(fact.call_id, []).append(kept(fact))
     return list(await store.fold(news, stepping(told, patience=patience), at(told)))
 
 

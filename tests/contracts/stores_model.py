@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.envelope import Envelope
-from schemas.facts import Fact
 from tests.building.facts import seconds
 from workers.calls.session import Session, decode_session, encode_session
 from workers.calls.step import Step
-from workers.correlate import StepFunction
+from workers.correlate import News, StepFunction
 from workers.dedupe import Claim
 
 
@@ -53,7 +52,7 @@ class SessionsModel:
     outbox: list[Row] = field(default_factory=list)
     heard: dict[str, object] = field(default_factory=dict)
 
-    def fold(self, news: Mapping[str, Sequence[Fact]], step: StepFunction, now: datetime) -> list[Envelope]:
+    def fold(self, news: News, step: StepFunction, now: datetime) -> list[Envelope]:
         left = [row for row in self._rested(now) if row.call_id in news]
         steps = {call_id: step(self._before(call_id), facts) for call_id, facts in news.items()}
         return [*self._leased(left, now), *self._keep(steps, now)]

@@ -16,8 +16,8 @@ from runtime.clock import system_clock
 from runtime.consumer import StageLoop
 from runtime.telemetry import Telemetry
 from runtime.verdict import Policy
-from runtime.wire import dead_envelope, pack, quarantined, unpack
-from schemas.envelope import Envelope, JsonObject, Kind, encode_envelope, monotonic_message_ids
+from runtime.wire import dead_envelope, monotonic_message_ids, pack, quarantined, unpack
+from schemas.envelope import Envelope, JsonObject, Kind, encode_envelope
 from schemas.topology import DEAD, QUARANTINE, RECEIVED, Subscription, sink_queue, topology
 from tests.building.facts import T0
 from tests.contracts.stores import StoreRig, asked

@@ -16,9 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from schemas.envelope import Envelope
 from schemas.facts import Announced, Fact
-from tests.building.facts import T0, a_cdr, an_event, seconds
+from tests.building.facts import T0, a_cdr, an_event, kept, seconds
 from tests.contracts.stores import PostgresqlRig, SqliteRig, StoreRig, a_claim, a_receipt, forget_everything, stepping
 from tests.contracts.stores_model import ClaimsModel, SessionsModel
+from workers.calls.kept import KeptFact
 from workers.calls.step import Patience
 from workers.correlate import SessionStore, StepFunction
 from workers.dedupe import ClaimStore
@@ -91,9 +92,9 @@ class Stores(RuleBasedStateMachine):
             self._fold(self.folded[which])
 
     def _fold(self, facts: Sequence[Fact]) -> None:
-        news: dict[str, list[Fact]] = {}
+        news: dict[str, list[KeptFact]] = {}
         for fact in facts:
-            news.setdefault(fact.call_id, []).append(fact)
+            news.setdefault(fact.call_id, []).append(kept(fact))
         told = self.runner.run(self.sessions.fold(news, self._step(), self.now))
         self._same(told, self.sessions_model.fold(news, self._step(), self.now))
 

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from schemas.envelope import Kind
-from schemas.facts import Announced, Fact
-from tests.building.facts import a_cdr, all_events, an_event
+from schemas.facts import Announced
+from tests.building.facts import a_cdr, all_events, an_event, kept
 from tests.contracts.stores import (
     StoreRig,
     a_whole_call,
@@ -23,6 +23,7 @@ from tests.contracts.stores import (
     stepping,
     types,
 )
+from workers.calls.kept import KeptFact
 from workers.calls.session import Session
 from workers.calls.step import Step
 from workers.correlate import SessionStore
@@ -58,9 +59,9 @@ async def test_everything_that_a_step_says_is_in_the_outbox(store_rig: StoreRig,
 async def test_one_bad_session_does_not_stop_the_deadlines_of_all_others(sessions: SessionStore) -> None:
     await fold(sessions, a_cdr(session="bad"), a_cdr(session="good"), told=70)
 
-    def fails_for_the_bad_one(session: Session | None, news: Sequence[Fact]) -> Step:
+    def fails_for_the_bad_one(session: Session | None, news: Sequence[KeptFact]) -> Step:
         assert session is not None
-        if any(fact.session_id == "bad" for fact in session.facts.values()):
+        if any(fact.of["session_id"] == "bad" for fact in session.facts.values()):
             raise ValueError("bug")
         return stepping(72)(session, news)
 
@@ -78,14 +79,14 @@ async def test_the_same_facts_again_say_nothing_new(sessions: SessionStore) -> N
 
 
 async def test_a_step_that_raises_commits_nothing(store_rig: StoreRig, sessions: SessionStore) -> None:
-    def refusing(session: Session | None, news: Sequence[Fact]) -> Step:
-        if news[0].session_id == "s2":
+    def refusing(session: Session | None, news: Sequence[KeptFact]) -> Step:
+        if news[0].of["session_id"] == "s2":
             raise ArithmeticError
         return stepping(70)(session, news)
 
     first, second = a_whole_call("s1"), a_whole_call("s2")
     with pytest.raises(ArithmeticError):
-        await sessions.fold({first.call_id: [first], second.call_id: [second]}, refusing, at(70))
+        await sessions.fold({first.call_id: [kept(first)], second.call_id: [kept(second)]}, refusing, at(70))
     assert await asked(lambda: store_rig.reads().session(first.call_id)) is None
     assert await sessions.unsent(at(100), 10) == []
     assert types(await fold(sessions, first, second, told=101)) == ["call.completed", "call.completed"]

@@ -16,7 +16,7 @@ from ingest.server import serve_door
 from runtime.broker.base import Broker
 from runtime.clock import Clock, system_clock
 from runtime.telemetry import Telemetry
-from schemas.envelope import monotonic_message_ids
+from runtime.wire import monotonic_message_ids
 from schemas.facts import Decided, Fact
 from schemas.platforms import DIALECTS
 from schemas.topology import DECISIONS, UNIQUE, Topology

@@ -15,7 +15,7 @@ from console.ledger.account import Sight
 from runtime.wire import dead_envelope
 from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured, Unavailable
-from tests.building.facts import a_cdr, enveloped
+from tests.building.facts import a_cdr, enveloped, kept
 from tests.building.states import state_1
 from tests.contracts.stores import (
     PostgresqlRig,
@@ -256,7 +256,8 @@ async def test_an_older_state_is_brought_forward_and_a_newer_one_is_refused(dsn:
 
 
 async def test_the_ledger_of_version_1_is_read_and_only_hours_after_it_are_compared(dsn: str) -> None:
-    rig, claim, session = PostgresqlRig(dsn), a_claim("cdr|s1|r1", "f1"), stepping(70)(None, [a_whole_call()]).session
+    rig, claim = PostgresqlRig(dsn), a_claim("cdr|s1|r1", "f1")
+    session = stepping(70)(None, [kept(a_whole_call())]).session
     dead = dead_envelope(enveloped(a_cdr(told=70)), reason="broken", stage="callstitch.unique.v1")
     async with open_database(dsn) as database:
         for part, migrations in _VERSION_1.items():
@@ -265,8 +266,8 @@ async def test_the_ledger_of_version_1_is_read_and_only_hours_after_it_are_compa
             "INSERT INTO claim VALUES ($1, $2, $3, $4)", *claim_row(claim).pair, claim.owner, claim.at
         )
         state = (state_1(session, [a_whole_call()]), at(70))
-        kept = "INSERT INTO session VALUES ($1, 'huawei-bj', $2, 0, 'open', '2026-11-21T08', NULL, $3)"
-        await database.execute(kept, b"huawei-bj:s1", *state)
+        insert = "INSERT INTO session VALUES ($1, 'huawei-bj', $2, 0, 'open', '2026-11-21T08', NULL, $3)"
+        await database.execute(insert, b"huawei-bj:s1", *state)
         parked = "INSERT INTO parked VALUES ('d1', 'dead', '', 'huawei-bj', '', '', $1, $1, 1, $2, 'parked')"
         await database.execute(parked, at(2 * HOUR), encode_envelope(dead))
     (before,) = await rows(rig)

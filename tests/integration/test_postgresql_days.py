@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.building.facts import T0, a_cdr, all_events, seconds
+from tests.building.facts import T0, a_cdr, all_events, kept, seconds
 from tests.contracts.stores import a_whole_call, at, fold, forget_everything, stepping
 from workers.stores.postgresql import open_sessions
 from workers.stores.postgresql.pool import Database
@@ -31,7 +31,7 @@ async def test_the_outbox_is_kept_by_the_day_and_days_are_dropped_whole(dsn: str
             now = start + timedelta(days=n)
             await store.expire(now, 100)
             fact = a_whole_call(f"s{n}")
-            await store.fold({fact.call_id: [fact]}, stepping((now - T0).total_seconds()), now)
+            await store.fold({fact.call_id: [kept(fact)]}, stepping((now - T0).total_seconds()), now)
         assert await days(database) == {"outbox_on_20261221": 1, "outbox_on_20261222": 1, "outbox_on_20261223": 1}
         said = await store.unsent(start + timedelta(days=3), 10)
         await store.sent([said[0].id, said[2].id], start + timedelta(days=3))

@@ -14,7 +14,7 @@ from console.ledger.account import Sight
 from runtime.wire import dead_envelope
 from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured
-from tests.building.facts import a_cdr, all_events, enveloped
+from tests.building.facts import a_cdr, all_events, enveloped, kept
 from tests.building.states import state_1
 from tests.contracts.stores import SqliteRig, a_claim, asked, at, claimed, event, fold, ledger, stepping
 from tests.contracts.stores_traffic import HOUR, arrive, found, passed_on, rows
@@ -101,7 +101,7 @@ def rig(tmp_path: Path) -> SqliteRig:
         ("INSERT INTO claim VALUES (?,?,?,?)", (*claim_row(claim).pair, claim.owner, micros(claim.at))),
     )
     facts = [*all_events(), a_cdr(told=70)]
-    told = stepping(70)(None, facts)
+    told = stepping(70)(None, [*map(kept, facts)])
     (completed,) = told.envelopes
     moment = micros(at(70))
     state = state_1(told.session, facts)

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Malformed
-from schemas.facts import Fact, FactKind, Parsed, Recording
+from schemas.facts import FactKind, Parsed, Recording
 from schemas.notification import Notification
 from schemas.platforms import DIALECTS
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
@@ -25,10 +25,11 @@ from schemas.recording import wanted_from_json
 from schemas.stage import Stage
 from schemas.topology import RECEIVED, RECORDINGS, UNIQUE
 from tests.scenarios.simulation import MemoryFile, Order, Work, World, moment
+from workers.calls.kept import KeptFact
 from workers.calls.session import Session, version_key
 from workers.calls.step import Patience, Step
-from workers.correlate import SessionStore, StepFunction, correlate
-from workers.dedupe import ClaimStore, Receipt, Tally, dedupe
+from workers.correlate import News, SessionStore, StepFunction, correlate
+from workers.dedupe import ClaimResult, ClaimStore, Receipt, Tally, dedupe
 from workers.fetch_recording import _fact
 from workers.stores.sqlite.claims import CLAIMS_MIGRATIONS, SqliteClaims
 from workers.stores.sqlite.file import SqliteFile
@@ -139,7 +140,7 @@ def _dated(envelope: Envelope, now: datetime) -> Envelope:
 class _SeenIsSeen(SqliteClaims):
     """What was claimed before is a duplicate, even for the one who claimed it and died."""
 
-    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, ClaimResult]:
         results = await super().claim(receipts, tallies)
         return {owner: "duplicate" if result == "mine" else result for owner, result in results.items()}
 
@@ -147,7 +148,7 @@ class _SeenIsSeen(SqliteClaims):
 class _KnownIsKnown(SqliteClaims):
     """One key, one telling: an amended CDR is a duplicate too."""
 
-    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, ClaimResult]:
         results = await super().claim(receipts, tallies)
         return {owner: "duplicate" if result == "amended" else result for owner, result in results.items()}
 
@@ -155,7 +156,7 @@ class _KnownIsKnown(SqliteClaims):
 class _FirstToldIsFirstClaimed(SqliteClaims):
     """A telling that came earlier and is claimed later is a duplicate like any other."""
 
-    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, ClaimResult]:
         results = await super().claim(receipts, tallies)
         return {owner: "duplicate" if result == "earlier" else result for owner, result in results.items()}
 
@@ -163,12 +164,12 @@ class _FirstToldIsFirstClaimed(SqliteClaims):
 class _LastWriterWins(SqliteSessions):
     """Of each fact only the version that was folded last is kept, whenever it was told."""
 
-    async def fold(self, news: Mapping[str, Sequence[Fact]], step: StepFunction, now: datetime) -> Sequence[Envelope]:
-        def overwriting(session: Session | None, facts: Sequence[Fact]) -> Step:
+    async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
+        def overwriting(session: Session | None, facts: Sequence[KeptFact]) -> Step:
             latest = {fact.key: fact for fact in facts}
             if session is not None:
-                kept = {version_key(f): f for f in session.facts.values() if f.key not in latest}
-                session = replace(session, facts=kept)
+                others = {version_key(f): f for f in session.facts.values() if f.key not in latest}
+                session = replace(session, facts=others)
             return step(session, [*latest.values()])
 
         return await super().fold(news, overwriting, now)

@@ -20,8 +20,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from runtime.wire import pack
-from schemas.envelope import Envelope, decode_bundle, monotonic_message_ids
+from runtime.wire import monotonic_message_ids, pack
+from schemas.envelope import Envelope, decode_bundle
 from schemas.errors import Unavailable
 from schemas.stage import Failed, Outcome, Stage
 from schemas.topology import CALLS, RECEIVED, RECORDINGS, UNIQUE

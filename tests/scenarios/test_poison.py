@@ -15,9 +15,9 @@ from console.demo.check import Truth, faults
 from runtime.broker import open_broker
 from runtime.crash import EXIT_CODE, VARIABLE
 from runtime.poison import REASON
-from runtime.wire import bundles
+from runtime.wire import bundles, monotonic_message_ids
 from schemas.addresses import broker_address, store_address
-from schemas.envelope import Envelope, Kind, monotonic_message_ids, new_id
+from schemas.envelope import Envelope, Kind, new_id
 from schemas.errors import Misconfigured
 from schemas.notification import Notification, to_json
 from schemas.topology import RECEIVED, topology

@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind, derived_id
-from schemas.facts import Fact, FactKind
+from schemas.facts import FactKind
 from schemas.value import value
-from workers.calls.kept import kept
-from workers.calls.merge import latest_decision, timeline_entry
+from workers.calls.kept import KeptFact
+from workers.calls.merge import decision_row, timeline_row
 from workers.calls.session import version_key
 
 
@@ -68,19 +68,19 @@ def event_envelope(event: Event, *, at: datetime, trace: str, discriminator: str
     )
 
 
-def told_at_once(fact: Fact, *, trace: str) -> Envelope:
-    """What needs no outbox, because it is a pure function of what was told.
+def event_at_once(fact: KeptFact, *, trace: str) -> Envelope:
+    """The event that needs no outbox, because it is a pure function of the fact.
 
     `call.progress` of a call event, `number.changed`, `platform.notified`: their time is the platform's own, if any,
-    and never ours, since the same telling pushed again must make the same bytes. `call.decided` carries the door's
+    and never ours, since the same notification pushed again must make the same bytes. `call.decided` carries the door's
     clock, which its fact holds.
     """
-    row = kept(fact).row
+    row = fact.row
     match fact.kind:
         case FactKind.CALL_EVENT:
-            event = _event(fact, "call.progress", {"event": timeline_entry(row)}, time=row.get("at"))
+            event = _event(fact, "call.progress", {"event": timeline_row(row)}, time=row.get("at"))
         case FactKind.DECISION:
-            event = _event(fact, "call.decided", {"decision": latest_decision([fact])}, time=fact.at)
+            event = _event(fact, "call.decided", {"decision": decision_row(fact)}, time=fact.at)
         case FactKind.NUMBER_STATE:
             event = _event(fact, "number.changed", {"raw": row["raw"]}, time=None)
         case _:
@@ -88,7 +88,7 @@ def told_at_once(fact: Fact, *, trace: str) -> Envelope:
     return event_envelope(event, at=fact.at, trace=trace, discriminator=version_key(fact))
 
 
-def _event(fact: Fact, kind: str, data: JsonObject, *, time: datetime | str | None) -> Event:
+def _event(fact: KeptFact, kind: str, data: JsonObject, *, time: datetime | str | None) -> Event:
     return Event(type=kind, source=fact.source, subject=fact.call_id, time=time, data=data)
 
 

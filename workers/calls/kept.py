@@ -3,50 +3,68 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
-from schemas.envelope import JsonObject
-from schemas.facts import Fact, FactBody, FactKind, decode_body, encode_fact
+from schemas.fact_json import FactJson, IdentityJson, SessionJson, check_body
+from schemas.facts import FactKind
+from schemas.vocabulary import TimelineType
 
 _HOUR_LENGTH: Final = len("2026-11-21T08")
 _OF_A_CALL: Final = frozenset({FactKind.CALL_EVENT, FactKind.CDR})
 
 
-class KeptFact(Fact):
-    """A fact whose body is a row of JSON, or one line of it.
+class KeptFact:
+    """A fact whose body is a row of JSON, or one line of it that becomes a row when it is looked at.
 
-    `of` is what all facts of its session share, `identity` what tells it from them; the moment in it is as it was told.
-    Of a call event and a CDR the row's `call` holds only what was told: nothing in it is null.
+    `of` is what all facts of its session share, `identity` what tells it from them, with its moment as it was written.
+    `at` is that moment, `hour` its hour in UTC (YYYY-MM-DDTHH). `call` in the row of a call event or of a CDR holds no
+    nulls.
     """
 
-    of: JsonObject
-    identity: JsonObject
-    hour: str  # in which it was told: YYYY-MM-DDTHH, UTC
-    _row: JsonObject | None
-    _line: bytes | None
-    _body: FactBody | None = None
+    __slots__ = ("_line", "_row", "at", "fingerprint", "hour", "identity", "key", "kind", "of")
 
-    def __init__(
-        self, of: JsonObject, identity: JsonObject, *, row: JsonObject | None = None, line: bytes | None = None
-    ) -> None:
-        told: str = identity["at"]
-        own = {"of": of, "identity": identity, "_row": row, "_line": line, "hour": told[:_HOUR_LENGTH]}
-        self.__dict__ = {**of, **identity, **own, "at": datetime.fromisoformat(told)}  # a fact is frozen
+    def __init__(self, of: SessionJson, identity: IdentityJson, *, row: Any = None, line: bytes | None = None) -> None:
+        written = identity["at"]
+        self.of = of
+        self.identity = identity
+        self.kind = identity["kind"]
+        self.key = identity["key"]
+        self.fingerprint = identity["fingerprint"]
+        self.at = datetime.fromisoformat(written)
+        self.hour = written[:_HOUR_LENGTH]
+        self._row = row
+        self._line = line
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, KeptFact):
+            return NotImplemented
+        return (self.of, self.identity, self.row) == (other.of, other.identity, other.row)
+
+    __hash__ = None  # type: ignore[assignment]  # the row is a dict
 
     @property
-    def event_type(self) -> str | None:
-        """The timeline type of a call event, without a look at its body."""
+    def source(self) -> str:
+        """The source it came from."""
+        return self.of["source"]
+
+    @property
+    def call_id(self) -> str:
+        """The id of the record it belongs to."""
+        return f"{self.of['source']}:{self.of['session_id']}"
+
+    @property
+    def event_type(self) -> TimelineType | None:
+        """The timeline type of a call event, else None; without a look at its body."""
         return self.identity.get("type")
 
     @property
-    def row(self) -> JsonObject:
-        """The body as JSON."""
+    def row(self) -> Any:
+        """The body as JSON: `EventJson`, `CdrJson` and so on, by its kind."""
         if self._row is None:
             assert self._line is not None
-            vars(self)["_row"] = orjson.loads(self._line)
-        assert self._row is not None
+            self._row = orjson.loads(self._line)
         return self._row
 
     @property
@@ -54,29 +72,26 @@ class KeptFact(Fact):
         """The body as one line."""
         return orjson.dumps(self._row) if self._line is None else self._line
 
-    @property
-    def body(self) -> FactBody:
-        """The body as an object."""
-        if self._body is None:
-            vars(self)["_body"] = decode_body(self.kind, self.row)
-        assert self._body is not None
-        return self._body
 
+def kept_fact(row: FactJson) -> KeptFact:
+    """The fact of a row of `encode_fact`.
 
-def kept_fact(row: JsonObject) -> KeptFact:
-    """The fact of a row of `encode_fact`; of any other, KeyError, TypeError, ValueError or AttributeError is raised."""
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: the row is no fact.
+    """
     kind, body = row["kind"], row["body"]
-    of = {"source": row["source"], "platform": row["platform"], "session_id": row["session_id"]}
-    identity = {"id": row["id"], "kind": kind, "key": row["key"], "fingerprint": row["fingerprint"], "at": row["at"]}
+    of: SessionJson = {"source": row["source"], "platform": row["platform"], "session_id": row["session_id"]}
+    identity: IdentityJson = {
+        "id": row["id"],
+        "kind": kind,
+        "key": row["key"],
+        "fingerprint": row["fingerprint"],
+        "at": row["at"],
+    }
     if kind not in _OF_A_CALL:
-        decode_body(kind, body)
+        check_body(kind, body)
         return KeptFact(of, identity, row=body)
     if kind == FactKind.CALL_EVENT:
         identity["type"] = body["type"]
-    told = {name: value for name, value in body["call"].items() if value is not None}
-    return KeptFact(of, identity, row={**body, "call": told, "raw": body["raw"]})
-
-
-def kept(fact: Fact) -> KeptFact:
-    """The same fact, to be kept."""
-    return fact if isinstance(fact, KeptFact) else kept_fact(orjson.loads(encode_fact(fact)))
+    reported = {name: value for name, value in body["call"].items() if value is not None}
+    return KeptFact(of, identity, row={**body, "call": reported, "raw": body["raw"]})

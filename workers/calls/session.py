@@ -9,9 +9,10 @@ from typing import Any, Final
 import orjson
 
 from schemas.envelope import JsonObject
-from schemas.facts import Fact, FactKind
+from schemas.facts import FactKind
 from schemas.value import value
-from workers.calls.kept import KeptFact, kept, kept_fact
+from schemas.vocabulary import ChangeReason
+from workers.calls.kept import KeptFact, kept_fact
 
 STATE_VERSION: Final = 2
 
@@ -22,8 +23,8 @@ class Session:
 
     `facts` holds every version of every fact that was told, each as of its earliest telling. `published` is the
     record of the latest revision, as JSON. `completed`, `incomplete`: that event went out. `ordered`: recordings
-    whose fetch was ordered. `told`: recordings whose end went out. `changed_at`, `changed_by`: the clock and reason
-    of the first change that is not published yet.
+    whose fetch was ordered. `ended`: recordings whose end went out, as `key|state`. `changed_at`, `changed_by`: the
+    clock and reason of the first change that is not published yet.
     """
 
     facts: dict[str, KeptFact]
@@ -32,16 +33,16 @@ class Session:
     completed: bool = False
     incomplete: bool = False
     ordered: frozenset[str] = frozenset()
-    told: frozenset[str] = frozenset()
+    ended: frozenset[str] = frozenset()
     changed_at: datetime | None = None
-    changed_by: str | None = None
+    changed_by: ChangeReason | None = None
 
     def having(self, **changes: Any) -> Session:
         """The same session but for these."""
         return Session(**{**vars(self), **changes})
 
 
-def fold(facts: Mapping[str, KeptFact], news: Iterable[Fact]) -> dict[str, KeptFact]:
+def fold(facts: Mapping[str, KeptFact], news: Iterable[KeptFact]) -> dict[str, KeptFact]:
     """All versions, each as of its earliest telling; commutative, associative and idempotent.
 
     The earliest, because an old version that is pushed again must not beat the amendment that came in between,
@@ -52,11 +53,11 @@ def fold(facts: Mapping[str, KeptFact], news: Iterable[Fact]) -> dict[str, KeptF
         version = version_key(fact)
         known = folded.get(version)
         if known is None or fact.at < known.at:
-            folded[version] = kept(fact)
+            folded[version] = fact
     return folded
 
 
-def version_key(fact: Fact) -> str:
+def version_key(fact: KeptFact) -> str:
     """One version of one fact."""
     return f"{fact.key}|{fact.fingerprint}"
 
@@ -92,7 +93,7 @@ def encode_session(session: Session) -> bytes:
         "changed_by": session.changed_by,
         "changed_at": session.changed_at,
         "ordered": sorted(session.ordered),
-        "told": sorted(session.told),
+        "told": sorted(session.ended),
         "of": facts[0].of if facts else None,
         "facts": [fact.identity for fact in facts],
     }
@@ -109,7 +110,7 @@ def decode_session(blob: bytes) -> Session:
         published = orjson.dumps(head["published"]) if head["published"] is not None else None
     else:
         of, pairs = head["of"], zip(head["facts"], lines[1:], strict=True)
-        facts = {f"{told['key']}|{told['fingerprint']}": KeptFact(of, told, line=line) for told, line in pairs}
+        facts = {f"{who['key']}|{who['fingerprint']}": KeptFact(of, who, line=line) for who, line in pairs}
         published = lines[0] if lines[0] != b"null" else None
     return Session(
         facts=facts,
@@ -118,7 +119,7 @@ def decode_session(blob: bytes) -> Session:
         completed=head["completed"],
         incomplete=head["incomplete"],
         ordered=frozenset(head["ordered"]),
-        told=frozenset(head["told"]),
+        ended=frozenset(head["told"]),
         changed_at=datetime.fromisoformat(head["changed_at"]) if head["changed_at"] else None,
         changed_by=head["changed_by"],
     )

@@ -1,11 +1,11 @@
-"""Emission: what a session has to say next, and from when on (docs/design.md section 5). Pure: time is an argument.
+"""One step of a call: what its session has to say next, and from when on. Pure: time is an argument.
 
 At most one revision per step; what waits longer is swept by correlate's tick through `due_at`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -14,23 +14,22 @@ import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind, derived_id
 from schemas.errors import Permanent
-from schemas.facts import Fact, FactKind
-from schemas.record import CallRecord
+from schemas.facts import FactKind, KindOfFact
+from schemas.record import CallRecord, RecordingRow
 from schemas.recording import RecordingWanted, recording_key
 from schemas.value import value
+from schemas.vocabulary import ChangeReason
 from workers.calls.events import Event, changes, event_envelope
-from workers.calls.kept import KeptFact, kept
+from workers.calls.kept import KeptFact
 from workers.calls.merge import all_announced, build_record
 from workers.calls.session import Session, fold, published_as, winners
 
 FACTS_MOST: Final = 300  # of one session; a call has some ten, and each step costs time in proportion
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_PRIORITY: Final = ("event", "decision", "cdr_added", "cdr_amended")
-_CAUSES: Final = {
+_PRIORITY: Final[Sequence[ChangeReason]] = ("event", "decision", "cdr_added", "cdr_amended")
+_CAUSES: Final[Mapping[KindOfFact, ChangeReason]] = {
     FactKind.CALL_EVENT: "event", FactKind.ANNOUNCEMENT: "event", FactKind.DECISION: "decision",
 }  # fmt: skip
-_ENDS: Final = ("stored", "failed")
-_CALL_FIELDS: Final = tuple(CallRecord.model_fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,23 +51,23 @@ class Step:
     due_at: datetime | None = None
 
 
-def step(session: Session | None, news: Sequence[Fact], *, now: datetime, patience: Patience, trace: str = "") -> Step:
+def step(
+    session: Session | None, news: Sequence[KeptFact], *, now: datetime, patience: Patience, trace: str = ""
+) -> Step:
     """Fold the news in and say what is due at `now`.
 
     Raises:
         Permanent: the session has grown beyond any call, for example because a platform sends one id for all.
     """
     old = session or Session(facts={})
-    told = [kept(fact) for fact in news]
-    current = old.having(facts=fold(old.facts, told))
+    current = old.having(facts=fold(old.facts, news))
     if len(current.facts) > FACTS_MOST:
         raise Permanent("its session holds too many facts")
     if waiting := _only_waits(current, now, patience):
         return waiting
     winning = winners(current.facts)
-    record = build_record(winning, call_events=patience.call_events)
-    record["late"] = old.incomplete and bool(record["cdrs"])
-    current = _with_change_noted(current, old, record, [f for f in told if winning[f.key] is f])
+    record = build_record(winning, call_events=patience.call_events, revision=old.revision + 1, overdue=old.incomplete)
+    current = _with_change_noted(current, old, record, [fact for fact in news if winning[fact.key] is fact])
     due = _next(current, record, patience)
     if due is None or due[1] > now:
         return Step(session=current, due_at=due[1] if due else None)
@@ -87,18 +86,18 @@ def _only_waits(session: Session, now: datetime, patience: Patience) -> Step | N
     return Step(session=session, due_at=due_at) if due_at > now else None
 
 
-def _next(session: Session, record: JsonObject, patience: Patience) -> tuple[str, datetime] | None:
+def _next(session: Session, record: CallRecord, patience: Patience) -> tuple[str, datetime] | None:
     """The event that comes next and its moment; None when everything has been said."""
     cdrs = [fact.at for fact in session.facts.values() if fact.kind == FactKind.CDR]
     if cdrs and not session.completed:
         return "call.completed", LONG_AGO if record["complete"] else min(cdrs) + patience.settle
     if not cdrs and not (session.incomplete or session.completed):
         return "call.incomplete", _overdue_at(session, patience)
-    untold = _untold(session, record)
+    ended = _newly_ended(session, record)
     if session.changed_at is not None:
-        return "call.amended", LONG_AGO if untold else session.changed_at + patience.settle
-    if untold and session.completed:
-        return f"recording.{untold[0]['state']}", LONG_AGO
+        return "call.amended", LONG_AGO if ended else session.changed_at + patience.settle
+    if ended and session.completed:
+        return f"recording.{ended[0]['state']}", LONG_AGO
     return None
 
 
@@ -109,22 +108,23 @@ def _overdue_at(session: Session, patience: Patience) -> datetime:
     return max([fact.at for fact in session.facts.values()]) + patience.open_max
 
 
-def _untold(session: Session, record: JsonObject) -> list[JsonObject]:
-    return [row for row in record["recordings"] if row["state"] in _ENDS and _told(row) not in session.told]
+def _newly_ended(session: Session, record: CallRecord) -> list[RecordingRow]:
+    """Recordings whose end no event has reported yet."""
+    return [row for row in record["recordings"] if row["state"] != "wanted" and _end(row) not in session.ended]
 
 
-def _told(row: JsonObject) -> str:
+def _end(row: RecordingRow) -> str:
     return f"{row['key']}|{row['state']}"
 
 
-def _with_change_noted(current: Session, old: Session, record: JsonObject, winners: Sequence[KeptFact]) -> Session:
+def _with_change_noted(current: Session, old: Session, record: CallRecord, winners: Sequence[KeptFact]) -> Session:
     """Remember when and by what the record began to differ from what was published; recordings tell themselves.
 
     A completed call whose published record is gone came back from its tombstone: a CDR changes all of it.
     """
     if current.published is None and not (current.completed and record["cdrs"]):
         return current
-    if current.published and _comparable(orjson.loads(current.published)) == _comparable(_as_json(record)):
+    if current.published and _comparable(orjson.loads(current.published)) == _comparable(record):
         return current.having(changed_at=None, changed_by=None)
     causes = [cause for fact in winners if (cause := _cause(fact, old)) is not None]
     if current.changed_by is not None:
@@ -136,42 +136,36 @@ def _with_change_noted(current: Session, old: Session, record: JsonObject, winne
     )
 
 
-def _cause(fact: Fact, old: Session) -> str | None:
+def _cause(fact: KeptFact, old: Session) -> ChangeReason | None:
     if fact.kind == FactKind.CDR:
         return "cdr_amended" if any(known.key == fact.key for known in old.facts.values()) else "cdr_added"
     return _CAUSES.get(fact.kind)
 
 
-def _comparable(record: JsonObject) -> JsonObject:
-    kept = {name: value for name, value in record.items() if name != "revision"}
-    return {**kept, "recordings": [row["key"] for row in record["recordings"]]}
-
-
-def _as_json(record: JsonObject) -> JsonObject:
-    decoded: JsonObject = orjson.loads(orjson.dumps(record, option=orjson.OPT_UTC_Z))
-    return decoded
+def _comparable(record: CallRecord) -> JsonObject:
+    """Without what is no change of the call: the count of its revisions, and how each recording ended."""
+    return {**record, "revision": None, "recordings": [row["key"] for row in record["recordings"]]}
 
 
 def _say(
-    kind: str, session: Session, record: JsonObject, *, now: datetime, trace: str
+    kind: str, session: Session, record: CallRecord, *, now: datetime, trace: str
 ) -> tuple[Session, tuple[Envelope, ...]]:
     """One revision: its event and the recording work that it orders."""
-    revision = session.revision + 1
-    said = {**record, "revision": revision}
-    call = orjson.dumps({name: said[name] for name in _CALL_FIELDS}, option=orjson.OPT_UTC_Z)
+    revision = record["revision"]
+    call = orjson.dumps(record)
     whole = orjson.Fragment(call)
     data: JsonObject = {"call": whole, "changed": [], "reason": "cdr" if kind == "call.completed" else "deadline"}
     discriminator = None
-    told = session.told
+    ended = session.ended
     if kind not in ("call.completed", "call.incomplete"):
         before = orjson.loads(session.published) if session.published else None
         data["changed"] = [p for p in changes(before, orjson.loads(call)) if p != "/revision"]
         data["reason"] = session.changed_by
     if kind.startswith("recording."):
-        row = _untold(session, record)[0]
+        row = _newly_ended(session, record)[0]
         data = {"call": whole, "recording": row, "changed": data["changed"], "reason": "recording"}
-        discriminator = f"{_told(row)}|{revision}"
-        told |= {_told(row)}
+        discriminator = f"{_end(row)}|{revision}"
+        ended |= {_end(row)}
     event = Event(type=kind, source=record["source"], subject=record["id"], time=now, data=data, revision=revision)
     orders = _orders(session, record, now=now, trace=trace)
     after = published_as(
@@ -180,14 +174,14 @@ def _say(
         revision,
         completed=session.completed or kind == "call.completed",
         incomplete=session.incomplete or kind == "call.incomplete",
-        told=told,
+        ended=ended,
         ordered=session.ordered | {key for key, _ in orders},
     )
     made = event_envelope(event, at=now, trace=trace, discriminator=discriminator)
     return after, (made, *(order for _, order in orders))
 
 
-def _orders(session: Session, record: JsonObject, *, now: datetime, trace: str) -> list[tuple[str, Envelope]]:
+def _orders(session: Session, record: CallRecord, *, now: datetime, trace: str) -> list[tuple[str, Envelope]]:
     """Work for fetch_recording, once per recording: it leaves with the first revision that announces it."""
     wanted = [
         row["key"] for row in record["recordings"] if row["state"] == "wanted" and row["key"] not in session.ordered

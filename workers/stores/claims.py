@@ -7,7 +7,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from workers.dedupe import Claim, Receipt
+from workers.dedupe import Claim, ClaimResult, Receipt
 from workers.stores.passage import Pair, folds, hashed_pair
 
 ReceiptRow = tuple[str, str, str, int, int, int, int, int]
@@ -38,14 +38,14 @@ class Owner(NamedTuple):
     at: datetime
 
 
-class Answers(NamedTuple):
+class Judged(NamedTuple):
     """What becomes of the claims of a batch.
 
     `results`: by the claim's owner. `fresh`: who is the first to tell a pair. `earlier`: who takes over a pair because
     it came before its owner.
     """
 
-    results: Mapping[str, str]
+    results: Mapping[str, ClaimResult]
     fresh: Sequence[ClaimRow]
     earlier: Mapping[Pair, ClaimRow]
 
@@ -61,42 +61,42 @@ def in_order(receipts: Sequence[Receipt]) -> list[ClaimRow]:
     return sorted([claim_row(claim) for receipt in receipts for claim in receipt.claims])
 
 
-def answers(rows: Sequence[ClaimRow], owners: Mapping[Pair, Owner]) -> Answers:
+def judged(rows: Sequence[ClaimRow], owners: Mapping[Pair, Owner]) -> Judged:
     """What becomes of claims that are met in this order.
 
     `owners`: all versions of these keys as they were before this batch; the first of an unknown pair is its owner from
-    here on. An envelope that stands twice in one batch keeps its first answer.
+    here on. An envelope that stands twice in one batch keeps its first result.
     """
-    told: dict[Pair, Owner | ClaimRow] = {**owners}
+    known: dict[Pair, Owner | ClaimRow] = {**owners}
     keys = {key for key, _ in owners}
-    results: dict[str, str] = {}
+    results: dict[str, ClaimResult] = {}
     fresh: list[ClaimRow] = []
     earlier: dict[Pair, ClaimRow] = {}
     for row in rows:
         pair = row.pair
-        owner = told.get(pair)
+        owner = known.get(pair)
         if owner is None:
-            result = "amended" if row.key in keys else "new"
+            result: ClaimResult = "amended" if row.key in keys else "new"
             fresh.append(row)
             keys.add(row.key)
         else:
-            result = _answer(row, owner)
+            result = _result(row, owner)
         if result != "mine" or row.owner not in results:
             results[row.owner] = result
         if result == "earlier":
             earlier[pair] = row
         if result != "duplicate":
-            told[pair] = row
-    return Answers(results, fresh, earlier)
+            known[pair] = row
+    return Judged(results, fresh, earlier)
 
 
-def _answer(row: ClaimRow, known: Owner | ClaimRow) -> str:
+def _result(row: ClaimRow, known: Owner | ClaimRow) -> ClaimResult:
     if known.owner == row.owner:
         return "mine"
     return "earlier" if row.at < known.at else "duplicate"
 
 
-def receipt_rows(receipts: Sequence[Receipt], results: Mapping[str, str]) -> Iterator[ReceiptRow]:
+def receipt_rows(receipts: Sequence[Receipt], results: Mapping[str, ClaimResult]) -> Iterator[ReceiptRow]:
     """Envelope id, source, hour, items, new, amended, duplicate, quarantined."""
     for receipt in receipts:
         outcomes = [results[claim.owner] for claim in receipt.claims]

@@ -133,7 +133,7 @@ class Writer:
                 return
             if _file_trouble(error) or not steps:
                 self._report(error)
-            self._tell([(step.done, _told(error)) for step in steps])
+            self._tell([(step.done, _as_a_publisher_sees_it(error)) for step in steps])
         else:
             self._report(None)
 
@@ -190,12 +190,12 @@ def _file_trouble(error: Exception) -> bool:
     return isinstance(error, sqlite3.Error) and not isinstance(error, about_a_step)
 
 
-def _told(error: Exception) -> Exception:
+def _as_a_publisher_sees_it(error: Exception) -> Exception:
     return Unconfirmed(f"the broker's file: {_code(error)}") if _file_trouble(error) else error
 
 
 def _reason(error: Exception) -> str:
-    """SQLite's own words ("database or disk is full") hold no values; another error is told by its type alone."""
+    """SQLite's own words ("database or disk is full") hold no values; of another error only its type is shown."""
     return str(error) if _file_trouble(error) else type(error).__name__
 
 

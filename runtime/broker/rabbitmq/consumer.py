@@ -70,15 +70,15 @@ class RabbitConsumer:
         on the consumer cancelled (trap 13). Renewed, because RabbitMQ 3.10.8 can forget us silently: when a quorum
         queue is deleted and declared again within some 20 ms, its consumers are still listed and get nothing (tried).
         """
-        told: tuple[int, str] | None = None
+        logged: tuple[int, str] | None = None
         while not self._stopped:
             try:
                 await self._subscribed_once()
             except Lost as lost:
                 loss = (self._generation, str(lost))
-                if loss != told and not self._stopped:
+                if loss != logged and not self._stopped:
                     log.warning("broker.consumer_lost", queue=self._queue, reason=str(lost))
-                told = loss
+                logged = loss
                 self._renewing = False
                 self.attempted.set()
                 await asyncio.sleep(self._pause())

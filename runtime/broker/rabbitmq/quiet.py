@@ -12,7 +12,7 @@ from typing import Any, Final
 _FAMILIES: Final = ("aiormq", "aio_pika", "pamqp")
 # A filter acts only on its own logger, never on its children: each one that logs is named (aiormq 7.2.4).
 _LOGGERS: Final = ("aiormq.channel", "aiormq.connection", "aiormq.connection.marshall")
-_TOLD_BY_US: Final = "error when creating transport: %r"  # an ERROR at each try; broker.unreachable tells it once
+_LOGGED_BY_US: Final = "error when creating transport: %r"  # an ERROR at each try; broker.unreachable says it once
 
 
 class WithoutBodies(logging.Filter):
@@ -20,12 +20,12 @@ class WithoutBodies(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record; it is dropped only where our own log tells the same."""
-        if record.msg == _TOLD_BY_US:
+        if record.msg == _LOGGED_BY_US:
             return False
         if isinstance(record.args, tuple):
-            record.args = tuple(_told(argument) for argument in record.args)
+            record.args = tuple(_without_body(argument) for argument in record.args)
         elif record.args:
-            record.args = {key: _told(value) for key, value in record.args.items()}
+            record.args = {key: _without_body(value) for key, value in record.args.items()}
         if record.exc_info:
             # InvalidFrameError and its like carry the bytes of the frame in their text.
             record.msg = f"{record.msg} ({_exception_name(record.exc_info)})"
@@ -54,7 +54,7 @@ def _existing_children() -> list[str]:
     return [name for name in logging.root.manager.loggerDict if name.startswith(prefixes)]
 
 
-def _told(argument: Any) -> Any:
+def _without_body(argument: Any) -> Any:
     if argument is None or isinstance(argument, str | int | float | OSError):
         return argument
     return f"<{type(argument).__name__}>"

@@ -14,9 +14,10 @@ from schemas.facts import Announced, Announcement, CallEvent, CallFields, Cdr, F
 from schemas.platforms.aliyun.codes import call_codes
 from schemas.platforms.aliyun.fields import call_id, https, ident, moment, parties, pool_key, ring_time
 from schemas.platforms.aliyun.settings import AliyunSource
+from schemas.vocabulary import TimelineType
 
 # The message type: what it is on our timeline, and the field with its moment.
-EVENTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+EVENTS: Final[Mapping[str, tuple[TimelineType, tuple[str, ...]]]] = {
     "SecretStartReport": ("incoming", ("call_time",)),
     "SecretRingReport": ("ringing", ("ring_time", "ring_Time")),
     "SecretPickUpReport": ("answered", ("start_time",)),
@@ -106,7 +107,9 @@ def recording(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 
     )
 
 
-def _event_fields(row: JsonObject, source: AliyunSource, timeline_type: str, at: datetime | None) -> CallFields:
+def _event_fields(
+    row: JsonObject, source: AliyunSource, timeline_type: TimelineType, at: datetime | None
+) -> CallFields:
     called_in = moment(row, "call_time")
     return replace(
         parties(row, source),

@@ -14,6 +14,7 @@ from schemas.dialect.codes import code
 from schemas.dialect.q850 import Q850_TEXTS, q850_outcome
 from schemas.envelope import JsonObject
 from schemas.facts import Code
+from schemas.vocabulary import Outcome
 
 SMS_CDR: Final = 9999  # as release_cause
 
@@ -61,7 +62,7 @@ RELEASE_TEXTS: Final[Mapping[int, str]] = {
 }
 
 _BLOCKED: Final = frozenset({1, 2, 3})
-_OWN_OUTCOMES: Final[Mapping[int, str]] = {
+_OWN_OUTCOMES: Final[Mapping[int, Outcome]] = {
     7: "rejected",
     8: "busy",
     9: "busy",
@@ -89,9 +90,9 @@ def _release_code(row: JsonObject) -> Code | None:
     return code("q850", row.get("release_cause"), texts=RELEASE_TEXTS, outcome=_release_outcome)
 
 
-def _unconnected_outcome(cause: int) -> str | None:
+def _unconnected_outcome(cause: int) -> Outcome | None:
     return "blocked" if cause in _BLOCKED else None
 
 
-def _release_outcome(cause: int) -> str | None:
+def _release_outcome(cause: int) -> Outcome | None:
     return q850_outcome(cause) or _OWN_OUTCOMES.get(cause)

@@ -18,6 +18,7 @@ from schemas.platforms.aliyun.fields import PRODUCT, call_id, moment
 from schemas.platforms.aliyun.params import control_params
 from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.question import Asked
+from schemas.vocabulary import AskedKind
 
 PLATFORM_TYPE: Final = "CallControl"  # the question has no name of its own; the page calls it call control
 
@@ -77,7 +78,7 @@ def nonce(notification: Notification) -> str | None:
     return None if params is None else params.get("signatureNonce")
 
 
-def kind_of(params: Mapping[str, str]) -> Literal["call", "sms"] | None:
+def kind_of(params: Mapping[str, str]) -> AskedKind | None:
     """What waits for the answer, by recordType; None where that is unknown."""
     return _KINDS.get(params.get("recordType", "").strip().upper())
 

@@ -13,6 +13,7 @@ from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import CallFields
 from schemas.platforms.aliyun.settings import AliyunSource
+from schemas.vocabulary import Direction
 
 PRODUCT: Final = "pnp"
 BEIJING: Final = timedelta(hours=8)  # no summer time since 1991
@@ -21,7 +22,7 @@ _EPOCH_MS: Final = re.compile(r"[1-9][0-9]{12}")  # 2001 to 2286
 _NO_BINDING: Final = "0"
 
 # Section 4.1, call_type: 0 A calls, 1 A is called, 4 blocked.
-_DIRECTIONS: Final[Mapping[int | None, str]] = {0: "a_to_b", 1: "b_to_a", 4: "abnormal"}
+_DIRECTIONS: Final[Mapping[int | None, Direction]] = {0: "a_to_b", 1: "b_to_a", 4: "abnormal"}
 _A_IS_CALLED: Final = 1
 
 

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Literal
 
 from schemas.settings import Duration, Secret
-from schemas.source import AskingSource, Mode, SignedSource
+from schemas.source import AskingSource, SignedSource
+from schemas.vocabulary import Mode
 
 
 class AliyunSource(SignedSource, AskingSource):

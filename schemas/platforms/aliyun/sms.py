@@ -14,15 +14,16 @@ from schemas.facts import Code, FactKind, Parsed, Sms
 from schemas.platforms.aliyun.codes import SMS_CDR, unconnected_code
 from schemas.platforms.aliyun.fields import binding_id, ident, moment
 from schemas.platforms.aliyun.settings import AliyunSource
+from schemas.vocabulary import Direction, SmsStatus
 
 _CALLS: Final = frozenset({0, 1, 4})
 _SENT, _RECEIVED, _BLOCKED = 2, 3, 5  # call_type: A sent it, A received it, it was blocked
-_DIRECTIONS: Final[Mapping[int | None, str]] = {_SENT: "a_to_b", _RECEIVED: "b_to_a"}
+_DIRECTIONS: Final[Mapping[int | None, Direction]] = {_SENT: "a_to_b", _RECEIVED: "b_to_a"}
 
 _FAILED: Final = 2  # status: 1 ok, 2 failed
 _INTERCEPTED: Final = 1  # sms_type: 1 intercepted, 3 smart SMS
 # The carrier's word of delivery, which beats what the platform did before; ACCEPTD only says that it is on its way.
-_DELIVERIES: Final[Mapping[str | None, str]] = {
+_DELIVERIES: Final[Mapping[str | None, SmsStatus]] = {
     "DELIVRD": "delivered",
     "REJECTD": "failed",
     "UNDELIV": "failed",
@@ -107,13 +108,13 @@ def _notified(row: JsonObject, platform_type: str, **fields: Any) -> Parsed:
     )
 
 
-def _report_status(call_type: int | None, code: Code | None) -> str | None:
+def _report_status(call_type: int | None, code: Code | None) -> SmsStatus | None:
     if call_type == _BLOCKED:
         return "intercepted"
     return "failed" if code is not None and as_integer(code.value) else None
 
 
-def _intercept_status(row: JsonObject) -> str | None:
+def _intercept_status(row: JsonObject) -> SmsStatus | None:
     """By the carrier's word, else the platform's status, else its type [inferred: the page gives no order]."""
     if delivery := _DELIVERIES.get(text(row, "code")):
         return delivery

@@ -13,12 +13,13 @@ from schemas.dialect.fields import MAX_ID, as_integer, digits, identifier, iso, 
 from schemas.dialect.json_body import fingerprint, sha256_hex
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
-from schemas.facts import Announced, CallEvent, CallFields, Code, FactBody, FactKind, Other, Parsed
+from schemas.facts import Announced, CallEvent, CallFields, Code, FactBody, FactKind, KindOfFact, Other, Parsed
+from schemas.vocabulary import TimelineType
 
 MAX_RECORDS: Final = 1000  # documented: up to 50 CDRs in one push
 
 # The event type, compared ignoring case: what it is on our timeline. VoiceCall's page names callin without defining it.
-EVENT_TYPES: Final[Mapping[str, str]] = {
+EVENT_TYPES: Final[Mapping[str, TimelineType]] = {
     "callin": "incoming",
     "callout": "outgoing",
     "alerting": "ringing",
@@ -71,7 +72,7 @@ def other(body: JsonObject, sent: bytes) -> Parsed:
     return known_by_bytes(FactKind.OTHER, Other(raw=body), body, sent, session_id=kept)
 
 
-def known_by_bytes(kind: str, fact: FactBody, body: JsonObject, sent: bytes, *, session_id: str) -> Parsed:
+def known_by_bytes(kind: KindOfFact, fact: FactBody, body: JsonObject, sent: bytes, *, session_id: str) -> Parsed:
     """A push without a documented id: the same bytes again are a re-push."""
     return Parsed(
         kind=kind,
@@ -91,7 +92,7 @@ class Status(NamedTuple):
     info: JsonObject
     session_id: str
     event_type: str
-    timeline_type: str
+    timeline_type: TimelineType
     caller: str | None
     called: str | None
 

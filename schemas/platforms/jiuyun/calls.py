@@ -16,12 +16,13 @@ from schemas.platforms.jiuyun.body import Message
 from schemas.platforms.jiuyun.codes import bye_code, upstream_code
 from schemas.platforms.jiuyun.settings import JiuyunSource
 from schemas.platforms.jiuyun.xml import CUT_OFF
+from schemas.vocabulary import TimelineType
 
 PRODUCT: Final = "axb"
 BEIJING: Final = timezone(timedelta(hours=8))  # section 5 [inferred]: no zone is stated
 
 # The action of a call event: what it is on our timeline (section 4: "A and B leg each", "B answered").
-EVENT_ACTIONS: Final[Mapping[str, str]] = {"CallInvite": "outgoing", "CallEstablish": "answered"}
+EVENT_ACTIONS: Final[Mapping[str, TimelineType]] = {"CallInvite": "outgoing", "CallEstablish": "answered"}
 
 # The action of a CDR: which field is the call's id (section 6.9); IncomeHangup has none.
 CDR_ACTIONS: Final[Mapping[str, str]] = {

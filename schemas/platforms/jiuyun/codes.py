@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from schemas.dialect.codes import code
 from schemas.facts import Code
+from schemas.vocabulary import Outcome
 
 BYE_TEXTS: Final[Mapping[int, str]] = {
     0: "normal",
@@ -20,7 +21,7 @@ BYE_TEXTS: Final[Mapping[int, str]] = {
     255: "other",
 }
 
-_OUTCOMES: Final[Mapping[int, str]] = {
+_OUTCOMES: Final[Mapping[int, Outcome]] = {
     1: "unreachable",
     2: "unreachable",
     3: "busy",
@@ -34,7 +35,7 @@ _OUTCOMES: Final[Mapping[int, str]] = {
 def bye_code(value: Any, *, talk_seconds: int | None) -> Code | None:
     """`byeType`; 0 means `no_answer` only together with a duration of 0, and 5 and unlisted ones decide nothing."""
 
-    def outcome(number: int) -> str | None:
+    def outcome(number: int) -> Outcome | None:
         if number == 0 and talk_seconds == 0:
             return "no_answer"
         return _OUTCOMES.get(number)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from schemas.source import Mode, Source
+from schemas.source import Source
+from schemas.vocabulary import Mode
 
 
 class JiuyunSource(Source):

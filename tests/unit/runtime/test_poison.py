@@ -6,8 +6,8 @@ import asyncio
 
 from runtime.broker.base import Delivery, Message
 from runtime.poison import REMEMBERED, Sorted, Suspects, Trials
-from runtime.wire import SUSPICION
-from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind, decode_bundle, encode_bundles, monotonic_message_ids
+from runtime.wire import SUSPICION, monotonic_message_ids
+from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind, decode_bundle, encode_bundles
 from tests.building.facts import T0
 
 QUEUE = "q"

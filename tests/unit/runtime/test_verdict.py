@@ -24,7 +24,7 @@ from runtime.verdict import (
     reason_of,
     verdict,
 )
-from schemas.envelope import monotonic_message_ids
+from runtime.wire import monotonic_message_ids
 from schemas.errors import Malformed, Permanent, Transient
 from schemas.topology import RETRY_DELAYS
 from workers.config import Config

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from runtime.wire import pack
-from schemas.envelope import Envelope, Kind, monotonic_message_ids
+from runtime.wire import monotonic_message_ids, pack
+from schemas.envelope import Envelope, EnvelopeKind, Kind
 from tests.building.facts import T0
 
 
-def an_envelope(kind: str, n: int) -> Envelope:
+def an_envelope(kind: EnvelopeKind, n: int) -> Envelope:
     return Envelope(id=f"{kind}{n}", kind=kind, source="s", at=T0, body={"n": n})
 
 

@@ -12,9 +12,9 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from workers.dedupe import Receipt, Tally
+from workers.dedupe import ClaimResult, Receipt, Tally
 from workers.retention import CLAIMS_KEPT
-from workers.stores.claims import ClaimRow, Owner, answers, in_order, receipt_rows
+from workers.stores.claims import ClaimRow, Owner, in_order, judged, receipt_rows
 from workers.stores.passage import Pair
 from workers.stores.postgresql.pool import Connection, Database, Vanished
 
@@ -51,7 +51,7 @@ class PostgresqlClaims:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, ClaimResult]:
         """See ClaimStore."""
         if not receipts and not tallies:
             return {}
@@ -83,7 +83,7 @@ class PostgresqlClaims:
 
 async def _claim_all(
     connection: Connection, *, receipts: Sequence[Receipt], tallies: Sequence[Tally]
-) -> Mapping[str, str]:
+) -> Mapping[str, ClaimResult]:
     results = await _results(connection, in_order(receipts))
     if receipts:
         await connection.execute(_RECEIPTS, *_columns(receipt_rows(receipts, results)))
@@ -92,7 +92,7 @@ async def _claim_all(
     return results
 
 
-async def _results(connection: Connection, rows: Sequence[ClaimRow]) -> Mapping[str, str]:
+async def _results(connection: Connection, rows: Sequence[ClaimRow]) -> Mapping[str, ClaimResult]:
     """Insert what nobody knows, learn who owns the rest, then answer each claim in order."""
     firsts = {row.key: row for row in reversed(rows)}
     won = await _insert(connection, _FIRST, firsts.values())
@@ -103,7 +103,7 @@ async def _results(connection: Connection, rows: Sequence[ClaimRow]) -> Mapping[
     if overtaken:
         now_known = await _owners(connection, {key for key, _ in overtaken})
         owners |= {pair: owner for pair, owner in now_known.items() if pair in overtaken}
-    results, _, earlier = answers(rows, owners)
+    results, _, earlier = judged(rows, owners)
     for query in (_EARLIER.format(table="claim"), _EARLIER.format(table="amendment")) if earlier else ():
         await connection.execute(query, *_columns((*pair, row.owner, row.at) for pair, row in earlier.items()))
     return results

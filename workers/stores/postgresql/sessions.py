@@ -15,9 +15,8 @@ from functools import partial
 from typing import Any, Final
 
 from schemas.envelope import Envelope, encode_envelope
-from schemas.facts import Fact
 from workers.calls.step import Step
-from workers.correlate import StepFunction
+from workers.correlate import News, StepFunction
 from workers.stores.outbox import LEASE, stored_envelope
 from workers.stores.postgresql.expiry import expire_sessions
 from workers.stores.postgresql.pool import Connection, Database
@@ -65,7 +64,7 @@ class PostgresqlSessions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def fold(self, news: Mapping[str, Sequence[Fact]], step: StepFunction, now: datetime) -> Sequence[Envelope]:
+    async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
         """See SessionStore."""
         if not news:
             return []
@@ -90,9 +89,7 @@ class PostgresqlSessions:
         return await expire_sessions(self._database, now, limit)
 
 
-async def _fold(
-    connection: Connection, *, news: Mapping[str, Sequence[Fact]], step: StepFunction, now: datetime
-) -> list[Envelope]:
+async def _fold(connection: Connection, *, news: News, step: StepFunction, now: datetime) -> list[Envelope]:
     ids = {call_id.encode(): call_id for call_id in news}
     await connection.execute(_LOCK, list(ids), now)
     rows = {ids[row["id"]]: row for row in await connection.fetch(_READ, list(ids))}

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from workers.dedupe import Receipt, Tally
+from workers.dedupe import ClaimResult, Receipt, Tally
 from workers.retention import CLAIMS_KEPT
-from workers.stores.claims import ClaimRow, Owner, answers, in_order, receipt_rows
+from workers.stores.claims import ClaimRow, Owner, in_order, judged, receipt_rows
 from workers.stores.passage import Pair
 from workers.stores.sqlite.file import SqliteFile, micros, moment
 
@@ -45,7 +45,7 @@ class SqliteClaims:
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
 
-    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+    async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, ClaimResult]:
         """See ClaimStore."""
         if not receipts and not tallies:
             return {}
@@ -56,10 +56,12 @@ class SqliteClaims:
         return await self._file.write(_expire, now - CLAIMS_KEPT, limit)
 
 
-def _claim_all(db: sqlite3.Connection, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, str]:
+def _claim_all(
+    db: sqlite3.Connection, receipts: Sequence[Receipt], tallies: Sequence[Tally]
+) -> Mapping[str, ClaimResult]:
     rows = in_order(receipts)
     owners = dict(_owners(db, list({row.key for row in rows})))
-    results, fresh, earlier = answers(rows, owners)
+    results, fresh, earlier = judged(rows, owners)
     db.executemany("INSERT INTO claim VALUES (?,?,?,?,?)", map(_kept, fresh))
     db.executemany(_EARLIER, [(row.owner, micros(row.at), *pair) for pair, row in earlier.items()])
     db.executemany("INSERT OR IGNORE INTO receipt VALUES (?,?,?,?,?,?,?,?)", receipt_rows(receipts, results))

@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from schemas.envelope import Envelope, encode_envelope
-from schemas.facts import Fact
 from workers.calls.step import Step
-from workers.correlate import StepFunction
+from workers.correlate import News, StepFunction
 from workers.retention import OUTBOX_KEPT, SESSIONS_KEPT, TOMBSTONES_KEPT
 from workers.stores.outbox import LEASE, stored_envelope
 from workers.stores.sessions import POSTPONED, SessionRow, session_before, session_row, swept
@@ -60,7 +59,7 @@ class SqliteSessions:
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
 
-    async def fold(self, news: Mapping[str, Sequence[Fact]], step: StepFunction, now: datetime) -> Sequence[Envelope]:
+    async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
         """See SessionStore."""
         if not news:
             return []
@@ -83,9 +82,7 @@ class SqliteSessions:
         return await self._file.write(_expire, now, limit)
 
 
-def _fold(
-    db: sqlite3.Connection, news: Mapping[str, Sequence[Fact]], step: StepFunction, now: datetime
-) -> list[Envelope]:
+def _fold(db: sqlite3.Connection, news: News, step: StepFunction, now: datetime) -> list[Envelope]:
     states = _states(db, tuple(news))
     tombstones = _tombstones(db, [call_id for call_id in news if call_id not in states])
     left_over = _left_over(db, tuple(states), now)

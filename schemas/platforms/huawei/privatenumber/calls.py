@@ -23,6 +23,7 @@ from schemas.platforms.huawei.pushes import (
     session_of,
     status_of,
 )
+from schemas.vocabulary import Mode
 
 PRODUCT: Final = "privatenumber"
 
@@ -35,7 +36,7 @@ _CDR_TIMES: Final[Mapping[str, str]] = {
     "callEndTime": "ended",
 }
 
-_MODES: Final[Mapping[str, str]] = {"003": "AX", "004": "AXB", "005": "AXE", "007": "AXYB"}
+_MODES: Final[Mapping[str, Mode]] = {"003": "AX", "004": "AXB", "005": "AXE", "007": "AXYB"}
 _AXB_OR_X: Final = ("004", None)  # a CDR of X is told from one of AXB by its notifyMode alone
 
 
@@ -138,7 +139,7 @@ def _cdr_fields(record: JsonObject, source: PrivateNumberSource, times: Mapping[
     )
 
 
-def _mode(record: JsonObject) -> str | None:
+def _mode(record: JsonObject) -> Mode | None:
     service_type = digits(record, "serviceType")
     service_type = service_type and service_type.zfill(3)  # as a number it has lost its zeros
     if service_type in _AXB_OR_X and text(record, "notifyMode"):

@@ -14,6 +14,7 @@ from typing import Any, Final
 from schemas.dialect.codes import code, read_once
 from schemas.dialect.fields import as_integer
 from schemas.facts import Code
+from schemas.vocabulary import Outcome, SmsStatus
 
 SKIPPED: Final = frozenset({0, 518})  # 0 is no failure; 518 says: see Q.850
 
@@ -127,7 +128,7 @@ SEND_TEXTS: Final[Mapping[int, str]] = {
 
 _INTERCEPTED: Final = frozenset({6, 8, 12})  # somebody's rule stopped it; the rest failed, 7 for want of a decision
 
-_OUTCOME_CODES: Final[Mapping[str, Iterable[int]]] = {
+_OUTCOME_CODES: Final[Mapping[Outcome, Iterable[int]]] = {
     "busy": (8102,),
     "no_answer": (8101, 8003, 8035),
     "rejected": (7503, 7504),
@@ -139,13 +140,15 @@ _OUTCOME_CODES: Final[Mapping[str, Iterable[int]]] = {
     ),
 }  # fmt: skip
 
-_OUTCOMES: Final[Mapping[int, str]] = {number: name for name, numbers in _OUTCOME_CODES.items() for number in numbers}
+_OUTCOMES: Final[Mapping[int, Outcome]] = {
+    number: name for name, numbers in _OUTCOME_CODES.items() for number in numbers
+}
 
 # The call ended with X: no binding, no extension, or the caller left. Nobody was called, so nobody is the callee.
 NEVER_FORWARDED: Final = frozenset({7516, 8013, 8014, 8016, 8019, 8022, 8025, 8030, 8031, 8032, 8033})
 
 
-def outcome(number: int) -> str | None:
+def outcome(number: int) -> Outcome | None:
     """What a state or fail code says of the call: a listed code without a meaning of its own is `failed`.
 
     None for 0 and 518, which decide nothing, and for a code in no list.
@@ -172,7 +175,7 @@ def send_result(value: Any) -> Code | None:
     return code("send_result", value, texts=SEND_TEXTS, outcome=lambda _: None)
 
 
-def sms_status(value: Any) -> str | None:
+def sms_status(value: Any) -> SmsStatus | None:
     """`delivered`, `intercepted` or `failed` (so is an SMS that was sent in part); None for a code in no list."""
     number = as_integer(value)
     if number not in SEND_TEXTS:

@@ -10,11 +10,12 @@ from typing import Any, Final, Literal
 
 from schemas.envelope import JsonObject
 from schemas.platforms.huawei.pushes import EVENT_TYPES, event_type_of, holds_cdrs
+from schemas.vocabulary import Direction
 
 Shape = Literal["call_event", "cdr", "sms", "number_state", "other"]
 
 # Table F: "0 to A, 1 from A, 2 abnormal", for CDRs and SMS of all modes; an SMS of X always says 1.
-DIRECTIONS: Final[Mapping[int | None, str]] = {0: "b_to_a", 1: "a_to_b", 2: "abnormal"}
+DIRECTIONS: Final[Mapping[int | None, Direction]] = {0: "b_to_a", 1: "a_to_b", 2: "abnormal"}
 
 
 def shape_of(body: JsonObject) -> Shape:

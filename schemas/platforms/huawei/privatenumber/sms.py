@@ -13,6 +13,7 @@ from schemas.facts import FactKind, Parsed, Sms
 from schemas.platforms.huawei.privatenumber.codes import send_result, sms_status
 from schemas.platforms.huawei.privatenumber.shape import DIRECTIONS, waits
 from schemas.platforms.huawei.pushes import exact_id
+from schemas.vocabulary import SmsMode
 
 _NOT_SENT_YET: Final = 0  # a Block push says sendResult 0 too, of an SMS about which it asks
 
@@ -32,7 +33,7 @@ def sms(body: JsonObject) -> Parsed:
     identifier = exact_id(event, "smsIdentifier")
     if identifier is None:
         raise Malformed("no_sms_identifier")
-    mode = "block" if waits(event.get("notificationMode")) else "notify"
+    mode: SmsMode = "block" if waits(event.get("notificationMode")) else "notify"
     return Parsed(
         kind=FactKind.SMS,
         session_id=identifier,
@@ -42,7 +43,7 @@ def sms(body: JsonObject) -> Parsed:
     )
 
 
-def _sms(event: JsonObject, body: JsonObject, *, identifier: str, mode: str) -> Sms:
+def _sms(event: JsonObject, body: JsonObject, *, identifier: str, mode: SmsMode) -> Sms:
     """Section 4, row extInfo.extParas: splitNum is the number of SMS actually sent."""
     extra = _extra(event.get("extInfo"))
     result = event.get("sendResult")

@@ -15,6 +15,7 @@ from typing import Any, Final
 from schemas.dialect.codes import code
 from schemas.dialect.q850 import SIP_TEXTS, sip_outcome
 from schemas.facts import Code
+from schemas.vocabulary import Outcome
 
 # They say that a leg failed, or nothing at all; Q.850 or SIP says how. 8001 may be anything from rate control to busy.
 UNDECIDED: Final = frozenset({0, 518, 519, 520, 521, 550, 551, 8001})
@@ -117,7 +118,7 @@ FAIL_TEXTS: Final[Mapping[int, str]] = {
     7107: "control prompt failed",
 }
 
-_OUTCOME_CODES: Final[Mapping[str, Iterable[int]]] = {
+_OUTCOME_CODES: Final[Mapping[Outcome, Iterable[int]]] = {
     "busy": (8102, 8108),
     "no_answer": (513, 514, 8003, 8101, 8107),
     "unreachable": (8100, *range(8103, 8107), *range(8109, 8112)),
@@ -125,10 +126,12 @@ _OUTCOME_CODES: Final[Mapping[str, Iterable[int]]] = {
     "blocked": (528, *range(7001, 7006), 7108, 8013, 8014, 8016, 8018, 8019, 8022),
 }
 
-_OUTCOMES: Final[Mapping[int, str]] = {number: name for name, numbers in _OUTCOME_CODES.items() for number in numbers}
+_OUTCOMES: Final[Mapping[int, Outcome]] = {
+    number: name for name, numbers in _OUTCOME_CODES.items() for number in numbers
+}
 
 
-def outcome(number: int) -> str | None:
+def outcome(number: int) -> Outcome | None:
     """What a state or fail code says of the call: a listed code without a meaning of its own is `failed`.
 
     None where it decides nothing, and for a code in no list.
@@ -149,7 +152,7 @@ def fail_code(value: Any) -> Code | None:
     return code("fail_code", value, texts=_FAIL_OR_SIP_TEXTS, outcome=_fail_or_sip_outcome)
 
 
-def _fail_or_sip_outcome(number: int) -> str | None:
+def _fail_or_sip_outcome(number: int) -> Outcome | None:
     return sip_outcome(number) if number in _RAW_SIP and number not in FAIL_TEXTS else outcome(number)
 
 

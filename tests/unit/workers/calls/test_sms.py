@@ -7,12 +7,14 @@ from datetime import datetime
 from itertools import permutations
 
 import orjson
+from pydantic import TypeAdapter
 
 from schemas.envelope import JsonObject
 from schemas.facts import Code, Fact
-from tests.building.facts import T0, a_cdr, a_decision, all_events, an_event, an_sms, seconds
+from schemas.record import SmsRecord
+from tests.building.facts import T0, a_cdr, a_decision, all_events, an_event, an_sms, kept, seconds
 from tests.building.records import record_of
-from workers.calls.events import told_at_once
+from workers.calls.events import event_at_once
 from workers.calls.session import Session, decode_session, encode_session
 from workers.calls.sms import is_sms, sms_step
 from workers.calls.step import Patience, step
@@ -25,6 +27,9 @@ A_NOTICE = an_sms(
 A_DECISION = a_decision("sms", told=10, session="sms1", action="route", callee="+8613800000022")
 
 
+SMS_RECORD = TypeAdapter(SmsRecord)
+
+
 class Story:
     """An SMS whose session is told facts at moments."""
 
@@ -34,7 +39,7 @@ class Story:
         self.said: list[JsonObject] = []
 
     def told(self, facts: Sequence[Fact], *, at: float) -> Story:
-        taken = sms_step(self.session, facts, now=T0 + seconds(at), patience=Patience())
+        taken = sms_step(self.session, [*map(kept, facts)], now=T0 + seconds(at), patience=Patience())
         self.session, self.due_at = decode_session(encode_session(taken.session)), taken.due_at
         self.said += [orjson.loads(e.body) for e in taken.envelopes if isinstance(e.body, bytes)]
         return self
@@ -56,6 +61,7 @@ def test_question_decision_and_notice_end_as_one_event_at_once_in_any_order() ->
         bodies.add(orjson.dumps(story.said[0]))
     assert len(bodies) == 1
     sms = orjson.loads(bodies.pop())["data"]["sms"]
+    assert list(SMS_RECORD.validate_python(sms, strict=True)) == list(sms) == list(SmsRecord.__annotations__)
     assert (sms["sender"], sms["receiver"], sms["text"]) == ("+8613800000021", "+8613800000022", "hi")
     assert sms["decision"] == {"action": "route", "callee": "+8613800000022", "by": "rule", "milliseconds": 3}
     assert (sms["status"], sms["code"]["value"], sms["parts"]) == ("delivered", 0, 2)
@@ -90,7 +96,12 @@ def test_the_same_pushes_again_say_nothing_more() -> None:
 
 
 def test_only_an_sms_and_what_was_decided_about_one_make_its_session() -> None:
-    assert [is_sms(fact) for fact in (A_NOTICE, A_DECISION, a_decision("call"), a_cdr())] == [True, True, False, False]
+    assert [is_sms(kept(fact)) for fact in (A_NOTICE, A_DECISION, a_decision("call"), a_cdr())] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_decision_stands_in_the_record_and_in_the_timeline_of_its_call() -> None:
@@ -105,8 +116,8 @@ def test_a_decision_stands_in_the_record_and_in_the_timeline_of_its_call() -> No
 
 
 def test_a_decision_that_comes_after_the_call_was_completed_amends_it_for_that_reason() -> None:
-    done = step(None, [*all_events(), a_cdr()], now=T0 + seconds(70), patience=Patience())
-    late = step(done.session, [a_decision("call", told=71)], now=T0 + seconds(71), patience=Patience())
+    done = step(None, [*map(kept, (*all_events(), a_cdr()))], now=T0 + seconds(70), patience=Patience())
+    late = step(done.session, [kept(a_decision("call", told=71))], now=T0 + seconds(71), patience=Patience())
     amended = step(late.session, [], now=T0 + seconds(80), patience=Patience())
     (event,) = [orjson.loads(e.body) for e in amended.envelopes if isinstance(e.body, bytes)]
     assert (event["type"], event["data"]["reason"]) == ("callstitch.call.amended.v1", "decision")
@@ -114,12 +125,12 @@ def test_a_decision_that_comes_after_the_call_was_completed_amends_it_for_that_r
 
 def test_a_decision_is_told_at_once_with_the_doors_clock_and_always_in_the_same_bytes() -> None:
     decided = a_decision("call", told=1)
-    made = {bytes(told_at_once(decided, trace="").body) for _ in range(2)}  # type: ignore[arg-type]
+    made = {bytes(event_at_once(kept(decided), trace="").body) for _ in range(2)}  # type: ignore[arg-type]
     (event,) = map(orjson.loads, made)
     assert (event["type"], event["time"]) == ("callstitch.call.decided.v1", "2026-11-21T08:00:01Z")
     assert event["data"]["decision"]["action"] == "connect"
 
 
 def test_a_call_with_only_a_decision_waits_like_any_other() -> None:
-    taken = step(None, [an_event("incoming"), a_decision("call")], now=T0 + seconds(1), patience=Patience())
+    taken = step(None, [kept(an_event("incoming")), kept(a_decision("call"))], now=T0 + seconds(1), patience=Patience())
     assert (taken.envelopes, taken.due_at) == ((), T0 + seconds(1 + 86400))

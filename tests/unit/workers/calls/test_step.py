@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import permutations
 from typing import Any
 
@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from schemas.envelope import JsonObject
 from schemas.errors import Permanent
-from schemas.facts import Announced, Code, Fact
-from tests.building.facts import CALL, T0, a_cdr, a_stored_recording, all_events, an_event, seconds
+from schemas.fact_json import CallJson
+from schemas.facts import Announced, CallFields, Code, Fact
+from schemas.record import CALL_PART, CallRecord, CdrRow, RecordingRow, TimelineRow
+from schemas.vocabulary import Outcome
+from tests.building.facts import CALL, T0, a_cdr, a_stored_recording, all_events, an_event, kept, seconds
 from tests.building.records import record_of
 from tests.building.story import PATIENCE, Story
 from workers.calls.kept import KeptFact
@@ -96,7 +99,7 @@ def test_an_old_cdr_pushed_again_loses_in_whatever_order_the_three_are_processed
 
 
 def test_a_session_that_outgrows_any_call_takes_no_more() -> None:
-    facts = [a_cdr(f"r{n}") for n in range(301)]
+    facts = [kept(a_cdr(f"r{n}")) for n in range(301)]
     with pytest.raises(Permanent, match="too many facts"):
         step(None, facts, now=T0, patience=PATIENCE)
 
@@ -170,8 +173,21 @@ def test_a_record_flag_without_a_name_is_failed_and_orders_nothing() -> None:
     assert (story.ordered, story.record["recordings"][0]["reason"]) == ([], "no_file_named")
 
 
+def test_a_record_has_its_fields_in_the_order_of_the_published_schema() -> None:
+    record = final_record(FACTS)
+    rows = (*record["cdrs"][:1], *record["timeline"][:1], *record["recordings"][:1])
+    assert [list(record), *map(list, rows)] == [
+        list(row.__annotations__) for row in (CallRecord, CdrRow, TimelineRow, RecordingRow)
+    ]
+
+
+def test_what_is_said_of_a_call_as_a_whole_is_what_dialects_read_of_it() -> None:
+    of_a_fact = {one.name for one in fields(CallFields)}
+    assert set(CALL_PART) | {"talk_seconds", "codes"} == of_a_fact == set(CallJson.__annotations__)
+
+
 def test_the_same_step_makes_the_same_bytes() -> None:
-    news = [*all_events(), a_cdr()]
+    news = [kept(fact) for fact in (*all_events(), a_cdr())]
     first = step(None, news, now=T0, patience=PATIENCE)
     assert first.envelopes == step(None, news, now=T0, patience=PATIENCE).envelopes
 
@@ -186,7 +202,9 @@ def test_the_same_step_makes_the_same_bytes() -> None:
         ([], "unknown"),
     ],
 )
-def test_the_first_mapped_code_decides_an_unanswered_call(codes: list[tuple[str, str | None]], outcome: str) -> None:
+def test_the_first_mapped_code_decides_an_unanswered_call(
+    codes: list[tuple[str, Outcome | None]], outcome: str
+) -> None:
     mapped = tuple(Code(name=name, value=n, outcome=meaning) for n, (name, meaning) in enumerate(codes))
     cdr = a_cdr(answered_at=None, codes=mapped)
     record = record_of([cdr])
@@ -211,10 +229,10 @@ def test_the_primary_cdr_is_the_earliest_answered_else_the_latest_ended_else_the
     assert top(a_cdr("f", **timeless), a_cdr("e", **timeless)) == "e"
 
 
-def final_record(order: Sequence[Fact]) -> JsonObject:
+def final_record(order: Sequence[Fact]) -> CallRecord:
     facts: dict[str, KeptFact] = {}
     for fact in order:
-        facts = fold(facts, [fact])
+        facts = fold(facts, [kept(fact)])
     return build_record(winners(facts), call_events=True)
 
 
@@ -237,7 +255,7 @@ def test_any_order_with_any_repetition_gives_the_same_record(more: list[Fact], r
 
 
 def test_fold_does_not_care_about_grouping() -> None:
-    for order in permutations(FACTS[4:8]):
+    for order in permutations(map(kept, FACTS[4:8])):
         assert fold(fold({}, order[:2]), order[2:]) == fold({}, order)
 
 

@@ -17,6 +17,7 @@ from schemas.facts import (
     CallFields,
     Cdr,
     Code,
+    KindOfFact,
     NumberState,
     Other,
     Parsed,
@@ -141,7 +142,7 @@ RANG = CallEvent(
 )
 
 
-def a_fact(kind: str, session: str, key: str, body: Any) -> Parsed:
+def a_fact(kind: KindOfFact, session: str, key: str, body: Any) -> Parsed:
     return Parsed(kind=kind, session_id=session, key=key, fingerprint=sha256(canonical(body.raw)), body=body)
 
 

@@ -12,6 +12,7 @@ from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, Leg, Othe
 from schemas.notification import Notification
 from schemas.platforms.jiuyun import DIALECT
 from schemas.platforms.jiuyun.settings import JiuyunSource
+from schemas.vocabulary import Outcome
 
 A, B, X, MASK = "+8613800000001", "+8613900000003", "+8617000000002", "+8675500000004"
 CALL = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
@@ -90,7 +91,9 @@ def test_a_start_without_a_duration_is_nobodys_answer() -> None:
         ("gone", "0", None, None),
     ],
 )
-def test_the_bye_type_says_how_it_ended(bye_type: str, duration: str, outcome: str | None, text: str | None) -> None:
+def test_the_bye_type_says_how_it_ended(
+    bye_type: str, duration: str, outcome: Outcome | None, text: str | None
+) -> None:
     """Section 3, byeType; docs/contract.md section 1, Outcome, Jiuyun."""
     codes = the_cdr({**HANGUP, "byeType": bye_type, "duration": duration}).call.codes
     assert codes == (Code(name="state_code", value=bye_type, outcome=outcome, text=text),)

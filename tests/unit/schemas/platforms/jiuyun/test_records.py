@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from schemas.facts import Fact, Parsed
 from schemas.platforms.jiuyun import DIALECT
 from schemas.platforms.jiuyun.settings import JiuyunSource
-from schemas.record import CallRecord
+from tests.building.facts import kept
 from tests.building.pushes import XML, a_push, fact_of
 from tests.building.records import record_of
 from tests.building.samples import SAMPLES_OF_ALL
@@ -52,9 +52,7 @@ def sample(name: str) -> bytes:
 
 
 def the_record(facts: Sequence[Fact]) -> dict[str, Any]:
-    record = record_of(facts)
-    CallRecord(**record, revision=1, late=False)
-    return record
+    return record_of(facts)
 
 
 def the_top(record: dict[str, Any]) -> dict[str, Any]:
@@ -213,11 +211,11 @@ def test_any_order_with_any_repetition_makes_one_record(order: list[Fact], shuff
     shuffle.shuffle(order)
     facts: dict[str, KeptFact] = {}
     for fact in order:
-        facts = fold(facts, [fact])
+        facts = fold(facts, [kept(fact)])
     assert orjson.dumps(build_record(winners(facts), call_events=True)) == ONE_RECORD
 
 
-ONE_RECORD = orjson.dumps(build_record(winners(fold({}, SHARED)), call_events=True))
+ONE_RECORD = orjson.dumps(build_record(winners(fold({}, map(kept, SHARED))), call_events=True))
 
 
 def test_the_shared_session_shows_all_three_and_the_answered_one_first() -> None:

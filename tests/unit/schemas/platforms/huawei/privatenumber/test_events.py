@@ -15,6 +15,7 @@ import pytest
 from schemas.facts import CallEvent, CallFields, Code, Other, Parsed
 from schemas.platforms.huawei.privatenumber import DIALECT
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
+from schemas.vocabulary import TimelineType
 from tests.building.pushes import a_push, an_event_read, canonical, sha256
 from tests.building.samples import SAMPLES_OF_ALL
 
@@ -25,7 +26,7 @@ SESSION_AXE = "1202_1051_4294967295_20190124070250@callenabler246.huaweicaas.com
 BINDING = "1d39eaef-9279-4d18-b806-72e43ab3f85c"
 A, B, X, Y = "+8613800000021", "+8613866887021", "+8613800000022", "+8617010000002"
 
-Row = tuple[str, str, str, datetime, str, str, CallFields]
+Row = tuple[str, str, TimelineType, datetime, str, str, CallFields]
 
 
 def a_source(**settings: Any) -> PrivateNumberSource:

@@ -15,6 +15,7 @@ import pytest
 from schemas.facts import CallEvent, CallFields, Code, Other, Parsed
 from schemas.platforms.huawei.voicecall import DIALECT
 from schemas.platforms.huawei.voicecall.settings import VoiceCallSource
+from schemas.vocabulary import TimelineType
 from tests.building.pushes import a_push, an_event_read, canonical, sha256
 from tests.building.samples import SAMPLES_OF_ALL
 
@@ -26,7 +27,7 @@ NOTIFY_SESSION = "1201_12897_4294967295_20180522064331@callenabler245.huaweicaas
 A, B, SHOWN = "+8613800000021", "+8613800000022", "+8675528000001"
 NORMAL = (Code(name="state_code", value=0, text="normal"),)  # table C, 0; docs/contract.md section 1: 0 is skipped
 
-Row = tuple[str, str, str, str, datetime, str, CallFields]
+Row = tuple[str, str, str, TimelineType, datetime, str, CallFields]
 
 
 def an_event(event_type: str, **info: Any) -> dict[str, Any]:

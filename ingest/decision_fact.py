@@ -6,27 +6,25 @@ import hashlib
 
 import orjson
 
-from schemas.envelope import Envelope, Kind, derived_id
-from schemas.facts import Decided, Fact, FactKind, encode_fact
+from schemas.envelope import Envelope, derived_id
+from schemas.fact_json import fact_envelope, identified
+from schemas.facts import Decided, FactKind, Parsed
 from schemas.question import Asked, Decision
 from schemas.source import Source
+from schemas.vocabulary import DecidedBy
 
 
-def decided(
-    asked: Asked, source: Source, envelope: Envelope, decision: Decision, *, by: str, milliseconds: int
+def decision_fact(
+    asked: Asked, source: Source, envelope: Envelope, decision: Decision, *, by: DecidedBy, milliseconds: int
 ) -> Envelope:
     """The fact in its envelope; a push that asks again is answered again, and the later answer counts."""
     body = Decided(asked=asked.kind, action=decision.action, by=by, milliseconds=milliseconds, callee=decision.callee)
-    fact = Fact(
-        id=derived_id(envelope.id, "decided"),
+    item = Parsed(
         kind=FactKind.DECISION,
-        source=source.name,
-        platform=source.platform,
         session_id=asked.session_id,
         key=f"decided|{asked.key}",
         fingerprint=hashlib.sha256(orjson.dumps([envelope.id, body])).hexdigest(),
-        at=envelope.at,
         body=body,
     )
-    row = orjson.loads(encode_fact(fact))
-    return Envelope(id=fact.id, kind=Kind.FACT, source=source.name, at=envelope.at, body=row, trace=envelope.trace)
+    fact = identified(item, envelope, fact_id=derived_id(envelope.id, "decided"), platform=source.platform)
+    return fact_envelope(fact, trace=envelope.trace)

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 from aiohttp import web
 
-from ingest.answers import answer
+from ingest.response import response
 from schemas.notification import Reply
 from tests.services import ports
 
@@ -36,7 +36,7 @@ async def serving(reply: Reply) -> AsyncIterator[int]:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         await request.read()
         if request.path == "/ours":
-            return answer(request, reply)
+            return response(request, reply)
         headers = {"Content-Type": reply.content_type} if reply.content_type else None
         return web.Response(status=reply.status, body=reply.body, headers=headers)
 

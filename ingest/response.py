@@ -16,8 +16,8 @@ from schemas.notification import Reply
 _OK: Final = 200
 
 
-def answer(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-    """The reply as the answer to this request."""
+def response(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+    """The reply as the response to this request."""
     if reply.status == _OK and request.keep_alive and request.version == HttpVersion11:
         return _Whole(_bytes(reply))
     headers = {"Content-Type": reply.content_type} if reply.content_type else None

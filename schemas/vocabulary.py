@@ -1,0 +1,32 @@
+"""The closed sets of words of docs/contract.md section 1, as mypy and the published JSON Schemas know them.
+
+A word is only ever added here, never renamed: it stands in events that others read.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+TimelineType = Literal["incoming", "outgoing", "ringing", "answered", "ended", "digits", "decided"]
+TIMELINE_TYPES: Final[tuple[TimelineType, ...]] = get_args(TimelineType)  # the order of what happened at one moment
+
+CodeName = Literal["state_code", "fail_code", "q850", "sip"]
+CODE_NAMES: Final[tuple[CodeName, ...]] = get_args(CodeName)  # the order in which they decide an outcome
+
+Outcome = Literal[
+    "answered", "no_answer", "busy", "rejected", "unreachable", "cancelled", "blocked", "failed", "unknown"
+]
+Mode = Literal["AX", "AXB", "AXE", "AXYB", "X"]  # which numbers a binding ties together
+Direction = Literal["a_to_b", "b_to_a", "abnormal"]
+
+RecordingEnd = Literal["stored", "failed"]
+RecordingState = Literal["wanted", "stored", "failed"]
+
+AskedKind = Literal["call", "sms"]  # what a platform asks about
+Action = Literal["connect", "close", "route", "discard"]
+DecidedBy = Literal["rule", "service", "default"]
+
+SmsMode = Literal["block", "notify"]  # a push that asks what to do with an SMS, and one that says what became of it
+SmsStatus = Literal["delivered", "failed", "intercepted"]
+
+ChangeReason = Literal["cdr_amended", "cdr_added", "event", "decision"]  # why a record was amended
