@@ -58,7 +58,7 @@ class Ask(Protocol[S_contra]):
         ...
 
 
-class Answer(Protocol[S_contra]):
+class Respond(Protocol[S_contra]):
     """A decision in the platform's own shape."""
 
     def __call__(self, notification: Notification, decision: Decision, source: S_contra, /) -> Reply:
@@ -108,7 +108,7 @@ class Asks(Generic[S]):
     """Some of the platform's pushes are questions, which somebody's answer decides."""
 
     question: Ask[S]
-    answer: Answer[S]
+    answer: Respond[S]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
