@@ -16,7 +16,7 @@ from schemas.envelope import Envelope, JsonObject, Kind, derived_id
 from schemas.facts import FactKind
 from schemas.value import value
 from workers.calls.kept import KeptFact
-from workers.calls.merge import decision_row, timeline_row
+from workers.calls.rows import decision_row, timeline_row
 from workers.calls.session import version_key
 
 

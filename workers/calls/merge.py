@@ -9,22 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from schemas.fact_json import CallJson, CdrJson, CodeJson, EventJson, LegJson, RecordingJson, decode_announced
+from schemas.fact_json import CallJson, CdrJson, EventJson, decode_announced
 from schemas.facts import Announced, FactKind
-from schemas.record import (
-    CALL_PART,
-    CallPart,
-    CallRecord,
-    CdrRow,
-    DecisionRow,
-    LegRow,
-    Measures,
-    RecordingRow,
-    TimelineRow,
-)
+from schemas.record import CallRecord, CdrRow, DecisionRow, RecordingRow, TimelineRow
 from schemas.recording import recording_key
-from schemas.vocabulary import CODE_NAMES, TIMELINE_TYPES, RecordingState, TimelineType
+from schemas.vocabulary import TIMELINE_TYPES, TimelineType
 from workers.calls.kept import KeptFact
+from workers.calls.measures import call_part, measures_of, was_answered
+from workers.calls.rows import announced_row, decided_row, decision_row, ended_row, leg_row, timeline_row
 
 _ORDER: Final[Mapping[TimelineType, int]] = {name: n for n, name in enumerate(TIMELINE_TYPES)}
 _OF_A_LEG: Final = frozenset({"outgoing", "ringing", "answered"})
@@ -45,7 +37,7 @@ def build_record(
     whole: CallJson = {}
     for call in reversed(calls):
         whole.update(call)
-    answered = "answered_at" in whole or any(_answered(cdr["call"]) for cdr in cdrs)
+    answered = "answered_at" in whole or any(was_answered(cdr["call"]) for cdr in cdrs)
     answered = answered or any(_shows_answer(event, whole.get("caller")) for event in events)
     talked = cdrs[0]["call"].get("talk_seconds") if cdrs else None
     codes = [code for call in calls for code in call.get("codes", ())]
@@ -55,9 +47,9 @@ def build_record(
         "source": some.source,
         "session_id": some.of["session_id"],
         "platform": some.of["platform"],
-        **_part(whole),
-        **_measures(whole, talked, answered=answered, codes=codes),
-        "legs": [_leg_row(leg) for cdr in cdrs[:1] for leg in cdr.get("legs", ())],
+        **call_part(whole),
+        **measures_of(whole, talked, answered=answered, codes=codes),
+        "legs": [leg_row(leg) for cdr in cdrs[:1] for leg in cdr.get("legs", ())],
         "cdrs": [_cdr_row(cdr) for cdr in cdrs],
         "timeline": _timeline(events, facts.values()),
         "recordings": _recordings(some.call_id, facts.values()),
@@ -69,34 +61,10 @@ def build_record(
     }
 
 
-def timeline_row(event: EventJson) -> TimelineRow:
-    """One call event as it stands in the timeline and in `call.progress`."""
-    return {
-        "type": event["type"],
-        "platform_type": event["platform_type"],
-        "at": event.get("at"),
-        "leg": event.get("leg"),
-        "caller": event.get("caller"),
-        "callee": event.get("callee"),
-        "raw": event["raw"],
-    }
-
-
 def latest_decision(facts: Iterable[KeptFact]) -> DecisionRow | None:
     """The decision that was given last: a push that asks again is answered again."""
     decisions = [fact for fact in facts if fact.kind == FactKind.DECISION]
     return decision_row(max(decisions, key=lambda fact: (fact.at, fact.fingerprint))) if decisions else None
-
-
-def decision_row(fact: KeptFact) -> DecisionRow:
-    """A decision as it stands in a record and in `call.decided`."""
-    row = fact.row
-    return {
-        "action": row["action"],
-        "callee": row.get("callee"),
-        "by": row["by"],
-        "milliseconds": row["milliseconds"],
-    }
 
 
 def all_announced(facts: Iterable[KeptFact]) -> Iterator[Announced]:
@@ -106,11 +74,6 @@ def all_announced(facts: Iterable[KeptFact]) -> Iterator[Announced]:
             yield from map(decode_announced, fact.row.get("recordings", ()))
         elif fact.kind == FactKind.ANNOUNCEMENT:
             yield decode_announced(fact.row["recording"])
-
-
-def _part(call: CallJson) -> CallPart:
-    part: Any = {name: call.get(name) for name in CALL_PART}
-    return part  # type: ignore[no-any-return]
 
 
 def _events(facts: Iterable[KeptFact]) -> list[EventJson]:
@@ -132,21 +95,8 @@ def _moment(written: str | None) -> float:
 def _timeline(events: Iterable[EventJson], facts: Iterable[KeptFact]) -> list[TimelineRow]:
     rows = [timeline_row(event) for event in events]
     decisions = [fact for fact in facts if fact.kind == FactKind.DECISION]
-    rows += [_decided_row(fact) for fact in sorted(decisions, key=lambda fact: fact.fingerprint)]
+    rows += [decided_row(fact) for fact in sorted(decisions, key=lambda fact: fact.fingerprint)]
     return sorted(rows, key=_place) if decisions else rows
-
-
-def _decided_row(fact: KeptFact) -> TimelineRow:
-    """A decision as it stands in the timeline; its moment is the clock of the door that answered."""
-    return {
-        "type": "decided",
-        "platform_type": fact.row["action"],
-        "at": fact.identity["at"],
-        "leg": None,
-        "caller": None,
-        "callee": fact.row.get("callee"),
-        "raw": {},
-    }
 
 
 def _on_legs(events: list[EventJson], cdrs: Sequence[CdrJson]) -> list[EventJson]:
@@ -180,60 +130,10 @@ def _primacy(cdr: CdrJson) -> tuple[bool, float, float, str]:
     return (not answered, _moment(answered), -_moment(ended), cdr["record_id"])
 
 
-def _answered(call: CallJson) -> bool:
-    return "answered_at" in call or bool(call.get("talk_seconds"))
-
-
-def _measures(call: CallJson, talked: float | None, *, answered: bool, codes: Iterable[CodeJson]) -> Measures:
-    """`talked`: the platform's own figure, which beats its times."""
-    ended, picked_up = call.get("ended_at"), call.get("answered_at")
-    if talked is None:
-        talked = _seconds(picked_up, ended)
-    first: dict[str, CodeJson] = {}
-    for code in codes:
-        first.setdefault(code["name"], code)
-    firsts = [first[name] for name in CODE_NAMES if name in first]
-    deciding = next((code for code in firsts if code.get("outcome")), firsts[0] if firsts else None)
-    values = {code["name"]: code["value"] for code in firsts}
-    return {
-        "ring_seconds": _seconds(call.get("ringing_at"), picked_up or ended),
-        "talk_seconds": talked if answered else 0,
-        "answered": answered,
-        "outcome": "answered" if answered else (deciding and deciding.get("outcome")) or "unknown",
-        "reason": {
-            "state_code": values.get("state_code"),
-            "fail_code": values.get("fail_code"),
-            "q850": values.get("q850"),
-            "sip": values.get("sip"),
-            "text": deciding.get("text") if deciding else None,
-        },
-    }
-
-
-def _seconds(start: str | None, end: str | None) -> int | float | None:
-    """Never negative: handset and platform clocks differ."""
-    if start is None or end is None:
-        return None
-    between = datetime.fromisoformat(end) - datetime.fromisoformat(start)
-    seconds = max(between.total_seconds(), 0.0)
-    return int(seconds) if seconds.is_integer() else seconds
-
-
-def _leg_row(leg: LegJson) -> LegRow:
-    return {
-        "name": leg["name"],
-        "number": leg.get("number"),
-        "started_at": leg.get("started_at"),
-        "ringing_at": leg.get("ringing_at"),
-        "answered_at": leg.get("answered_at"),
-        "ended_at": leg.get("ended_at"),
-    }
-
-
 def _cdr_row(cdr: CdrJson) -> CdrRow:
     call = cdr["call"]
-    measures = _measures(call, call.get("talk_seconds"), answered=_answered(call), codes=call.get("codes", ()))
-    return {"record_id": cdr["record_id"], **_part(call), **measures, "raw": cdr["raw"]}
+    measures = measures_of(call, call.get("talk_seconds"), answered=was_answered(call), codes=call.get("codes", ()))
+    return {"record_id": cdr["record_id"], **call_part(call), **measures, "raw": cdr["raw"]}
 
 
 def _missing(
@@ -257,34 +157,8 @@ def _recordings(call_id: str, facts: Iterable[KeptFact]) -> list[RecordingRow]:
     facts = list(facts)
     for announced in all_announced(facts):
         key = recording_key(call_id, announced)
-        nameless = announced.name is None and announced.url is None
-        rows[key] = _recording_row(key, "failed", "no_file_named") if nameless else _recording_row(key, "wanted")
+        rows[key] = announced_row(key, announced)
     for fact in facts:
         if fact.kind == FactKind.RECORDING:
-            rows[fact.row["key"]] = _ended_row(fact.row)
+            rows[fact.row["key"]] = ended_row(fact.row)
     return [rows[key] for key in sorted(rows)]
-
-
-def _recording_row(key: str, state: RecordingState, reason: str | None = None) -> RecordingRow:
-    return {
-        "key": key,
-        "state": state,
-        "place": None,
-        "bytes": None,
-        "sha256": None,
-        "seconds": None,
-        "format": None,
-        "reason": reason,
-    }
-
-
-def _ended_row(row: RecordingJson) -> RecordingRow:
-    seconds = row.get("seconds")
-    return {
-        **_recording_row(row["key"], row["state"], row.get("reason")),
-        "place": row.get("place"),
-        "bytes": row.get("bytes"),
-        "sha256": row.get("sha256"),
-        "seconds": seconds if seconds is None else float(seconds),
-        "format": row.get("format"),
-    }
