@@ -16,6 +16,7 @@ import pytest
 from console.emulator.huawei.privatenumber.calls import build_calls
 from console.emulator.huawei.privatenumber.plan import plan
 from console.emulator.settings import EmulatorSettings
+from schemas.addresses import store_address
 from tests.e2e.balance import parked, wait_until_balanced
 from tests.e2e.running import APP_KEY, Up, playing, running_up
 from tests.services.rabbitmq import RabbitMQ
@@ -57,7 +58,7 @@ def test_with_the_state_store_away_nothing_is_dead_lettered_and_work_goes_on_lat
 
         with nobody_can_write(up.store / "dedupe.db", up.store / "correlate.db", up.store / "park.db"):
             away_since, answered = time.monotonic(), emulator.answered()
-            made = store_reads(f"sqlite:{up.store}").event_ids()
+            made = store_reads(store_address(f"sqlite:{up.store}")).event_ids()
             up.wait_for(lambda: {"dedupe", "correlate"} <= stages_that_log("the state file cannot be written", up))
             time.sleep(max(0.0, away_since + STORE_AWAY_SECONDS - time.monotonic()))
             assert emulator.answered() > answered, "the door goes on, for the broker keeps what comes"
