@@ -20,7 +20,7 @@ from schemas.topology import RECEIVED
 from tests.building.facts import T0
 
 IDS: Final = monotonic_message_ids("test")
-WAIT_SECONDS: Final = 20.0
+WAIT_SECONDS: Final = 60.0
 
 
 def an_envelope(n: int) -> Envelope:

@@ -21,7 +21,7 @@ from schemas.topology import Queue, Topology
 from tests.services.proxy import open_proxy
 
 CONFIRM_SECONDS: Final = 0.5  # of a stalled broker
-_PATIENCE_SECONDS: Final = 15.0
+_PATIENCE_SECONDS: Final = 60.0
 _QUIET_SECONDS: Final = 0.4  # how long nothing must arrive before we believe that nothing comes
 
 

@@ -40,7 +40,7 @@ async def test_a_consumer_tells_whether_a_batch_is_there_at_once(broker: Broker,
     async with broker.consume(queue, prefetch=10) as consumer:
         assert not consumer.buffered
         await broker.publish(numbered(queue, 3))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not consumer.buffered:  # noqa: ASYNC110 - what the consume loop looks at too
                 await asyncio.sleep(0.01)
         await consumer.ack(await receive(consumer, 3))
@@ -53,7 +53,7 @@ async def test_a_batch_of_large_messages_stays_small(broker: Broker, queue: str)
     bodies = [half, half, b"0", large, b"1", b"2"]
     await broker.publish([a_message(queue, body) for body in bodies])
     batches: list[list[bytes]] = []
-    async with asyncio.timeout(20), broker.consume(queue, prefetch=10) as consumer:
+    async with asyncio.timeout(60), broker.consume(queue, prefetch=10) as consumer:
         while sum(map(len, batches)) < len(bodies):
             batch = await consumer.batch(10)
             batches.append([delivery.body for delivery in batch])

@@ -65,7 +65,7 @@ async def groups(rig: StoreRig, box: str) -> list[JsonObject]:
 
 
 async def until_groups(rig: StoreRig, box: str, count: int) -> list[JsonObject]:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while True:
             if len(found := await groups(rig, box)) == count:
                 return found
@@ -73,7 +73,7 @@ async def until_groups(rig: StoreRig, box: str, count: int) -> list[JsonObject]:
 
 
 async def take(broker: Broker, queue: str) -> Sequence[Envelope]:
-    async with asyncio.timeout(15), broker.consume(queue, prefetch=10) as consumer:
+    async with asyncio.timeout(60), broker.consume(queue, prefetch=10) as consumer:
         (delivery,) = await consumer.batch(10)
         await consumer.ack([delivery])
         return unpack(delivery, T0, queue=queue)

@@ -20,7 +20,7 @@ FILE_WORKERS: Final[Mapping[str, Sequence[str]]] = {
     "fan_out": ("fan_out", "--sink", "file"),
     "park": ("park",),
 }
-DECLARE_SECONDS: Final = 40.0
+DECLARE_SECONDS: Final = 60.0
 READY_SECONDS: Final = 90.0  # they all start at once
 
 

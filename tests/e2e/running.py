@@ -25,6 +25,8 @@ APP_KEY: Final = "EMULATORKEY"
 _TOP_KEYS: Final = ("broker", "store", "objects")
 _FILE_SINK: Final = '[[sink]]\nname = "file"\nkind = "jsonl"\npath = "calls.jsonl"\n'
 
+PATIENCE_SECONDS: Final = 60.0  # for what takes moments where nothing else runs
+
 T = TypeVar("T")
 
 
@@ -36,6 +38,10 @@ class Up(Role):
     recordings: str  # host:port where the source expects the platform's recording API
     token: str = field(repr=False)
     secret: str = field(repr=False)
+
+    def is_ready(self) -> bool:
+        """Whether /readyz answers 200 and the door listens now: it opens a moment after the admin port."""
+        return super().is_ready() and ports.answers(int(self.listen.rpartition(":")[2]))
 
     @property
     def door_path(self) -> str:
@@ -71,7 +77,7 @@ class Up(Role):
         """Every whole line of the jsonl sink, repeated deliveries included."""
         return read_events(self.directory / "calls.jsonl")
 
-    def wait_for(self, predicate: Callable[[], T], seconds: float = 10) -> T:
+    def wait_for(self, predicate: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
         """The first true value of the predicate; else a failed test that shows the end of the log."""
         return wait_for(predicate, seconds, why=self.tail)
 
@@ -222,6 +228,6 @@ def callstitch(up: Up, *arguments: str) -> str:
     command = [sys.executable, "-m", "console", *arguments, "--config", "config.toml"]
     environ = {**os.environ, **up.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "400"}
     told = subprocess.run(
-        command, cwd=up.directory, env=environ, capture_output=True, check=True, text=True, timeout=30
+        command, cwd=up.directory, env=environ, capture_output=True, check=True, text=True, timeout=PATIENCE_SECONDS
     )
     return told.stdout

@@ -24,11 +24,9 @@ CDR = "axyb-fee.json"
 SESSION = b"1200_1827_4294967295_20190124023003@callenabler246.huaweicaas.com"
 SETTLE, CDR_WAIT = 3, 6  # seconds; what each of two calls waits for
 SECOND_DELAY = 5  # seconds from the second attempt at a recording to the third
-LATE_SECONDS = 4.0  # the sweep comes once a second
+LATE_SECONDS = 60.0  # the sweep comes once a second; a busy machine may be late, but no hour
 CALLS = 40
 RATE = 70.0  # notifications a second
-
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -76,8 +74,8 @@ def test_jumps_of_the_wall_clock_under_load_change_no_record(tmp_path: Path, wal
         wall.set_wrong(by=-HOUR)
         assert what_time_it_thinks_it_is(up) < began, "no jump was seen"
 
-        truth = emulator.finish(30)
-        wait_until_balanced(up, truth, 30)
+        truth = emulator.finish(60)
+        wait_until_balanced(up, truth, 60)
         assert truth.end is not None
         assert truth.end["attempts_refused"] == 0
         assert parked(up) == NOTHING_PARKED

@@ -14,7 +14,7 @@ import pytest
 
 from console.demo.check import latest_records
 from tests.e2e.programs import request
-from tests.e2e.running import Up, callstitch, running_up, sample
+from tests.e2e.running import PATIENCE_SECONDS, Up, callstitch, running_up, sample
 
 DEEP: Final = b"[" * 300 + b"]" * 300
 ACCEPTED: Final = {
@@ -31,6 +31,15 @@ ACCEPTED: Final = {
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with running_up(tmp_path_factory.mktemp("door"), progress=False) as running:
         yield running
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slow_request(up: Up) -> Iterator[socket.socket]:
+    """A request whose body stops in the middle, sent before all tests of this module, for it takes ten seconds."""
+    host, port = up.listen.split(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as raw:
+        raw.sendall(f"POST {up.door_path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nonly".encode())
+        yield raw
 
 
 def quarantined(up: Up) -> list[dict[str, Any]]:
@@ -60,7 +69,7 @@ def test_an_operator_lists_shows_and_releases_quarantined_input(up: Up) -> None:
     assert parked_id is not None
     assert "1 message(s) would go back" in callstitch(up, "quarantine", "release", parked_id, "--dry-run")
     assert "1 message(s) go back" in callstitch(up, "quarantine", "release", parked_id)
-    up.wait_for(lambda: _attempts(up, parked_id) == 2, 15)
+    up.wait_for(lambda: _attempts(up, parked_id) == 2)
     assert "release me" in callstitch(up, "quarantine", "show", parked_id)
     assert "not_json" in callstitch(up, "quarantine", "list")
 
@@ -85,7 +94,7 @@ def test_everything_around_unreadable_input_flows_on(up: Up) -> None:
     fee["feeLst"] = [{"no": "session"}, good, "not even a record"]
     assert up.post(b"}{") == 200
     assert up.post(json.dumps(fee).encode()) == 200
-    up.wait_for(lambda: "flows@example" in latest_records(up.events()), 6)
+    up.wait_for(lambda: "flows@example" in latest_records(up.events()))
     reasons = up.wait_for(lambda: sorted(r["reason"] for r in quarantined(up) if r.get("items") == 3) or None)
     assert reasons == ["no_session_id", "not_an_object"]
 
@@ -93,12 +102,12 @@ def test_everything_around_unreadable_input_flows_on(up: Up) -> None:
 def test_a_gzip_body_is_inflated_behind_the_door(up: Up) -> None:
     body = sample("axb-fee.json").replace(b"1200_1827", b"gzip_1827")
     assert up.answer(gzip.compress(body), "/fee", {"Content-Encoding": "gzip"}).status == 200
-    up.wait_for(lambda: any(session.startswith("gzip_1827") for session in latest_records(up.events())), 6)
+    up.wait_for(lambda: any(session.startswith("gzip_1827") for session in latest_records(up.events())))
 
 
 def test_a_header_that_is_no_utf8_is_no_reason_to_fail(up: Up) -> None:
     head = f"POST {up.door_path}/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nContent-Type: \r\nDate: ".encode()
-    with socket.create_connection(tuple(up.listen.split(":")), timeout=5) as raw:  # type: ignore[arg-type]
+    with socket.create_connection(tuple(up.listen.split(":")), timeout=PATIENCE_SECONDS) as raw:  # type: ignore[arg-type]
         raw.sendall(head + b"\xff\xfe\r\nConnection: close\r\n\r\nbad-bytes")
         answer = raw.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 200")
@@ -126,7 +135,7 @@ def test_a_body_over_one_mebibyte_is_413_and_one_of_exactly_that_is_taken(up: Up
 
 def test_a_chunked_body_over_one_mebibyte_is_413(up: Up) -> None:
     host, port = up.listen.split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as raw:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as raw:
         raw.sendall(f"POST {up.door_path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         for _ in range(17):
             raw.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
@@ -139,12 +148,8 @@ def test_a_wrong_signature_is_401_and_a_missing_one_passes_when_it_is_optional(u
     assert up.answer(b"{}").status == 200
 
 
-@pytest.mark.timeout(40)
-def test_a_body_that_comes_too_slowly_is_408(up: Up) -> None:
-    host, port = up.listen.split(":")
-    with socket.create_connection((host, int(port)), timeout=15) as raw:
-        raw.sendall(f"POST {up.door_path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nonly".encode())
-        assert raw.recv(12) == b"HTTP/1.1 408"
+def test_a_body_that_comes_too_slowly_is_408(slow_request: socket.socket) -> None:
+    assert slow_request.recv(12) == b"HTTP/1.1 408"
 
 
 def test_the_token_and_the_numbers_stand_in_no_log(up: Up) -> None:

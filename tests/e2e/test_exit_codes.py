@@ -13,8 +13,8 @@ from tests.e2e.programs import Program, end
 from tests.e2e.running import running_up
 from tests.services import ports
 
-COMMAND_SECONDS = 30.0
-AWAY_SECONDS = 60.0  # a role keeps trying for 30 s, as the broker may start after it
+COMMAND_SECONDS = 60.0
+AWAY_SECONDS = 90.0  # a role keeps trying for 30 s, as the broker may start after it
 VALUE = "hunter2-value"
 SOURCE = '[[source]]\nname = "huawei"\nplatform = "huawei_privatenumber"\n'
 

@@ -20,14 +20,12 @@ from tests.services import ports
 CALLS = 60
 RATE = 60.0  # notifications a second, so that every death comes in the middle
 BALANCED_SECONDS = 60.0
-BACK_SECONDS = 30.0
+BACK_SECONDS = 60.0
 POSTS = 40
-COMMAND_SECONDS = 30.0
+COMMAND_SECONDS = 60.0
 SHARED = {**FILE_WORKERS, "dedupe": ("dedupe", "--processes", "2"), "correlate": ("correlate", "--processes", "2")}
 SOURCE = '[[source]]\nname = "huawei"\nplatform = "huawei_privatenumber"\ntokens = ["env:E2E_TOKEN"]\n'
 JSONL = '[[sink]]\nname = "file"\nkind = "jsonl"\npath = "calls.jsonl"\n'
-
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -51,6 +49,12 @@ def counted(role: Role, metric: str) -> dict[str, float]:
             if sample.name == metric:
                 found[sample.labels["process"]] = found.get(sample.labels["process"], 0) + sample.value
     return found
+
+
+def readyz(role: Role) -> dict[str, bool]:
+    """What the group says of each of its processes."""
+    told: dict[str, bool] = orjson.loads(request(role.admin, "GET", "/readyz").body)
+    return told
 
 
 def both_handled(role: Role) -> bool:
@@ -84,13 +88,11 @@ def test_a_door_that_dies_is_missed_in_readyz_and_started_again(two_doors: Up) -
     dead, other = members(two_doors)
 
     os.kill(dead, signal.SIGKILL)
-    two_doors.wait_for(lambda: not two_doors.is_ready())
-    readyz = orjson.loads(request(two_doors.admin, "GET", "/readyz").body)
+    two_doors.wait_for(lambda: readyz(two_doors) == {"1": False, "2.broker": True})
     livez = request(two_doors.admin, "GET", "/livez").status
     answered = [two_doors.post("axyb-event-callin.json") for _ in range(POSTS // 4)]
     two_doors.wait_until_ready(BACK_SECONDS)
 
-    assert readyz == {"1": False, "2.broker": True}
     assert (livez, set(answered)) == (200, {200})
     assert counted(two_doors, "callstitch_process_starts_total") == {"1": 2, "2": 1}
     assert (other in members(two_doors), dead in members(two_doors)) == (True, False)
@@ -104,7 +106,7 @@ def test_a_frozen_door_is_missed_in_livez_and_does_not_outlive_the_drain(two_doo
     livez = request(two_doors.admin, "GET", "/livez")
 
     assert (livez.status, livez.body) == (503, b"silent: 1\n")
-    assert two_doors.terminate(seconds=21) == 0
+    assert two_doors.terminate() == 0
     assert is_gone(frozen)
     assert is_gone(other)
 

@@ -17,6 +17,7 @@ from tests.services import ports
 A, B, X = "+8613800000021", "+8613866887021", "+8613800000022"  # of the published samples
 SESSION: Final = "1200_1827_4294967295_20190124023003@callenabler246.huaweicaas.com"
 SMS: Final = "ASN:16:example0000000001"
+TRIES: Final = 20  # a busy machine may miss the deadline of 400 ms now and then
 RULES: Final = f"""
 [[rule]]
 source = "huawei"
@@ -32,7 +33,7 @@ callee = "{B}"
 DEFAULT: Final = '[source.default]\naction = "close"\ntones = { closeHintTone = "sorry.wav" }\n'
 CLOSED: Final = {"operation": "close", "closeInfo": {"closeHintTone": "sorry.wav"}}
 THE_REST: Final = [f"x-event-{kind}.json" for kind in ("callout", "alerting", "answer", "disconnect")]
-DECLARE_SECONDS: Final = 40.0
+DECLARE_SECONDS: Final = 60.0
 SETTLED_SECONDS: Final = 3.0  # changes gather for 2 s
 
 
@@ -42,9 +43,9 @@ def a_callin(session: str = SESSION) -> bytes:
     return json.dumps({"eventType": "callin", "statusInfo": info}).encode()
 
 
-def a_waiting_sms() -> bytes:
-    """docs/protocols/huawei-privatenumber.md section 4: X mode asks first; the sample is of AX."""
-    return sample("ax-sms-block.json")
+def named(identifier: str, name: str) -> bytes:
+    """A sample as of another SMS."""
+    return sample(name).replace(SMS.encode(), identifier.encode())
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,17 @@ def asked_until_heard(up: Up, body: bytes, wanted: dict[str, Any]) -> Answer:
     return found
 
 
+def an_sms_that_was_routed(up: Up) -> str:
+    """Its identifier: asked about once, and the platform heard what the rule says.
+
+    docs/protocols/huawei-privatenumber.md section 4: X mode asks first; the sample is of AX.
+    """
+    routed = {"actions": [{"operation": "vNumberRoute", "message": {"called": B, "calling": A}}]}
+    names = (f"ASN:16:example{n:010}" for n in range(1, TRIES))
+    heard = (name for name in names if json.loads(up.answer(named(name, "ax-sms-block.json")).body) == routed)
+    return next(heard)
+
+
 def test_the_decision_is_in_the_answer_the_record_the_timeline_and_an_event_of_its_own(up: Up) -> None:
     connected = {"operation": "connect", "connectInfo": [{"displayCalleeNum": X, "calleeNum": B}]}
     heard = asked_until_heard(up, a_callin(), connected)
@@ -100,18 +112,17 @@ def test_the_decision_is_in_the_answer_the_record_the_timeline_and_an_event_of_i
 
 
 def test_an_sms_asked_about_and_then_told_about_is_one_event_with_its_decision(up: Up) -> None:
-    routed = {"actions": [{"operation": "vNumberRoute", "message": {"called": B, "calling": A}}]}
-    asked_until_heard(up, a_waiting_sms(), routed)
-    assert up.answer("x-sms-notify.json", "/sms-notify").body == b""
-    (notified,) = up.wait_for(lambda: about(up, SMS, "sms.notified"))
+    identifier = an_sms_that_was_routed(up)
+    assert up.answer(named(identifier, "x-sms-notify.json"), "/sms-notify").body == b""
+    (notified,) = up.wait_for(lambda: about(up, identifier, "sms.notified"))
     sms = notified["data"]["sms"]
     assert sms["decision"].items() >= {"action": "route", "callee": B, "by": "rule"}.items()
     assert (sms["sender"], sms["private_number"], set(sms["raw"])) == (A, X, {"block", "notify"})
 
     with pytest.raises(AssertionError, match="in vain"):
-        up.wait_for(lambda: len(about(up, SMS, "sms.notified")) > 1, SETTLED_SECONDS)
-    assert about(up, SMS, "call.decided") == []
-    told = callstitch(up, "trace", SMS)
+        up.wait_for(lambda: len(about(up, identifier, "sms.notified")) > 1, SETTLED_SECONDS)
+    assert about(up, identifier, "call.decided") == []
+    told = callstitch(up, "trace", identifier)
     for part in ("told: sms", "mode=block", "mode=notify", "action=route  by=rule", "said: callstitch.sms.notified.v1"):
         assert part in told
     assert A not in told
@@ -137,7 +148,6 @@ def test_up_runs_decide_only_where_the_config_has_rules(up: Up, tmp_path: Path) 
 
 
 @pytest.mark.rabbitmq
-@pytest.mark.timeout(180)
 def test_decide_as_a_role_answers_and_without_it_the_default_does(tmp_path: Path, fresh_amqp_url: str) -> None:
     with running_roles(tmp_path, fresh_amqp_url) as (door, decide):
         asked_until_heard(door, a_callin("one"), {"operation": "connect"})

@@ -15,7 +15,7 @@ RATE = 40.0  # notifications a second, so that every death comes in the middle
 KILLED = ("dedupe", "correlate", "fan_out", "dedupe")  # one after each 40 pushes
 BALANCED_SECONDS = 60.0
 
-pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.rabbitmq
 
 
 def test_roles_of_their_own_make_the_right_records_though_some_are_killed(tmp_path: Path, fresh_amqp_url: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from console.demo.check import latest_records
 from tests.e2e.programs import request
-from tests.e2e.running import Up, callstitch, running_up, sample
+from tests.e2e.running import PATIENCE_SECONDS, Up, callstitch, running_up, sample
 
 EVENTS: Final = [f"axyb-event-{kind}.json" for kind in ("callin", "callout", "alerting", "answer", "disconnect")]
 FEE: Final = "axyb-fee.json"
@@ -27,7 +27,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 def curl(up: Up, body: bytes) -> None:
     command = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--data-binary", "@-", up.door + "/status"]
-    answer = subprocess.run(command, input=body, capture_output=True, check=True, timeout=10)
+    answer = subprocess.run(command, input=body, capture_output=True, check=True, timeout=PATIENCE_SECONDS)
     assert answer.stdout == b"200"
 
 

@@ -21,11 +21,11 @@ from tests.e2e.running import playing
 from tests.e2e.test_outage import NOTHING_PARKED
 from tests.services.postgresql import PostgreSQL
 
-AWAY_SECONDS = float(os.environ.get("CALLSTITCH_OUTAGE_SECONDS", "6"))
+AWAY_SECONDS = float(os.environ.get("CALLSTITCH_OUTAGE_SECONDS", "4"))
 RATE = float(os.environ.get("CALLSTITCH_OUTAGE_RATE", "50"))  # notifications a second
 ITEMS_A_CALL = 6  # the emulator makes some more, so that the platform pushes for longer than the outage
 ANSWERED_BEFORE = 60
-BACK_SECONDS = 30.0 + AWAY_SECONDS  # the longest pause between two tries is 15 s, then comes the backlog
+BACK_SECONDS = 60.0 + AWAY_SECONDS  # the longest pause between two tries is 15 s, then comes the backlog
 NEED_THE_STORE = ("dedupe", "correlate", "park")
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(300 + 5 * AWAY_SECONDS)]
@@ -44,10 +44,10 @@ def test_with_postgresql_away_the_door_answers_200_and_nothing_is_dead_lettered(
 
         own_postgresql.stop()
         away_since, answered = time.monotonic(), emulator.answered()
-        door.wait_for(lambda: not (workers["dedupe"].is_ready() or workers["correlate"].is_ready()), AWAY_SECONDS)
+        door.wait_for(lambda: not (workers["dedupe"].is_ready() or workers["correlate"].is_ready()))
+        door.wait_for(lambda: "dedupe" in that_log("stage.held", workers))
         time.sleep(max(0.0, away_since + AWAY_SECONDS - time.monotonic()))
         assert door.is_ready()
-        assert that_log("stage.held", workers) >= {"dedupe"}, "PostgreSQL was not away"
         meanwhile = emulator.answered() - answered
         own_postgresql.start()
         back_since = time.monotonic()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any
+from typing import Any, Final
 
 import pika
 from pika.exceptions import ChannelClosedByBroker
+
+WAIT_SECONDS: Final = 60.0
 
 
 def accepts(url: str, queue: str, arguments: dict[str, Any]) -> bool:
@@ -43,6 +45,6 @@ def delete(url: str, name: str) -> None:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_SECONDS):
         while not holds():  # noqa: ASYNC110 - readiness is polled in production too
             await asyncio.sleep(0.01)

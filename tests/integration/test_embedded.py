@@ -164,7 +164,7 @@ async def test_it_is_healthy_again_by_itself_once_the_file_takes_writes(path: Pa
 
 
 async def test_a_publish_that_was_given_up_is_not_stored_later(path: Path) -> None:
-    async with opened(path, confirm_seconds=0.3) as broker:
+    async with opened(path, confirm_seconds=1) as broker:
         with locked(path):
             with pytest.raises(Unconfirmed):
                 await broker.publish(numbered(QUEUE, 1))
@@ -212,12 +212,12 @@ async def test_a_question_dies_with_the_process_that_asked_it(path: Path) -> Non
 
 
 async def test_an_expired_question_is_not_delivered_even_if_it_could_not_be_withdrawn(path: Path) -> None:
-    async with opened(path, confirm_seconds=0.1) as broker:
-        asking = asyncio.create_task(broker.ask(a_message(QUEUE, b"1"), timeout_seconds=0.3))
+    async with opened(path, confirm_seconds=0.5) as broker:
+        asking = asyncio.create_task(broker.ask(a_message(QUEUE, b"1"), timeout_seconds=1))
         assert await depth_is(broker, QUEUE, 1)
         with locked(path):
             assert await asking is None
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.7)
         assert await depth_is(broker, QUEUE, 1)
         assert await all_in(broker, QUEUE) == []
         assert await broker.depths([QUEUE]) == {QUEUE: 0}

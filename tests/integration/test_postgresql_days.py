@@ -58,7 +58,7 @@ async def test_a_day_without_a_partition_loses_nothing(dsn: str) -> None:
 async def test_deadlines_are_told_by_the_servers_clock(dsn: str) -> None:
     async with open_sessions(dsn) as (store, clock):
         (row,) = await store._database.fetch("SELECT clock_timestamp() now")
-        assert abs(clock() - row["now"]) < seconds(1)
+        assert abs(clock() - row["now"]) < seconds(5)
         assert clock().tzinfo is not None
         assert clock() <= clock() <= datetime.now(UTC) + seconds(5)
 

@@ -138,7 +138,7 @@ async def test_an_answer_that_comes_too_late_is_nobodys(broker: Broker) -> None:
             await broker.reply(second, json.dumps({"action": "connect", "callee": B}).encode())
             await consumer.ack([late, second])
 
-    async with asking(broker, a_config(HUAWEI), deadline_seconds=1) as platform, asyncio.TaskGroup() as tasks:
+    async with asking(broker, a_config(HUAWEI), deadline_seconds=2) as platform, asyncio.TaskGroup() as tasks:
         tasks.create_task(serve())
         assert (await platform.push(a_callin("one"))).json == CLOSED
         release.set()

@@ -115,12 +115,12 @@ async def test_a_signature_with_another_secret_does_not_verify(customer: Custome
 
 async def test_sixteen_requests_are_under_way_and_waiting_costs_no_timeout(customer: Customer) -> None:
     async def slowly(_: web.Request) -> web.Response:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.3)
         return web.Response()
 
     customer.answer = slowly
-    async with customer.sink(timeout="1s").open(now) as webhook:
-        assert await webhook.write([an_event(n) for n in range(100)]) == [None] * 100
+    async with customer.sink(timeout="2s").open(now) as webhook:
+        assert await webhook.write([an_event(n) for n in range(150)]) == [None] * 150  # takes 3 s
     assert customer.most_under_way == 16
 
 
@@ -179,9 +179,7 @@ async def test_an_endless_answer_is_not_read_to_its_end(customer: Customer) -> N
 
     customer.answer = endless
     async with customer.sink(timeout="5s").open(now) as webhook:
-        started = asyncio.get_running_loop().time()
-        assert await webhook.write([an_event(1)]) == [None]
-    assert asyncio.get_running_loop().time() - started < 2
+        assert await webhook.write([an_event(1)]) == [None], "it was read until its time was over"
 
 
 async def test_a_private_address_gets_no_event(customer: Customer) -> None:

@@ -16,7 +16,7 @@ THINGS = ("CREATE TABLE thing (name TEXT PRIMARY KEY)",)
 FULL, NORMAL = 2, 1
 WRITES_AND_DIES = """
 import asyncio, os, pathlib, sys
-from workers.stores.sqlite_file import open_sqlite_file
+from workers.stores.sqlite.file import open_sqlite_file
 from tests.integration.test_sqlite_file import THINGS, put
 
 async def main():

@@ -16,7 +16,7 @@ from tests.e2e.running import APP_KEY, Up
 from tests.scenarios.stacks import Stack
 from tests.scenarios.traffic import SEED
 
-OPEN_SECONDS = 10.0
+OPEN_SECONDS = 30.0
 
 
 @pytest.fixture(

@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 from console.demo.check import Truth, faults
 from runtime.broker import open_broker
 from runtime.crash import EXIT_CODE, VARIABLE
@@ -31,7 +29,6 @@ MOST_DEATHS: Final = 9  # twice in its bundle, once among all, once among four, 
 SECONDS: Final = 150.0  # every death costs a start
 
 
-@pytest.mark.timeout(200)
 def test_poison_alone_is_dead_lettered_and_the_rest_of_its_bundle_is_done(stack: Stack, tmp_path: Path) -> None:
     (traffic,) = rounds(1)
     posts = [*traffic.first(), *traffic.second()]

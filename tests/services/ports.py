@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
+from collections.abc import Iterator
+from typing import Final
 
 # Below every system's ephemeral range (Linux starts at 32768). A port inside that range may be taken by somebody's
 # outgoing connection while our server is stopped, or answer its own client: TCP lets a socket connect to itself.
-_LOWEST, _HIGHEST = 20_000, 32_000
-_ATTEMPTS = 200
+_LOWEST: Final = 20_000
+_HIGHEST: Final = 32_000
+_SHARES: Final = 8  # a drawn port is listened on only later, so no two workers of a run draw from the same share
+
+
+def _drawn_once() -> Iterator[int]:
+    """Every port of this process's share, in an order of its own: with pytest-xdist its worker's share, gw0, gw1..."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = range(_LOWEST + worker % _SHARES, _HIGHEST, _SHARES)
+    yield from random.SystemRandom().sample(share, len(share))
+
+
+_DRAWN: Final = _drawn_once()
 
 
 def free_port() -> int:
-    """A TCP port that nothing on loopback listens on now.
+    """A TCP port that nothing on loopback listens on now, and that was not given out before.
 
     Raises:
-        OSError: none was found.
+        OSError: there is none left.
     """
-    for port in random.SystemRandom().sample(range(_LOWEST, _HIGHEST), _ATTEMPTS):
+    for port in _DRAWN:
         if _bindable(port):
             return port
-    raise OSError(f"no free port among {_ATTEMPTS} tried")
+    raise OSError(f"no free port is left of {_LOWEST} to {_HIGHEST}")
 
 
 def answers(port: int) -> bool:
