@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from console.ledger.account import Difference, Sight, compare, read_ledger, totals
+from console.ledger.account import read_ledger, totals
+from console.ledger.equations import Difference, Sight, compare
 from runtime.broker import open_broker
 from runtime.broker.embedded.file import File
 from runtime.verdict import RetryingStage, policies

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import structlog
 
-from console.replay import admin_token
+from console.admin_access import admin_token
 from console.sabotage import Sabotage
 from ingest.door import Door
 from ingest.server import serve_door

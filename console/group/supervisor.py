@@ -1,7 +1,7 @@
 """Several processes of one role under one supervisor: `callstitch ingest --processes N`, `work STAGE --processes N`.
 
 A member is the same command again, with `--member SOCKET`: its admin port is that socket, and the supervisor answers
-for all of them at the address of the config (see group_admin). A supervisor touches neither broker nor store.
+for all of them at the address of the config (see `console.group.admin`). A supervisor touches neither broker nor store.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Final
 
 import structlog
 
+from console.app import EXIT_CONFIG, EXIT_UNAVAILABLE
 from console.group.admin import serve_group_admin
-from console.main import EXIT_CONFIG, EXIT_UNAVAILABLE
 from console.roles import BoundRole
 from runtime.lifecycle import DRAIN_SECONDS
 from schemas.errors import Misconfigured, Unavailable
