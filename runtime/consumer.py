@@ -29,6 +29,7 @@ class StageLoop:
     """One stage, running."""
 
     def __init__(self, bench: Bench) -> None:
+        self.name = bench.spec.name
         self.spec = bench.spec
         self._bench = bench
         self._consumer: Consumer | None = None

@@ -22,8 +22,8 @@ from console.sabotage import chosen_sabotage
 from runtime.crash import VARIABLE as CRASH_VARIABLE
 from runtime.lifecycle import run_process
 from runtime.logs import configure_logs
+from schemas.topology import STAGES
 from workers.config import Config
-from workers.wiring import stage_names
 
 log = structlog.get_logger()
 commands = typer.Typer()
@@ -55,15 +55,15 @@ def ingest(config: ConfigOption = None, processes: ProcessesOption = 1, member: 
 
 @commands.command()
 def work(
-    stage: Annotated[str, typer.Argument(help="dedupe, correlate, fetch_recording, fan_out, decide or park")],
+    stage: Annotated[str, typer.Argument(help=", ".join(STAGES))],
     config: ConfigOption = None,
     sink: Annotated[str | None, typer.Option(help="fan_out: only this sink.")] = None,
     processes: ProcessesOption = 1,
     member: MemberOption = None,
 ) -> None:
     """Run one stage."""
-    if stage not in stage_names():
-        raise typer.BadParameter(f"one of {', '.join(stage_names())}", param_hint="STAGE")
+    if stage not in STAGES:
+        raise typer.BadParameter(f"one of {', '.join(STAGES)}", param_hint="STAGE")
 
     def role(loaded: Config) -> BoundRole:
         make = partial(work_role, stage=stage, sink=sink, sabotage=chosen_sabotage())
