@@ -123,7 +123,7 @@ class StageRow:
 
     `reads`: its queues, each with the kinds of envelope that are routed to it; none: it reads the queue of each sink.
     `delays`: the tiers it retries in by default; none: it retries nothing. `prefetch`, `most`, `at_once`: how it
-    consumes (`runtime.consumer.StageSpec`). `dead_letters`: what circles in its queues ends among the dead letters.
+    consumes (`runtime.bench.StageSpec`). `dead_letters`: what circles in its queues ends among the dead letters.
     `owns_state`: it keeps what the ledger counts, and in a directory of SQLite files one process owns that.
     `answers`: it replies to questions and stores nothing, and a service of yours may do so in its place.
     """

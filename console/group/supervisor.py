@@ -20,7 +20,7 @@ import structlog
 from console.app import EXIT_CONFIG, EXIT_UNAVAILABLE
 from console.group.admin import serve_group_admin
 from console.roles import BoundRole
-from runtime.lifecycle import DRAIN_SECONDS
+from runtime import drain
 from schemas.errors import Misconfigured, Unavailable
 from schemas.topology import STAGES
 from workers.config import Config
@@ -30,8 +30,6 @@ log = structlog.get_logger()
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 SETTLED_SECONDS: Final = 60.0  # a member that lived as long begins with the first pause again
-END_SECONDS: Final = DRAIN_SECONDS + 1.0  # where no signal has set run_process its own deadline
-CUT_OFF_SECONDS: Final = 0.5  # at that deadline a member cuts itself off too; after this the kernel does
 
 
 def role_in_group(
@@ -168,12 +166,12 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     """SIGTERM, and SIGKILL for one that is still there when the time to drain is over."""
     process.terminate()
     try:
-        async with asyncio.timeout(END_SECONDS):
+        async with asyncio.timeout(drain.MEMBER):
             await process.wait()
     except TimeoutError:
         log.warning("process.not_drained", pid=process.pid)
     except asyncio.CancelledError:
-        await asyncio.sleep(CUT_OFF_SECONDS)
+        await asyncio.sleep(drain.KILLED)
         raise
     finally:
         with suppress(ProcessLookupError):
