@@ -10,14 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from console.ledger.account import Difference, Sight, compare, read_ledger, totals
+from console.ledger.account import read_ledger, totals
+from console.ledger.equations import Difference, Sight, compare
 from runtime.broker import open_broker
 from runtime.broker.embedded.file import File
-from runtime.verdict import RetryingStage, policies
+from runtime.verdict import policies
 from schemas.addresses import BrokerAddress
 from schemas.envelope import JsonObject
 from schemas.errors import Unavailable
-from schemas.topology import DEAD, QUARANTINE, RECEIVED, UNIQUE, retry_queue, sink_queue
+from schemas.topology import STAGES, retry_queue, sink_queue
 from workers.config import Config, DownstreamQueue
 from workers.sinks import AnySink
 from workers.stores import store_reads
@@ -28,14 +29,15 @@ from workers.stores.sqlite.file import read_only
 Outgoing = AnySink | DownstreamQueue
 
 BROKER_SECONDS: Final = 5.0
-_TO_THE_STORES: Final[tuple[RetryingStage, ...]] = ("dedupe", "correlate", "park")
 
 
 def on_the_way(config: Config) -> tuple[str, ...]:
     """The queues in which a notification, or what became of it, may be until the stores know it."""
     schedules = policies(config.retry)
-    delays = {delay for stage in _TO_THE_STORES for delay in schedules[stage].delays}
-    return (RECEIVED, UNIQUE, QUARANTINE, DEAD, *sorted(retry_queue(delay) for delay in delays))
+    to_the_stores = [row for row in STAGES.values() if row.owns_state]
+    routed = [queue for row in to_the_stores for queue, kinds in row.reads.items() if kinds]
+    delays = {delay for row in to_the_stores for delay in schedules[row.name].delays}
+    return (*routed, *sorted(retry_queue(delay) for delay in delays))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,22 +6,19 @@ Copy, then mark, never a destructive read: a message stays listed until what it 
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 import aiohttp
 import orjson
 
+from console.admin_access import read_token
 from console.reading import open_reads
 from schemas.errors import Unavailable
 from workers.config import Config
 from workers.stores import open_parked
 
-TOKEN_FILE: Final = "admin.token"  # noqa: S105 - the name of a file
 ASK_SECONDS: Final = 30.0
 AT_ONCE: Final = 5000
 
@@ -58,7 +55,7 @@ async def _bring_back(config: Config, ids: list[str]) -> int:
     if directory is None:
         async with open_parked(config.store) as store:
             return sum([await store.want(group) for group in groups])
-    token = _read_token(directory)
+    token = read_token(directory)
     headers = {"Authorization": f"Bearer {token}"}
     timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
     try:
@@ -73,22 +70,3 @@ async def _ask(session: aiohttp.ClientSession, ids: list[str]) -> int:
         if answer.status != 200:  # noqa: PLR2004 - OK
             raise Unavailable(f"the owner of the state answered {answer.status}; does it run the park stage?")
         return int(orjson.loads(await answer.read())["wanted"])
-
-
-def admin_token(config: Config) -> str | None:
-    """The token of the admin port's commands, made once and readable by our own user only."""
-    directory = config.store.directory
-    if directory is None:
-        return None
-    path = directory / TOKEN_FILE
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
-    return path.read_text()
-
-
-def _read_token(directory: Path) -> str:
-    try:
-        return (directory / TOKEN_FILE).read_text()
-    except OSError as error:
-        raise Unavailable(f"cannot read {directory / TOKEN_FILE}: {error.strerror}; does park run here?") from None

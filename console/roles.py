@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import structlog
 
-from console.replay import admin_token
+from console.admin_access import admin_token
 from console.sabotage import Sabotage
 from ingest.door import Door
 from ingest.server import serve_door
@@ -19,8 +19,9 @@ from runtime.clock import system_clock
 from runtime.telemetry import Telemetry
 from runtime.wire import monotonic_message_ids
 from schemas.platforms import DIALECTS
+from schemas.topology import STAGES
 from workers.config import Config
-from workers.wiring import Loop, Process, config_topology, open_stage, sources_of, stage_names, unwrapped
+from workers.wiring import Loop, Process, config_topology, open_stage, sources_of, unwrapped
 
 log = structlog.get_logger()
 
@@ -82,10 +83,10 @@ def up_role(config: Config, *, sabotage: Sabotage | None = None, ready: Callable
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=True, sabotage=sabotage))
             loops: list[Loop] = []
-            for name in stage_names():
-                if name == "decide" and not config.rule:
+            for row in STAGES.values():
+                if row.answers and not config.rule:
                     continue  # then another service may answer; both at once would share the questions
-                loops += await stack.enter_async_context(open_stage(process, name))
+                loops += await stack.enter_async_context(open_stage(process, row.name))
             await stack.enter_async_context(_admin(process, config.ingest.admin, loops))
             await _door_then_stages(process, loops, stopping, ready)
 
@@ -109,7 +110,7 @@ async def _door_then_stages(
 async def _run(loops: Sequence[Loop], stopping: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as tasks:
         for loop in loops:
-            tasks.create_task(loop.run(stopping), name=loop.spec.name)
+            tasks.create_task(loop.run(stopping), name=loop.name)
 
 
 def _door(process: Process, *, shared: bool = False) -> AbstractAsyncContextManager[Door]:
@@ -129,6 +130,6 @@ def _admin(process: Process, address: str, loops: Sequence[Loop]) -> AbstractAsy
     def ready(loop: Loop) -> Callable[[], bool]:
         return lambda: loop.ready
 
-    checks = {"broker": lambda: process.broker.healthy, **{loop.spec.name: ready(loop) for loop in loops}}
+    checks = {"broker": lambda: process.broker.healthy, **{loop.name: ready(loop) for loop in loops}}
     token = admin_token(process.config) if process.commands else None
     return serve_admin(address, process.telemetry, checks, commands=process.commands, token=token)

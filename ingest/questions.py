@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ingest.decision_fact import decision_fact
 from ingest.group_commit import GroupCommit
+from runtime import drain
 from runtime.broker.base import Message
 from runtime.telemetry import Telemetry
 from runtime.verdict import reason_of
@@ -31,7 +32,6 @@ FACT_CONFIRM_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 1.0
 TRIES: Final = 60  # some five minutes of an outage
 WAITING_MOST: Final = 5000  # pushes and decisions that wait for the broker; those beyond get one try
-CLOSE_SECONDS: Final = 1.0
 
 Respond = Callable[[Decision], Reply]  # what the platform hears of a decision
 Store = Callable[[], Awaitable[None]]
@@ -90,7 +90,7 @@ class Questions:
         """Give what goes on after the answers a moment to end."""
         waiting = tuple(self._after)
         if waiting:
-            await asyncio.wait(waiting, timeout=CLOSE_SECONDS)
+            await asyncio.wait(waiting, timeout=drain.AFTER_ANSWERS)
         if left := [task for task in waiting if not task.done()]:
             log.error("questions.lost_at_close", count=len(left))
         for task in left:

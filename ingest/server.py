@@ -15,6 +15,7 @@ from aiohttp import web
 from ingest.door import HOUR_SECONDS, Door
 from ingest.group_commit import GroupCommit
 from ingest.questions import DEADLINE_SECONDS, Questions
+from runtime import drain
 from runtime.admin import start_listening
 from runtime.broker.base import Broker
 from runtime.telemetry import Telemetry
@@ -26,9 +27,7 @@ from schemas.source import Source
 log = structlog.get_logger()
 
 TALLY_SECONDS: Final = 60.0
-TALLY_CONFIRM_SECONDS: Final = 2.0
 KEEPALIVE_SECONDS: Final = 15.0  # also cuts trickled headers (docs/notes/security.md section 2)
-SHUTDOWN_SECONDS: Final = 3.0
 
 
 @asynccontextmanager
@@ -60,7 +59,7 @@ async def serve_door(
         sources=sources, dialects=dialects, commit=commit, questions=questions, telemetry=telemetry, clock=clock
     )
     server = web.Server(door, keepalive_timeout=KEEPALIVE_SECONDS, auto_decompress=False, access_log=None)
-    runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = web.ServerRunner(server, shutdown_timeout=drain.DOOR)
     tallies = Tallies(door.answered, commit, clock)
     committing = asyncio.create_task(commit.run())
     tallying = asyncio.create_task(tallies.send_each_minute())
@@ -106,7 +105,7 @@ class Tallies:
         waiting, self._unconfirmed = self._unconfirmed, []
         for tally in waiting:
             try:
-                await self._commit.store(tally, timeout_seconds=TALLY_CONFIRM_SECONDS)
+                await self._commit.store(tally, timeout_seconds=drain.TALLY)
             except Unavailable as error:
                 log.warning("tally.kept", source=tally.source, reason=str(error))
                 self._unconfirmed.append(tally)

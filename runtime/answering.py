@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from runtime.bench import StageSpec
 from runtime.broker.base import Broker, Consumer, Delivery
 from runtime.telemetry import StageMetrics
 from runtime.verdict import reason_of
 from runtime.waiting import next_batch
+from schemas.topology import StageRow
 
 log = structlog.get_logger()
 
@@ -24,9 +24,10 @@ class AnswerLoop:
     """One consumer of questions, running."""
 
     def __init__(
-        self, *, spec: StageSpec, answer: Callable[[bytes], bytes | None], broker: Broker, metrics: StageMetrics
+        self, *, stage: StageRow, answer: Callable[[bytes], bytes | None], broker: Broker, metrics: StageMetrics
     ) -> None:
-        self.spec = spec
+        self.name = stage.name
+        self._stage = stage
         self._answer = answer
         self._broker = broker
         self._metrics = metrics
@@ -39,10 +40,10 @@ class AnswerLoop:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Answer until `stopping`, then what was already here."""
-        async with self._broker.consume(self.spec.queue, prefetch=self.spec.prefetch) as consumer:
+        async with self._broker.consume(self._stage.queue, prefetch=self._stage.prefetch) as consumer:
             self._consumer = consumer
             try:
-                while (questions := await next_batch(consumer, self.spec.most, stopping)) is not None:
+                while (questions := await next_batch(consumer, self._stage.most, stopping)) is not None:
                     await self._settle(consumer, questions)
                 await self._settle(consumer, await consumer.stop())
             finally:
@@ -64,4 +65,4 @@ class AnswerLoop:
             if answer is not None:
                 await self._broker.reply(question, answer)
         except Exception as error:  # noqa: BLE001 - one question must not end the answers to all others
-            log.error("question.not_answered", stage=self.spec.name, reason=reason_of(error))
+            log.error("question.not_answered", stage=self.name, reason=reason_of(error))

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from runtime import drain
 from runtime.batches import PAUSE_SECONDS, Batches
 from runtime.bench import Bench
 from runtime.broker.base import Consumer, Delivery
@@ -22,13 +23,13 @@ from runtime.ticks import Ticks
 from runtime.waiting import next_batch, stopped_within
 
 PACE_SECONDS: Final = 0.02
-DRAIN_SECONDS: Final = 12.0  # the process has 20 s in all (docs/design.md section 3), the door's 5 s included
 
 
 class StageLoop:
     """One stage, running."""
 
     def __init__(self, bench: Bench) -> None:
+        self.name = bench.spec.name
         self.spec = bench.spec
         self._bench = bench
         self._consumer: Consumer | None = None
@@ -117,7 +118,7 @@ class StageLoop:
 
     async def _drain(self, consumer: Consumer) -> None:
         rest: Sequence[Delivery] = await consumer.stop()
-        deadline = time.monotonic() + DRAIN_SECONDS
+        deadline = time.monotonic() + drain.STAGES
         stopped = asyncio.Event()
         stopped.set()
         while rest and time.monotonic() < deadline:

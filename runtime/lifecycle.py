@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import structlog
 
+from runtime import drain
+
 log = structlog.get_logger()
 
-DRAIN_SECONDS: Final = 19.0
 GARBAGE_AFTER: Final = 20_000  # containers made and not yet freed; a batch makes that many and leaves no cycles
 
 Role = Callable[[asyncio.Event], Awaitable[None]]
@@ -46,8 +47,8 @@ async def _until_signal(role: Role) -> None:
     await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
     if not work.done():
-        log.info("process.draining", seconds=DRAIN_SECONDS)
-        await asyncio.wait({work}, timeout=DRAIN_SECONDS)
+        log.info("process.draining", seconds=drain.PROCESS)
+        await asyncio.wait({work}, timeout=drain.PROCESS)
     if work.done():
         return work.result()
     return await _cut_off(work)
@@ -56,4 +57,4 @@ async def _until_signal(role: Role) -> None:
 async def _cut_off(work: asyncio.Future[Any]) -> None:
     log.warning("process.drain_cut_off", reason="unfinished work is left unacked and comes again")
     work.cancel()
-    await asyncio.wait({work}, timeout=1)
+    await asyncio.wait({work}, timeout=drain.CUT_OFF)

@@ -12,13 +12,23 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
 
 from schemas.errors import CallstitchError, Malformed, Permanent, Transient
 from schemas.settings import Settings, Tier
-from schemas.topology import RETRY_DELAYS
+from schemas.topology import RETRY_DELAYS, STAGES
 
-RetryingStage = Literal["dedupe", "correlate", "fetch_recording", "fan_out", "park"]
+
+def _retrying(stage: str) -> str:
+    retrying = [row.name for row in STAGES.values() if row.delays]
+    if stage not in retrying:
+        raise ValueError(f"no such stage retries; known: {', '.join(retrying)}")
+    return stage
+
+
+RetryingStage = Annotated[str, AfterValidator(_retrying)]
 
 
 class StageRetry(Settings):
@@ -78,17 +88,11 @@ class Quarantine:
 
 Verdict = Retry | DeadLetter | Quarantine
 
-POLICIES: Final[Mapping[RetryingStage, Policy]] = {
-    "dedupe": Policy(("1s", "5s", "30s", "2m")),
-    "correlate": Policy(("1s", "5s", "30s", "2m")),
-    "fetch_recording": Policy(("1s", "5s", "30s", "2m", "10m", "1h", "6h", "6h", "6h")),
-    "fan_out": Policy(("5s", "2m", "10m", "1h", "6h", "6h", "6h", "6h")),
-    "park": Policy(("5s", "30s", "2m")),
-}
+POLICIES: Final[Mapping[str, Policy]] = {row.name: Policy(row.delays) for row in STAGES.values() if row.delays}
 
 
-def policies(wanted: Mapping[RetryingStage, StageRetry]) -> Mapping[RetryingStage, Policy]:
-    """POLICIES, with what the config says otherwise."""
+def policies(wanted: Mapping[str, StageRetry]) -> Mapping[str, Policy]:
+    """POLICIES, with what the config says otherwise; keyed by the stage's name."""
     return {stage: _merged(policy, wanted.get(stage)) for stage, policy in POLICIES.items()}
 
 

@@ -1,4 +1,4 @@
-"""The topology as one table: every exchange, queue and binding, as data (docs/design.md section 4).
+"""The topology as one table: every stage, exchange, queue and binding, as data (docs/design.md section 4).
 
 Safety-relevant arguments live here, in code, because a fresh install has no policies; a changed argument needs
 a new version suffix, since a broker refuses to redeclare a queue with other arguments.
@@ -19,7 +19,8 @@ DECISIONS: Final = "callstitch.decisions.v1"
 QUARANTINE: Final = "callstitch.quarantine.v1"
 DEAD: Final = "callstitch.dead.v1"
 UNROUTED: Final = "callstitch.unrouted.v1"
-PARKING: Final = frozenset({QUARANTINE, DEAD, UNROUTED})  # read by park, which takes whatever lies there
+BOXES: Final[Mapping[str, str]] = {"quarantine": QUARANTINE, "dead": DEAD, "unrouted": UNROUTED}
+PARKING: Final = frozenset(BOXES.values())  # read by park, which takes whatever lies there
 CALLS: Final = "calls"
 UNWANTED_IF_UNBOUND: Final = "call.progress"
 
@@ -116,13 +117,82 @@ def retry_exchange(delay: str) -> str:
     return f"callstitch.retry.{delay}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRow:
+    """One stage: all that is known of it by name, but for its file and its opener in `workers.wiring`.
+
+    `reads`: its queues, each with the kinds of envelope that are routed to it; none: it reads the queue of each sink.
+    `delays`: the tiers it retries in by default; none: it retries nothing. `prefetch`, `most`, `at_once`: how it
+    consumes (`runtime.bench.StageSpec`). `dead_letters`: what circles in its queues ends among the dead letters.
+    `owns_state`: it keeps what the ledger counts, and in a directory of SQLite files one process owns that.
+    `answers`: it replies to questions and stores nothing, and a service of yours may do so in its place.
+    """
+
+    name: str
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    delays: tuple[str, ...] = ()
+    prefetch: int = 32
+    most: int = 16
+    at_once: int = 1
+    dead_letters: bool = True
+    owns_state: bool = False
+    answers: bool = False
+
+    @property
+    def queue(self) -> str:
+        """The one queue of a stage that has one."""
+        (queue,) = self.reads
+        return queue
+
+
+_FETCHED_AT_ONCE: Final = 4  # a download takes its own time
+STAGES: Final[Mapping[str, StageRow]] = {
+    row.name: row
+    for row in (
+        StageRow(
+            name="dedupe",
+            reads={RECEIVED: (Kind.NOTIFICATION, Kind.TALLY)},
+            delays=("1s", "5s", "30s", "2m"),
+            owns_state=True,
+        ),
+        StageRow(
+            name="correlate",
+            reads={UNIQUE: (Kind.FACT,)},
+            delays=("1s", "5s", "30s", "2m"),
+            owns_state=True,
+        ),
+        StageRow(
+            name="fetch_recording",
+            reads={RECORDINGS: (Kind.RECORDING_WANTED,)},
+            delays=("1s", "5s", "30s", "2m", "10m", "1h", "6h", "6h", "6h"),
+            prefetch=2 * _FETCHED_AT_ONCE,
+            most=1,
+            at_once=_FETCHED_AT_ONCE,
+        ),
+        StageRow(
+            name="fan_out",
+            delays=("5s", "2m", "10m", "1h", "6h", "6h", "6h", "6h"),
+            prefetch=256,
+            most=128,
+        ),
+        StageRow(
+            name="park",
+            reads={QUARANTINE: (Kind.QUARANTINED,), DEAD: (Kind.DEAD,), UNROUTED: ()},
+            delays=("5s", "30s", "2m"),
+            dead_letters=False,
+            owns_state=True,
+        ),
+        StageRow(
+            name="decide",
+            reads={DECISIONS: ()},
+            dead_letters=False,
+            answers=True,
+        ),
+    )
+}
+
 ROUTES: Final[Mapping[str, tuple[str, str]]] = {
-    Kind.NOTIFICATION: ("", RECEIVED),
-    Kind.TALLY: ("", RECEIVED),
-    Kind.FACT: ("", UNIQUE),
-    Kind.RECORDING_WANTED: ("", RECORDINGS),
-    Kind.QUARANTINED: ("", QUARANTINE),
-    Kind.DEAD: ("", DEAD),
+    kind: ("", queue) for row in STAGES.values() for queue, kinds in row.reads.items() for kind in kinds
 }  # an event goes to CALLS under its own routing key
 
 _ALTERNATE: Final = "callstitch.unrouted"
@@ -137,8 +207,9 @@ def stage_queue(name: str) -> Queue:
 def topology(subscriptions: Iterable[Subscription], known_sources: Iterable[str] = ()) -> Topology:
     """Everything that the configured sinks and downstream queues need."""
     subscriptions = tuple(subscriptions)
-    stages = tuple(stage_queue(name) for name in (RECEIVED, UNIQUE, RECORDINGS))
-    plain = tuple(Queue(name=name) for name in (DECISIONS, QUARANTINE, DEAD, UNROUTED))
+    stages = tuple(
+        stage_queue(queue) if row.dead_letters else Queue(name=queue) for row in STAGES.values() for queue in row.reads
+    )
     delays = tuple(
         Queue(name=retry_queue(delay), dead_letter_exchange="", ttl_seconds=seconds)
         for delay, seconds in RETRY_DELAYS.items()
@@ -150,7 +221,7 @@ def topology(subscriptions: Iterable[Subscription], known_sources: Iterable[str]
             Exchange(name=CALLS, kind="topic", alternate=_ALTERNATE),
             *(Exchange(name=retry_exchange(delay), kind="fanout") for delay in RETRY_DELAYS),
         ),
-        queues=(*stages, *plain, *delays, *(_subscribed_queue(sub) for sub in subscriptions)),
+        queues=(*stages, *delays, *(_subscribed_queue(sub) for sub in subscriptions)),
         bindings=(
             Binding(exchange=_DEAD_LETTERS, queue=DEAD),
             *(Binding(exchange=_ALTERNATE, queue=UNROUTED, pattern=f"{event}.#") for event in DEFAULT_EVENTS),

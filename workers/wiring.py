@@ -16,25 +16,13 @@ from runtime.consumer import StageLoop
 from runtime.crash import crash_points
 from runtime.poison import Trials
 from runtime.telemetry import Telemetry
-from runtime.verdict import Policy, RetryingStage, policies
+from runtime.verdict import policies
 from schemas.envelope import JsonObject
 from schemas.errors import Misconfigured
 from schemas.platforms import DIALECTS
 from schemas.source import Source
 from schemas.stage import Stage
-from schemas.topology import (
-    DEAD,
-    DECISIONS,
-    QUARANTINE,
-    RECEIVED,
-    RECORDINGS,
-    UNIQUE,
-    UNROUTED,
-    Subscription,
-    Topology,
-    sink_queue,
-    topology,
-)
+from schemas.topology import BOXES, STAGES, StageRow, Subscription, Topology, sink_queue, topology
 from workers.calls.step import Patience
 from workers.config import Config
 from workers.correlate import correlate
@@ -46,9 +34,6 @@ from workers.objects import open_objects
 from workers.park import park
 from workers.sinks import AnySink
 from workers.stores import open_claims, open_parked, open_sessions
-
-FETCHED_AT_ONCE: Final = 4  # a download takes its own time
-BOXES: Final[Mapping[str, str]] = {"quarantine": QUARANTINE, "dead": DEAD, "unrouted": UNROUTED}
 
 Loop = StageLoop | AnswerLoop
 Command = Callable[[JsonObject], Awaitable[JsonObject]]
@@ -96,19 +81,22 @@ async def open_stage(process: Process, name: str, *, sink: str | None = None) ->
     """The loops of one stage, its store, sink or object store open until the context ends.
 
     Raises:
-        Misconfigured: no such stage or sink, or a state file that another process owns.
+        Misconfigured: no such sink, or a state file that another process owns.
     """
     async with AsyncExitStack() as stack:
-        yield await _OPENERS[name](process, stack, sink)
+        yield await OPENERS[name](process, stack, STAGES[name], sink)
 
 
-def stage_names() -> tuple[str, ...]:
-    """Every stage that `callstitch work` can run."""
-    return tuple(_OPENERS)
-
-
-def _policy(process: Process, stage: RetryingStage) -> Policy:
-    return policies(process.config.retry)[stage]
+def _spec(process: Process, row: StageRow, *, part: str | None = None, queue: str | None = None) -> StageSpec:
+    """How a stage consumes; `part` names one of several that it reads: a sink or a box, with its queue."""
+    return StageSpec(
+        name=row.name if part is None else f"{row.name}.{part}",
+        queue=queue or row.queue,
+        policy=policies(process.config.retry)[row.name],
+        prefetch=row.prefetch,
+        most=row.most,
+        at_once=row.at_once,
+    )
 
 
 def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
@@ -126,7 +114,7 @@ def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
     )
 
 
-async def _dedupe(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
+async def _dedupe(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
     store = await stack.enter_async_context(open_claims(process.config.store))
     items = process.telemetry.items
     stage = dedupe(
@@ -135,10 +123,10 @@ async def _dedupe(process: Process, stack: AsyncExitStack, _: str | None) -> lis
         dialects=DIALECTS,
         count=lambda source, result, number: items.labels(source, result).inc(number),
     )
-    return [_loop(process, StageSpec(name="dedupe", queue=RECEIVED, policy=_policy(process, "dedupe")), stage)]
+    return [_loop(process, _spec(process, row), stage)]
 
 
-async def _correlate(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
+async def _correlate(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
     store, clock = await stack.enter_async_context(open_sessions(process.config.store, clock=process.clock))
     patience = {
         source.name: Patience(
@@ -152,52 +140,38 @@ async def _correlate(process: Process, stack: AsyncExitStack, _: str | None) -> 
     progress = frozenset(source.name for source in process.config.source if source.progress)
     stage = correlate(store, patience=patience, progress=progress, clock=clock)
     process = replace(process, clock=clock)
-    return [_loop(process, StageSpec(name="correlate", queue=UNIQUE, policy=_policy(process, "correlate")), stage)]
+    return [_loop(process, _spec(process, row), stage)]
 
 
-async def _fetch_recording(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
-    policy = _policy(process, "fetch_recording")
+async def _fetch_recording(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
+    spec = _spec(process, row)
     handler = await stack.enter_async_context(
         open_fetch_recording(
             sources=process.config.source,
             dialects=DIALECTS,
             objects=open_objects(process.config.objects),
-            last_attempt=policy.last_attempt,
+            last_attempt=spec.policy.last_attempt,
             clock=process.clock,
             nonce=lambda: secrets.token_hex(16),
         )
     )
-    spec = StageSpec(
-        name="fetch_recording",
-        queue=RECORDINGS,
-        policy=policy,
-        prefetch=2 * FETCHED_AT_ONCE,
-        most=1,
-        at_once=FETCHED_AT_ONCE,
-    )
     return [_loop(process, spec, Stage(handler))]
 
 
-async def _fan_out(process: Process, stack: AsyncExitStack, wanted: str | None) -> list[StageLoop]:
+async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wanted: str | None) -> list[StageLoop]:
     chosen = [sink for sink in process.config.sink if wanted in (None, sink.name)]
     if wanted is not None and not chosen:
         raise Misconfigured(f"there is no [[sink]] named {wanted}")
-    return [await _one_sink(process, stack, sink) for sink in chosen]
+    return [await _one_sink(process, stack, row, sink) for sink in chosen]
 
 
-async def _one_sink(process: Process, stack: AsyncExitStack, sink: AnySink) -> StageLoop:
+async def _one_sink(process: Process, stack: AsyncExitStack, row: StageRow, sink: AnySink) -> StageLoop:
     opened: Sink = await stack.enter_async_context(sink.open(process.clock))
-    spec = StageSpec(
-        name=f"fan_out.{sink.name}",
-        queue=sink_queue(sink.name),
-        policy=_policy(process, "fan_out"),
-        prefetch=256,
-        most=128,
-    )
+    spec = _spec(process, row, part=sink.name, queue=sink_queue(sink.name))
     return _loop(process, spec, Stage(fan_out(opened, name=sink.name)))
 
 
-async def _park(process: Process, stack: AsyncExitStack, _: str | None) -> list[StageLoop]:
+async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
     store = await stack.enter_async_context(open_parked(process.config.store))
 
     async def want(asked: JsonObject) -> JsonObject:
@@ -207,27 +181,26 @@ async def _park(process: Process, stack: AsyncExitStack, _: str | None) -> list[
     return [
         _loop(
             process,
-            StageSpec(name=f"park.{box}", queue=queue, policy=_policy(process, "park")),
+            _spec(process, row, part=box, queue=queue),
             park(store, box=box, clock=process.clock),
         )
         for box, queue in BOXES.items()
     ]
 
 
-async def _decide(process: Process, stack: AsyncExitStack, _: str | None) -> list[Loop]:  # noqa: ARG001 - as all
+async def _decide(process: Process, _stack: AsyncExitStack, row: StageRow, _: str | None) -> list[Loop]:
     """Questions expire within half a second, so a few in hand are enough."""
-    config, name = process.config, "decide"
     return [
         AnswerLoop(
-            spec=StageSpec(name=name, queue=DECISIONS, policy=_policy(process, "park")),
-            answer=decide(config.rule, {name: source.default for name, source in config.asking.items()}),
+            stage=row,
+            answer=decide(process.config.rule, {name: one.default for name, one in process.config.asking.items()}),
             broker=process.broker,
-            metrics=process.telemetry.stage(name),
+            metrics=process.telemetry.stage(row.name),
         )
     ]
 
 
-_OPENERS: Final[Mapping[str, Callable[[Process, AsyncExitStack, str | None], Awaitable[Sequence[Loop]]]]] = {
+OPENERS: Final[Mapping[str, Callable[[Process, AsyncExitStack, StageRow, str | None], Awaitable[Sequence[Loop]]]]] = {
     "dedupe": _dedupe,
     "correlate": _correlate,
     "fetch_recording": _fetch_recording,

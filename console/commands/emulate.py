@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import typer
 from rich.progress import Progress
 
+from console.app import EXIT_DIFFERENCE, exit_codes
 from console.emulator.play import play_all
 from console.emulator.settings import EmulatorSettings, Platform, Played
-from console.main import EXIT_DIFFERENCE, app, exit_codes
 from runtime.admin import split_address
 from schemas.errors import Misconfigured
 
@@ -28,6 +28,9 @@ _SOURCE_PATH: Final = re.compile(r"(/.+)?/v1/[a-z0-9-]{1,40}/[^/]+(/.*)?")  # a 
 _NAMED: Final = re.compile(r"(?P<platform>[a-z_]+)=(?P<url>.+)")
 
 
+commands = typer.Typer()
+
+
 def _listen(address: str) -> str:
     try:
         split_address(address)
@@ -36,7 +39,7 @@ def _listen(address: str) -> str:
     return address
 
 
-@app.command()
+@commands.command()
 def emulate(
     *,
     to: Annotated[

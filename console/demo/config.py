@@ -37,6 +37,26 @@ class Places:
     tokens: Mapping[str, str] = field(repr=False)
     secret: str = field(repr=False)
 
+    @property
+    def truth(self) -> Path:
+        """What the platforms know that they sent."""
+        return self.directory / "sent.jsonl"
+
+    @property
+    def events(self) -> Path:
+        """The events as the jsonl sink wrote them."""
+        return self.directory / "calls.jsonl"
+
+    @property
+    def ledger(self) -> Path:
+        """The demo's own ledger."""
+        return self.directory / "ledger.json"
+
+    @property
+    def log(self) -> Path:
+        """The pipeline's log."""
+        return self.directory / "up.log"
+
     def address(self, source: str) -> str:
         """The base URL of a source at the door, token included."""
         return f"http://{self.door}/v1/{source}/{self.tokens[source]}"
@@ -71,7 +91,7 @@ admin = "{places.admin}"
 [[sink]]
 name = "file"
 kind = "jsonl"
-path = "{places.directory}/calls.jsonl"
+path = "{places.events}"
 
 {_queues(theirs)}
 {"".join(_rules())}"""

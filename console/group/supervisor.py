@@ -1,7 +1,7 @@
 """Several processes of one role under one supervisor: `callstitch ingest --processes N`, `work STAGE --processes N`.
 
 A member is the same command again, with `--member SOCKET`: its admin port is that socket, and the supervisor answers
-for all of them at the address of the config (see group_admin). A supervisor touches neither broker nor store.
+for all of them at the address of the config (see `console.group.admin`). A supervisor touches neither broker nor store.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import Final
 
 import structlog
 
+from console.app import EXIT_CONFIG, EXIT_UNAVAILABLE
 from console.group.admin import serve_group_admin
-from console.main import EXIT_CONFIG, EXIT_UNAVAILABLE
 from console.roles import BoundRole
-from runtime.lifecycle import DRAIN_SECONDS
+from runtime import drain
 from schemas.errors import Misconfigured, Unavailable
+from schemas.topology import STAGES
 from workers.config import Config
 
 log = structlog.get_logger()
@@ -29,9 +30,6 @@ log = structlog.get_logger()
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 SETTLED_SECONDS: Final = 60.0  # a member that lived as long begins with the first pause again
-END_SECONDS: Final = DRAIN_SECONDS + 1.0  # where no signal has set run_process its own deadline
-CUT_OFF_SECONDS: Final = 0.5  # at that deadline a member cuts itself off too; after this the kernel does
-_STATEFUL: Final = ("dedupe", "correlate", "park")
 
 
 def role_in_group(
@@ -66,12 +64,13 @@ def refuse_several(config: Config, stage: str | None, *, sink: str | None) -> No
     """
     if config.broker.embedded:
         raise Misconfigured("--processes: the embedded broker is one process; more need RabbitMQ (amqp://...)")
-    if stage in _STATEFUL and not config.store.shared:
+    row = STAGES[stage] if stage is not None else None
+    if row is not None and row.owns_state and not config.store.shared:
         raise Misconfigured(
             f"--processes: on sqlite:DIR one process owns the state of {stage}; more need postgresql://..."
         )
     alone = [f'the {one.kind} sink "{one.name}"' for one in config.sink if one.one_process and sink in (None, one.name)]
-    if stage == "fan_out" and alone:
+    if row is not None and not row.reads and alone:
         raise Misconfigured(f"--processes: only one process can write to {', '.join(alone)}")
 
 
@@ -167,12 +166,12 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     """SIGTERM, and SIGKILL for one that is still there when the time to drain is over."""
     process.terminate()
     try:
-        async with asyncio.timeout(END_SECONDS):
+        async with asyncio.timeout(drain.MEMBER):
             await process.wait()
     except TimeoutError:
         log.warning("process.not_drained", pid=process.pid)
     except asyncio.CancelledError:
-        await asyncio.sleep(CUT_OFF_SECONDS)
+        await asyncio.sleep(drain.KILLED)
         raise
     finally:
         with suppress(ProcessLookupError):

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from console.demo.check import Truth, faults
 from console.ledger.account import read_ledger, totals
@@ -101,7 +102,7 @@ def _unaccounted(evidence: Evidence) -> Iterator[str]:
     if end is None:
         yield "the platform was not through in time"
         return
-    counts = totals(read_ledger(store_reads(store_address(evidence.store)), since=None, until=None, source=None))
+    counts = totals(read_ledger(store_reads(store_address(evidence.store)), now=datetime.now(UTC)))
     if counts["receipts"] < end["posts_200"]:
         yield f"{end['posts_200'] - counts['receipts']} posts that were answered 200 have no receipt"
     distinct = counts["unique"] + counts["amended"]

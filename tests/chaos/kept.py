@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from console.main import EXIT_UNAVAILABLE
+from console.app import EXIT_UNAVAILABLE
 from console.sabotage import CRASH_CODE, VARIABLE
 from tests.chaos.schedule import Fault
 from tests.e2e.programs import Role, request

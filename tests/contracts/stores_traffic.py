@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import asyncpg
 
-from console.ledger.account import Difference, Sight, compare, read_ledger
+from console.ledger.account import read_ledger
+from console.ledger.equations import Difference, Sight, compare
 from schemas.envelope import JsonObject
 from schemas.facts import Fact
 from tests.building.facts import T0, a_cdr, all_events
@@ -58,7 +59,7 @@ async def an_hour_of_traffic(claims: ClaimStore, sessions: SessionStore) -> None
 
 
 async def rows(rig: StoreRig, now: datetime = CLOSED) -> list[JsonObject]:
-    return await asked(lambda: read_ledger(rig.reads(), since=None, until=None, source=None, now=now))
+    return await asked(lambda: read_ledger(rig.reads(), now=now))
 
 
 async def found(rig: StoreRig, sight: Sight | None = None) -> list[Difference]:

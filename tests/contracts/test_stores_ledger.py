@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from console.ledger.account import Difference, Sight, read_ledger
+from console.ledger.account import read_ledger
+from console.ledger.equations import Difference, Sight
 from schemas.facts import FactKind, Other
 from tests.building.facts import T0, a_cdr, a_fact, a_stored_recording, all_events, an_event
 from tests.contracts.stores import StoreRig, a_whole_call, asked, at, claimed, fold, stepping

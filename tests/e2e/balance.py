@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from console.demo.check import Truth, faults, left_open
 from console.ledger.account import read_ledger, totals
@@ -33,7 +34,7 @@ def differences(up: Up, truth: Truth, store: str | None = None) -> Iterator[str]
     if (due := reads.due()) > left_open(truth):
         yield f"{due} session(s) are due"
     yield from (f"{count} message(s) in {box}" for box, count in parked(up, store).items() if count)
-    counts = totals(read_ledger(reads, since=None, until=None, source=None))
+    counts = totals(read_ledger(reads, now=datetime.now(UTC)))
     if counts["receipts"] < truth.end["posts_200"]:
         yield f"{truth.end['posts_200']} posts were answered 200, {counts['receipts']} have a receipt"
     if counts["unique"] + counts["amended"] < truth.end["distinct_items_accepted"]:

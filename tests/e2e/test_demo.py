@@ -15,8 +15,8 @@ import pika
 import pytest
 
 from console.demo.check import latest_records, read_events, read_truth
+from console.demo.processes import CALLS
 from console.demo.report import EVIDENCE
-from console.demo.run import CALLS
 from console.emulator.recordings import TIMES_MISSING, Recordings
 from tests.e2e.programs import Program, end, wait_for
 

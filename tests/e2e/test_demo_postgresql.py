@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from console.demo.run import CALLS
+from console.demo.processes import CALLS
 from tests.e2e.programs import ROOT, Program, end
 from tests.services.postgresql import PostgreSQL
 

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from console.ledger.account import Sight
+from console.ledger.equations import Sight
 from runtime.wire import dead_envelope
 from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured, Unavailable

@@ -7,6 +7,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from console.demo.check import Truth, faults
@@ -93,7 +94,7 @@ class Aftermath:
 
     def _miscounted(self) -> Iterator[str]:
         """A push that was not answered may have been stored: only for those are receipts left open."""
-        counts = totals(read_ledger(store_reads(store_address(self.store)), since=None, until=None, source=None))
+        counts = totals(read_ledger(store_reads(store_address(self.store)), now=datetime.now(UTC)))
         posts = [post for one in self.rounds for post in (*one.first(), *one.second())]
         corrections = len(self.rounds)
         known = {

@@ -17,13 +17,13 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from aiormq.abc import AbstractChannel
 from yarl import URL
 
+from runtime import drain
 from runtime.broker.rabbitmq.socket import Socket
 
 log = structlog.get_logger()
 
 HEARTBEAT_SECONDS: Final = 10  # trap 9: a stuck peer is noticed after (heartbeat + 1) * 3 s
 CONNECT_TIMEOUT_SECONDS: Final = 10
-CLOSE_TIMEOUT_SECONDS: Final = 3
 
 T = TypeVar("T")
 
@@ -192,7 +192,7 @@ class Link:
             raise Lost(why_closed(closing))
         finally:
             with suppress(Lost, TimeoutError), gone_is_lost():
-                async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                async with asyncio.timeout(drain.CONNECTION):
                     await connection.close()
 
     @asynccontextmanager
@@ -213,7 +213,7 @@ class Link:
             yield channel
         finally:
             with suppress(Lost, TimeoutError), gone_is_lost():
-                async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                async with asyncio.timeout(drain.CONNECTION):
                     await channel.close()
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from console.ledger.account import COUNTS, Difference, Sight, cells, compare, differences, totals
+from console.ledger.account import COUNTS, totals
+from console.ledger.equations import Difference, Sight, compare
+from console.ledger.table import cells
 from console.reading import Account, reckon
 from runtime.broker.embedded import open_embedded
 from schemas.envelope import JsonObject
@@ -38,11 +40,15 @@ def a_row(**counts: int) -> JsonObject:
     return {**dict.fromkeys(COUNTS, 0), "source": "bj", "hour": "2026-11-21T09", "compared": True, **counts}
 
 
+def differences(*rows: JsonObject, now: datetime) -> list[str]:
+    return [str(difference) for difference in compare(rows, Sight(now=now))]
+
+
 def test_a_balanced_hour_has_no_differences() -> None:
     row = a_row(answered=3, receipts=4, items=6, unique=2, amended=1, duplicate=2, quarantined=1, ever_quarantined=1)
     row |= {"sessions": 3, "completed": 1, "incomplete": 1, "open": 1}
     row |= {"passed": 3, "arrived": 2, "dead_facts": 1, "revisions": 2, "events": 2, "sent": 1}
-    assert differences([row], now=CLOSED) == []
+    assert differences(row, now=CLOSED) == []
 
 
 @pytest.mark.parametrize(
@@ -60,15 +66,15 @@ def test_a_balanced_hour_has_no_differences() -> None:
     ],
 )
 def test_each_equation_that_does_not_hold_is_told_and_counts_once_the_window_is_closed(counts: dict[str, int]) -> None:
-    (told,) = differences([a_row(**counts)], now=CLOSED)
+    (told,) = differences(a_row(**counts), now=CLOSED)
     assert told.startswith("bj 2026-11-21T09: ")
     assert "in flight" not in told
-    (meanwhile,) = differences([a_row(**counts)], now=OPEN)
+    (meanwhile,) = differences(a_row(**counts), now=OPEN)
     assert meanwhile.endswith(" (in flight: the window is open)")
 
 
 def test_an_hour_that_cannot_be_compared_tells_nothing_of_facts() -> None:
-    assert differences([a_row(passed=2, revisions=1) | {"compared": False}], now=CLOSED) == []
+    assert differences(a_row(passed=2, revisions=1) | {"compared": False}, now=CLOSED) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""The callstitch command itself: the options that several commands take, and the exit codes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from runtime.logs import configure_logs
+from schemas.errors import CallstitchError, Misconfigured, Unavailable
+
+EXIT_DIFFERENCE: Final = 1
+EXIT_UNAVAILABLE: Final = 69  # EX_UNAVAILABLE of sysexits.h
+EXIT_CONFIG: Final = 78  # EX_CONFIG
+
+app = typer.Typer(
+    help="One trustworthy record per call from what cloud-telephony platforms push.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", envvar="CALLSTITCH_CONFIG", help="TOML file; none: the default config.")
+]
+NumbersOption = Annotated[bool, typer.Option("--show-numbers", help="Do not mask phone numbers.")]
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Exit codes as documented; what is logged meanwhile goes to stderr, so that stdout is the answer alone."""
+    configure_logs(json=not sys.stderr.isatty(), level=logging.WARNING)
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # broker.unreachable says the same, once
+    with exit_codes():
+        yield
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn our errors into one clear line and the documented exit code."""
+    try:
+        yield
+    except CallstitchError as error:
+        _fail(error)
+    except BaseExceptionGroup as group:
+        ours = _first_of_ours(group)
+        if ours is None:
+            raise
+        _fail(ours)
+
+
+def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> CallstitchError | None:
+    for error in group.exceptions:
+        found = _first_of_ours(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, CallstitchError):
+            return found
+    return None
+
+
+def _fail(error: CallstitchError) -> None:
+    typer.echo(f"callstitch: {error}", err=True)
+    codes: list[tuple[type[CallstitchError], int]] = [(Misconfigured, EXIT_CONFIG), (Unavailable, EXIT_UNAVAILABLE)]
+    raise typer.Exit(next((code for kind, code in codes if isinstance(error, kind)), EXIT_DIFFERENCE)) from None

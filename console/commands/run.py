@@ -1,0 +1,96 @@
+"""The commands that run: `up`, `ingest` and `work`, which are what a container starts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from console.app import ConfigOption, exit_codes
+from console.config_file import load_config
+from console.demo.run import run_demo
+from console.group.supervisor import role_in_group
+from console.roles import BoundRole, ingest_role, up_role, work_role
+from console.sabotage import VARIABLE as SABOTAGE_VARIABLE
+from console.sabotage import chosen_sabotage
+from runtime.crash import VARIABLE as CRASH_VARIABLE
+from runtime.lifecycle import run_process
+from runtime.logs import configure_logs
+from schemas.topology import STAGES
+from workers.config import Config
+
+log = structlog.get_logger()
+commands = typer.Typer()
+
+ProcessesOption = Annotated[int, typer.Option(min=1, help="Run this many processes under one supervisor.")]
+MemberOption = Annotated[Path | None, typer.Option(hidden=True)]  # what the supervisor tells its processes
+
+
+@commands.command()
+def up(
+    config: ConfigOption = None,
+    *,
+    demo: Annotated[bool, typer.Option("--demo", help="Play 200 calls through it and check the ledger.")] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="With --demo: keep running afterwards.")] = False,
+) -> None:
+    """Run everything in one process; the default config needs nothing installed."""
+    if demo:
+        with exit_codes():
+            raise typer.Exit(run_demo(config, stay=stay))
+    _run(config, lambda loaded: up_role(loaded, sabotage=chosen_sabotage(), ready=_greeting(config, loaded)))
+
+
+@commands.command()
+def ingest(config: ConfigOption = None, processes: ProcessesOption = 1, member: MemberOption = None) -> None:
+    """Run the door alone."""
+    make = partial(ingest_role, shared=processes > 1)
+    _run(config, lambda loaded: role_in_group(loaded, None, make, processes=processes, member=member))
+
+
+@commands.command()
+def work(
+    stage: Annotated[str, typer.Argument(help=", ".join(STAGES))],
+    config: ConfigOption = None,
+    sink: Annotated[str | None, typer.Option(help="fan_out: only this sink.")] = None,
+    processes: ProcessesOption = 1,
+    member: MemberOption = None,
+) -> None:
+    """Run one stage."""
+    if stage not in STAGES:
+        raise typer.BadParameter(f"one of {', '.join(STAGES)}", param_hint="STAGE")
+
+    def role(loaded: Config) -> BoundRole:
+        make = partial(work_role, stage=stage, sink=sink, sabotage=chosen_sabotage())
+        return role_in_group(loaded, stage, make, sink=sink, processes=processes, member=member)
+
+    _run(config, role)
+
+
+def _run(path: Path | None, make: Callable[[Config], BoundRole]) -> None:
+    configure_logs(json=not sys.stderr.isatty())
+    for variable in (CRASH_VARIABLE, SABOTAGE_VARIABLE):
+        if os.environ.get(variable):
+            log.warning("process.faults_on_purpose", variable=variable, value=os.environ[variable])
+    with exit_codes():
+        run_process(make(load_config(path)))
+
+
+def _greeting(path: Path | None, config: Config) -> Callable[[], None] | None:
+    """Without a config file the tokens were made by us, so the operator has to be told the URLs."""
+    if path is not None:
+        return None
+
+    def greet() -> None:
+        for source in config.source:
+            token = source.tokens[0].get_secret_value()
+            typer.echo(f"{source.platform}: POST http://{config.ingest.listen}/v1/{source.name}/{token}")
+        typer.echo(f"health and metrics: http://{config.ingest.admin}/readyz /livez /metrics")
+        typer.echo("events: var/calls.jsonl   recordings: var/recordings   stop: Ctrl-C")
+
+    return greet
