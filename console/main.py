@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from console.app import app
-from console.commands import emulate, operate, parked, reconcile, run
+from console.commands import emulate, operate, parked, reconcile, run, sample
 
-for module in (run, operate, parked, reconcile, emulate):
+for module in (run, sample, operate, parked, reconcile, emulate):
     app.add_typer(module.commands)
 
 

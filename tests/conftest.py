@@ -22,6 +22,7 @@ from tests.services.rabbitmq import RabbitMQ
 OUTSIDE_RABBITMQ: Final = "CALLSTITCH_TEST_AMQP"
 OUTSIDE_POSTGRESQL: Final = "CALLSTITCH_TEST_POSTGRES"
 _AMQP_TOOLS: Final = "/usr/bin/amqp-consume"
+_JQ: Final = "/usr/bin/jq"
 
 T = TypeVar("T")
 
@@ -105,6 +106,12 @@ def amqp_consume() -> Path:
     return _or_skip(_install_amqp_tools)
 
 
+@pytest.fixture(scope="session")
+def jq() -> Path:
+    """The JSON filter `jq`, which README looks at a record with."""
+    return _or_skip(_install_jq)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Install what the collected tests need now: a test's own time limit is too short for a slow mirror."""
     if session.config.option.collectonly:
@@ -149,10 +156,16 @@ def _installs(fixtures: set[str]) -> Iterator[Callable[[], object]]:
         yield postgresql.install
     if "amqp_consume" in fixtures:
         yield _install_amqp_tools
+    if "jq" in fixtures:
+        yield _install_jq
 
 
 def _install_amqp_tools() -> Path:
     return debian.program(_AMQP_TOOLS, package="amqp-tools")
+
+
+def _install_jq() -> Path:
+    return debian.program(_JQ, package="jq")
 
 
 def _or_skip(make: Callable[[], T]) -> T:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
-from urllib.parse import urlsplit
 
 import typer
 from rich.progress import Progress
 
 from console.app import EXIT_DIFFERENCE, exit_codes
+from console.door_url import checked_url
 from console.emulator.play import play_all
 from console.emulator.settings import EmulatorSettings, Platform, Played
 from runtime.admin import split_address
@@ -24,7 +24,6 @@ PLATFORMS: Final[tuple[Platform, ...]] = get_args(Platform)
 # Of every ten calls, where several platforms share them.
 SHARES: Final[dict[str, int]] = {"huawei_privatenumber": 4, "huawei_voicecall": 2, "aliyun_pnp": 2, "jiuyun_axb": 2}
 START: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
-_SOURCE_PATH: Final = re.compile(r"(/.+)?/v1/[a-z0-9-]{1,40}/[^/]+(/.*)?")  # a proxy may stand in front
 _NAMED: Final = re.compile(r"(?P<platform>[a-z_]+)=(?P<url>.+)")
 
 
@@ -126,20 +125,8 @@ def _places(to: Sequence[str], platform: str) -> list[tuple[Platform, str]]:
             raise typer.BadParameter(f"a platform is one of {', '.join(PLATFORMS)}", param_hint="--to")
         if known in [name for name, _ in found]:
             raise typer.BadParameter(f"{known} is named twice", param_hint="--to")
-        found.append((known, _base_url(url)))
+        found.append((known, checked_url(url, option="--to")))
     return found
-
-
-def _base_url(url: str) -> str:
-    """As given, when it can be a source's at a door; the message does not repeat it, since it holds the token."""
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        right = False
-    if not right or not _SOURCE_PATH.fullmatch(parts.path):
-        raise typer.BadParameter("a URL looks like http://HOST:PORT/v1/SOURCE/TOKEN", param_hint="--to")
-    return url
 
 
 def _shares(platforms: Sequence[str], calls: int) -> list[int]:

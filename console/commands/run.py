@@ -15,6 +15,7 @@ import typer
 from console.app import ConfigOption, exit_codes
 from console.config_file import load_config
 from console.demo.run import run_demo
+from console.door_url import door_url
 from console.group.supervisor import role_in_group
 from console.roles import BoundRole, ingest_role, up_role, work_role
 from console.sabotage import VARIABLE as SABOTAGE_VARIABLE
@@ -88,9 +89,9 @@ def _greeting(path: Path | None, config: Config) -> Callable[[], None] | None:
 
     def greet() -> None:
         for source in config.source:
-            token = source.tokens[0].get_secret_value()
-            typer.echo(f"{source.platform}: POST http://{config.ingest.listen}/v1/{source.name}/{token}")
+            typer.echo(f"{source.platform}: POST {door_url(config, source)}")
         typer.echo(f"health and metrics: http://{config.ingest.admin}/readyz /livez /metrics")
         typer.echo("events: var/calls.jsonl   recordings: var/recordings   stop: Ctrl-C")
+        typer.echo("a call to try it with, from another terminal: callstitch sample axyb --post up")
 
     return greet
