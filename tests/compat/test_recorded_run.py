@@ -28,7 +28,7 @@ def recorded() -> list[dict[str, Any]]:
 async def test_every_push_is_answered_read_and_told_as_it_was(recorded: list[dict[str, Any]], tmp_path: Path) -> None:
     script = [row["do"] for row in recorded if "do" in row]
     made = [_as_json(row) async for row in played(CONFIG, read_pushes(), script, tmp_path)]
-    for then, now in zip_longest(recorded, made):
+    for then, now in zip_longest(map(_declared_in_any_order, recorded), map(_declared_in_any_order, made)):
         assert (found := first_difference(then, now)) is None, found
 
 
@@ -59,6 +59,13 @@ def test_a_difference_is_named() -> None:
         'then {"revision":1}',
         'now  {"revision":2}',
     ]
+
+
+def _declared_in_any_order(row: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A broker does not care which of its queues was declared first."""
+    if row is None or row["what"] != "topology":
+        return row
+    return {**row, "gave": {what: sorted(rows, key=json.dumps) for what, rows in row["gave"].items()}}
 
 
 def _as_json(row: dict[str, Any]) -> dict[str, Any]:
