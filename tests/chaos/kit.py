@@ -23,7 +23,7 @@ from tests.chaos.tail import Events, Sent
 
 TICK_SECONDS: Final = 0.1
 QUIET_TICK_SECONDS: Final = 1.0
-FIRST_PUSH_SECONDS: Final = 60.0
+FIRST_PUSH_SECONDS: Final = 120.0
 _SAMPLE_CALLS: Final = 300
 
 

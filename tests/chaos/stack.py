@@ -24,8 +24,8 @@ from tests.services.rabbitmq import RabbitMQ
 HOOK_SECRET: Final = "CHAOS_HOOK_SECRET"
 # A CDR that is pushed again after an outage comes after call.incomplete: that way is walked too.
 CDR_WAIT: Final = "20s"
-DECLARE_SECONDS: Final = 60.0
-READY_SECONDS: Final = 60.0
+DECLARE_SECONDS: Final = 120.0
+READY_SECONDS: Final = 120.0
 # The platform pushes again after 1, 4, 9, 106, 203, 300 minutes: here 0.1 to 30 s, or 0.04 to 12 s where no service has
 # to start; longer than an outage lasts.
 REPUSH_FACTOR: Final[Mapping[str, int]] = {"rabbitmq": 600, "embedded": 1500}

@@ -21,7 +21,7 @@ FILE_WORKERS: Final[Mapping[str, Sequence[str]]] = {
     "park": ("park",),
 }
 DECLARE_SECONDS: Final = 60.0
-READY_SECONDS: Final = 90.0  # they all start at once
+READY_SECONDS: Final = 120.0  # they all start at once
 
 
 @contextmanager
