@@ -8,8 +8,8 @@ from console.reading import on_the_way, queue_depths
 from runtime.broker.base import Broker
 from runtime.broker.embedded import open_embedded
 from schemas.topology import RECEIVED, retry_queue
+from tests.building.stores import asked
 from tests.contracts.brokers import EmbeddedRig, RabbitMQRig, Rig, numbered
-from tests.contracts.stores import asked
 from tests.services.ports import free_port
 from workers.config import Config
 

@@ -20,7 +20,7 @@ from runtime.wire import dead_envelope, monotonic_message_ids, pack, quarantined
 from schemas.envelope import Envelope, JsonObject, Kind, encode_envelope
 from schemas.topology import DEAD, QUARANTINE, RECEIVED, Subscription, sink_queue, topology
 from tests.building.facts import T0
-from tests.contracts.stores import StoreRig, asked
+from tests.building.stores import StoreRig, asked
 from workers.park import ParkedStore, park, revived
 
 IDS = monotonic_message_ids("t")

@@ -10,8 +10,8 @@ from console.ledger.account import read_ledger
 from console.ledger.equations import Difference, Sight
 from schemas.facts import FactKind, Other
 from tests.building.facts import T0, a_cdr, a_fact, a_stored_recording, all_events, an_event
-from tests.contracts.stores import StoreRig, a_whole_call, asked, at, claimed, fold, stepping
-from tests.contracts.stores_traffic import (
+from tests.building.stores import StoreRig, a_whole_call, asked, at, claimed, fold, stepping
+from tests.building.traffic import (
     CLOSED,
     HOUR,
     OPEN,

@@ -6,7 +6,7 @@ import asyncio
 
 from schemas.facts import Announced
 from tests.building.facts import a_cdr, all_events
-from tests.contracts.stores import StoreRig, a_whole_call, asked, at, fold, types
+from tests.building.stores import StoreRig, a_whole_call, asked, at, fold, types
 from workers.correlate import SessionStore
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from schemas.envelope import Envelope, JsonObject, Kind, encode_envelope
 from tests.building.facts import T0
-from tests.contracts.stores import StoreRig, asked, at
+from tests.building.stores import StoreRig, asked, at
 from workers.park import Parked
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from schemas.facts import Announced
 from tests.building.facts import T0, a_cdr, a_stored_recording, all_events, an_event
-from tests.contracts.stores import (
+from tests.building.stores import (
     StoreRig,
     a_claim,
     a_receipt,

@@ -13,7 +13,7 @@ import pytest
 from schemas.envelope import Kind
 from schemas.facts import Announced
 from tests.building.facts import a_cdr, all_events, an_event, kept
-from tests.contracts.stores import (
+from tests.building.stores import (
     StoreRig,
     a_whole_call,
     asked,

@@ -16,7 +16,7 @@ from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured, Unavailable
 from tests.building.facts import a_cdr, enveloped, kept
 from tests.building.states import state_1
-from tests.contracts.stores import (
+from tests.building.stores import (
     PostgresqlRig,
     a_claim,
     a_receipt,
@@ -29,7 +29,7 @@ from tests.contracts.stores import (
     stepping,
     types,
 )
-from tests.contracts.stores_traffic import HOUR, arrive, found, passed_on, rows
+from tests.building.traffic import HOUR, arrive, found, passed_on, rows
 from tests.services.postgresql import PostgreSQL
 from workers.stores.claims import claim_row
 from workers.stores.postgresql import open_claims, open_parked, open_sessions

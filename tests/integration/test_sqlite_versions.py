@@ -16,8 +16,8 @@ from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured
 from tests.building.facts import a_cdr, all_events, enveloped, kept
 from tests.building.states import state_1
-from tests.contracts.stores import SqliteRig, a_claim, asked, at, claimed, event, fold, ledger, stepping
-from tests.contracts.stores_traffic import HOUR, arrive, found, passed_on, rows
+from tests.building.stores import SqliteRig, a_claim, asked, at, claimed, event, fold, ledger, stepping
+from tests.building.traffic import HOUR, arrive, found, passed_on, rows
 from workers.stores.claims import claim_row
 
 # Frozen: what version 1 wrote, which had no `meta` and no migrations. Never change it.

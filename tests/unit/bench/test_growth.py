@@ -21,7 +21,7 @@ from tests.bench.ours import Ours
 from tests.bench.report import CostGoal, page
 from tests.bench.seeding import rows_like, seed_postgresql, seed_sqlite
 from tests.bench.settings import Settings
-from tests.contracts.stores import (
+from tests.building.stores import (
     PostgresqlRig,
     SqliteRig,
     StoreRig,

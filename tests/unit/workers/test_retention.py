@@ -10,7 +10,7 @@ import pytest
 
 from console.config_file import redacted_url
 from tests.building.facts import T0, seconds
-from tests.contracts.stores import PATIENCE, SqliteRig, a_claim, a_whole_call, asked, at, claimed, fold
+from tests.building.stores import PATIENCE, SqliteRig, a_claim, a_whole_call, asked, at, claimed, fold
 from workers.correlate import correlate
 from workers.dedupe import dedupe
 from workers.retention import EXPIRE_ROWS, Expire, now_and_then

@@ -23,10 +23,10 @@ from schemas.platforms import DIALECTS
 from schemas.topology import UNIQUE, Queue, Topology
 from tests.building.facts import all_events
 from tests.building.samples import SAMPLES_OF_ALL
+from tests.building.stores import SqliteRig, a_whole_call, asked
+from tests.building.traffic import CLOSED as LATER
+from tests.building.traffic import arrive, passed_on
 from tests.contracts.brokers import numbered
-from tests.contracts.stores import SqliteRig, a_whole_call, asked
-from tests.contracts.stores_traffic import CLOSED as LATER
-from tests.contracts.stores_traffic import arrive, passed_on
 from workers.config import Config
 from workers.stores.passage import folds
 

@@ -16,7 +16,7 @@ from console.ledger.equations import Difference, Sight, compare
 from schemas.envelope import JsonObject
 from schemas.facts import Fact
 from tests.building.facts import T0, a_cdr, all_events
-from tests.contracts.stores import PostgresqlRig, SqliteRig, StoreRig, a_receipt, a_whole_call, asked, at, fold
+from tests.building.stores import PostgresqlRig, SqliteRig, StoreRig, a_receipt, a_whole_call, asked, at, fold
 from workers.correlate import SessionStore
 from workers.dedupe import Claim, ClaimStore, Receipt
 

@@ -1,4 +1,4 @@
-"""The stores that the contract suite runs over, and the words its tests are written in."""
+"""The stores that tests run over, and the words that tests of stores are written in."""
 
 from __future__ import annotations
 
