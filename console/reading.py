@@ -23,8 +23,8 @@ from workers.config import Config, DownstreamQueue
 from workers.sinks import AnySink
 from workers.stores import store_reads
 from workers.stores.postgresql.reads import PostgresqlReads
-from workers.stores.sqlite import SqliteReads
 from workers.stores.sqlite.file import read_only
+from workers.stores.sqlite.reads import SqliteReads
 
 Outgoing = AnySink | DownstreamQueue
 

@@ -8,8 +8,7 @@ from typing import Final, Protocol
 
 from schemas.envelope import JsonObject, Kind
 from workers.retention import CLAIMS_KEPT
-from workers.stores.books import Books, ParkedCount
-from workers.stores.passage import hour_of
+from workers.stores.ledger import Books, ParkedCount, hour_of
 
 COUNTS: Final = (
     "answered",

@@ -24,7 +24,7 @@ from typing import Final
 
 from schemas.envelope import JsonObject
 from schemas.masking import masked
-from workers.stores.books import Books, strays
+from workers.stores.ledger import Books, strays
 
 CLOSES_AFTER: Final = timedelta(minutes=15)
 NAMED: Final = 10

@@ -26,7 +26,7 @@ from workers.dedupe import Claim, ClaimStore, Receipt, Tally
 from workers.park import ParkedStore
 from workers.stores import postgresql, sqlite
 from workers.stores.postgresql.reads import PostgresqlReads
-from workers.stores.sqlite import SqliteReads
+from workers.stores.sqlite.reads import SqliteReads
 
 SOURCE: Final = "huawei-bj"
 PATIENCE: Final = Patience()

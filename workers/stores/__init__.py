@@ -12,7 +12,7 @@ from workers.dedupe import ClaimStore
 from workers.park import ParkedStore
 from workers.stores import postgresql, sqlite
 from workers.stores.postgresql.reads import PostgresqlReads
-from workers.stores.sqlite import SqliteReads
+from workers.stores.sqlite.reads import SqliteReads
 
 Clock = Callable[[], datetime]
 

@@ -9,8 +9,19 @@ from typing import Any, Final
 
 import asyncpg
 
-from workers.stores.books import ParkedCount, Said
-from workers.stores.passage import LAST_HOUR, REVISIONS, HourCount, Kept, Pair, Told, hour_of, kept_facts, parked_pair
+from workers.stores.ledger import (
+    LAST_HOUR,
+    REVISIONS,
+    HourCount,
+    Kept,
+    Pair,
+    ParkedCount,
+    Said,
+    Told,
+    hour_of,
+    kept_facts,
+    parked_pair,
+)
 from workers.stores.postgresql.pool import asked, reading
 
 _CLAIMS: Final = (

@@ -15,7 +15,7 @@ from typing import Final
 from workers.dedupe import ClaimResult, Receipt, Tally
 from workers.retention import CLAIMS_KEPT
 from workers.stores.claims import ClaimRow, Owner, in_order, judged, receipt_rows
-from workers.stores.passage import Pair
+from workers.stores.ledger import Pair
 from workers.stores.postgresql.pool import Connection, Database, Vanished
 
 _INSERT: Final = (

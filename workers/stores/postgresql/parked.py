@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from workers.park import Parked
-from workers.stores.passage import origin
+from workers.stores.ledger import origin
 from workers.stores.postgresql.pool import Database
 from workers.stores.postgresql.schema import clean
 

@@ -54,7 +54,7 @@ CREATE TABLE parked (
     raw bytea NOT NULL, state text NOT NULL);
 CREATE INDEX parked_signature ON parked (box, signature);
 """
-# What the ledger counts by (see passage.py); NULL in what an older program wrote.
+# What the ledger counts by (see ledger.py); NULL in what an older program wrote.
 _CLAIMS_2: Final = "ALTER TABLE claim ADD COLUMN source text; ALTER TABLE amendment ADD COLUMN source text"
 _SESSIONS_2: Final = "ALTER TABLE session ADD COLUMN arrived jsonb"
 _SESSIONS_3: Final = "SELECT 1"  # a program that cannot read states of version 2 stays out

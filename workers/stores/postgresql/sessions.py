@@ -17,10 +17,9 @@ from typing import Any, Final
 from schemas.envelope import Envelope, encode_envelope
 from workers.calls.step import Step
 from workers.correlate import News, StepFunction
-from workers.stores.outbox import LEASE, stored_envelope
 from workers.stores.postgresql.expiry import expire_sessions
 from workers.stores.postgresql.pool import Connection, Database
-from workers.stores.sessions import POSTPONED, SessionRow, session_before, session_row, swept
+from workers.stores.sessions import LEASE, POSTPONED, SessionRow, session_before, session_row, stored_envelope, swept
 
 _LOCK: Final = (
     "INSERT INTO session (id, source, state, revision, status, hour, updated_at)"

@@ -9,8 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from workers.stores.books import ParkedCount, Said
-from workers.stores.passage import LAST_HOUR, REVISIONS, HourCount, Kept, Pair, Told, hour_of, kept_facts, parked_pair
+from workers.stores.ledger import (
+    LAST_HOUR,
+    REVISIONS,
+    HourCount,
+    Kept,
+    Pair,
+    ParkedCount,
+    Said,
+    Told,
+    hour_of,
+    kept_facts,
+    parked_pair,
+)
 from workers.stores.sqlite.file import micros, moment, read_only
 
 _HOUR_MICROS: Final = 3_600_000_000

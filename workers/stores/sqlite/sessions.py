@@ -11,8 +11,7 @@ from schemas.envelope import Envelope, encode_envelope
 from workers.calls.step import Step
 from workers.correlate import News, StepFunction
 from workers.retention import OUTBOX_KEPT, SESSIONS_KEPT, TOMBSTONES_KEPT
-from workers.stores.outbox import LEASE, stored_envelope
-from workers.stores.sessions import POSTPONED, SessionRow, session_before, session_row, swept
+from workers.stores.sessions import LEASE, POSTPONED, SessionRow, session_before, session_row, stored_envelope, swept
 from workers.stores.sqlite.file import SqliteFile, micros
 
 _VERSION_1: Final = """

@@ -28,7 +28,7 @@ from tests.building.traffic import CLOSED as LATER
 from tests.building.traffic import arrive, passed_on
 from tests.contracts.brokers import numbered
 from workers.config import Config
-from workers.stores.passage import folds
+from workers.stores.ledger import folds
 
 CLOSED = datetime(2026, 11, 21, 10, 15, tzinfo=UTC)
 OPEN = datetime(2026, 11, 21, 10, 14, 59, tzinfo=UTC)
