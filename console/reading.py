@@ -14,6 +14,7 @@ from console.ledger.account import read_ledger, totals
 from console.ledger.equations import Difference, Sight, compare
 from runtime.broker import open_broker
 from runtime.broker.embedded.file import File
+from runtime.files import read_only
 from runtime.verdict import policies
 from schemas.addresses import BrokerAddress
 from schemas.envelope import JsonObject
@@ -23,7 +24,6 @@ from workers.config import Config, DownstreamQueue
 from workers.sinks import AnySink
 from workers.stores import store_reads
 from workers.stores.postgresql.reads import PostgresqlReads
-from workers.stores.sqlite.file import read_only
 from workers.stores.sqlite.reads import SqliteReads
 
 Outgoing = AnySink | DownstreamQueue

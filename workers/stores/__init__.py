@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
 
+from runtime.clock import Clock
 from schemas.addresses import StoreAddress
 from workers.correlate import SessionStore
 from workers.dedupe import ClaimStore
@@ -13,8 +13,6 @@ from workers.park import ParkedStore
 from workers.stores import postgresql, sqlite
 from workers.stores.postgresql.reads import PostgresqlReads
 from workers.stores.sqlite.reads import SqliteReads
-
-Clock = Callable[[], datetime]
 
 
 def open_claims(address: StoreAddress) -> AbstractAsyncContextManager[ClaimStore]:

@@ -3,8 +3,8 @@
 A fold first locks the rows of all its sessions in the order of their ids, making those that are not there, so two
 workers never wait in a ring and nothing is decided from what was read before the lock. Sweeps skip what is locked.
 
-Time is the caller's `now`, so that a test can move it; wiring hands correlate the clock of postgresql_clock, which is
-the server's, so that all workers of one database agree on deadlines and leases whatever their own clocks say.
+Time is the caller's `now`, so that a test can move it; wiring hands correlate the server's clock (`open_sessions`), so
+that all workers of one database agree on deadlines and leases whatever their own clocks say.
 """
 
 from __future__ import annotations

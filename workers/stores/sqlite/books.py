@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from runtime.files import read_only
 from workers.stores.ledger import (
     LAST_HOUR,
     REVISIONS,
@@ -22,7 +23,7 @@ from workers.stores.ledger import (
     kept_facts,
     parked_pair,
 )
-from workers.stores.sqlite.file import micros, moment, read_only
+from workers.stores.sqlite.file import micros, moment
 
 _HOUR_MICROS: Final = 3_600_000_000
 _PASSED: Final = (

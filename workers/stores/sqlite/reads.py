@@ -10,10 +10,11 @@ from typing import Any
 
 import orjson
 
+from runtime.files import read_only
 from schemas.envelope import JsonObject
 from workers.calls.session import state_of
 from workers.stores.sqlite.books import SqliteBooks
-from workers.stores.sqlite.file import micros, moment, read_only
+from workers.stores.sqlite.file import micros, moment
 
 
 class SqliteReads:
