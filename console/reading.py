@@ -7,14 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from console.ledger.account import read_ledger, totals
 from console.ledger.equations import Difference, Sight, compare
 from runtime.broker import open_broker
-from runtime.broker.embedded.file import File
-from runtime.files import read_only
+from runtime.broker.embedded import depths as embedded_depths
 from runtime.verdict import policies
 from schemas.addresses import BrokerAddress
 from schemas.envelope import JsonObject
@@ -111,7 +109,10 @@ def queue_depths(config: Config, queues: Sequence[str]) -> Mapping[str, int] | N
         Misconfigured: the broker refuses us.
     """
     if config.broker.embedded:
-        return None if config.broker.file is None else _embedded_depths(config.broker.file, queues)
+        if config.broker.file is None:
+            return None
+        held = embedded_depths(config.broker.file)
+        return {name: held[name] for name in queues if name in held}
     try:
         return asyncio.run(_asked_depths(config.broker, queues))
     except (Unavailable, TimeoutError):
@@ -175,16 +176,6 @@ def _told(
 def _wants(one: Outgoing, route: str) -> bool:
     event, _, source = route.rpartition(".")
     return event in one.events and (not one.sources or source in one.sources)
-
-
-def _embedded_depths(path: Path, queues: Sequence[str]) -> Mapping[str, int]:
-    if not path.exists():  # so no queue was ever declared
-        return {}
-    with read_only(path) as connection:
-        file = File(connection)
-        held = {number: found.messages for number, found in file.held().items()}
-        depths = {queue.name: held.get(number, 0) for number, queue in file.queues().items()}
-    return {name: depths[name] for name in queues if name in depths}
 
 
 async def _asked_depths(broker: BrokerAddress, queues: Sequence[str]) -> Mapping[str, int]:

@@ -20,11 +20,11 @@ import structlog
 
 from runtime.broker.base import Consumer, Delivery, Message
 from runtime.broker.embedded.consumer import EmbeddedConsumer
-from runtime.broker.embedded.file import open_file, refusal
+from runtime.broker.embedded.file import File, open_file, refusal
 from runtime.broker.embedded.queues import Queues
 from runtime.broker.embedded.writer import Needs, Writer
 from runtime.clock import system_clock
-from runtime.files import owned
+from runtime.files import owned, read_only
 from schemas.errors import Unavailable, Unconfirmed, Unroutable
 from schemas.topology import Topology
 
@@ -159,6 +159,22 @@ async def open_embedded(
             yield Embedded(writer, confirm_seconds=confirm_seconds)
         finally:
             await writer.close()
+
+
+def depths(path: Path) -> Mapping[str, int]:
+    """Messages not yet acked in each queue of that file, read from outside, whether its owner runs or not.
+
+    Nothing where there is no file: then no queue was ever declared.
+
+    Raises:
+        Misconfigured: the file cannot be read, or is none of ours.
+    """
+    if not path.exists():
+        return {}
+    with read_only(path) as connection:
+        file = File(connection)
+        held = file.held()
+        return {queue.name: held[number].messages if number in held else 0 for number, queue in file.queues().items()}
 
 
 def _open_queues(path: Path | None, *, busy_seconds: float, clock: Callable[[], float]) -> Queues:
