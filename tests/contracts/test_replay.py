@@ -61,7 +61,7 @@ async def put(broker: Broker, envelope: Envelope) -> None:
 
 
 async def groups(rig: StoreRig, box: str) -> list[JsonObject]:
-    return await asked(lambda: list(rig.reads().parked_groups(box)))
+    return list(await asked(rig, lambda reads: reads.parked_groups(box)))
 
 
 async def until_groups(rig: StoreRig, box: str, count: int) -> list[JsonObject]:

@@ -96,5 +96,5 @@ async def test_a_store_in_which_park_never_ran_balances_too(
     store_rig: StoreRig, claims: ClaimStore, sessions: SessionStore
 ) -> None:
     await an_hour_of_traffic(claims, sessions)
-    assert await asked(lambda: list(store_rig.reads().books().parked())) == []
+    assert await asked(store_rig, lambda reads: reads.books.parked()) == []
     assert await found(store_rig) == []

@@ -3,20 +3,20 @@
 A version of a fact (its key and fingerprint) is claimed once, under the time of its earliest telling; a session keeps
 it once, under the same time. So both count it in one hour, however often it was pushed, redelivered or passed on again.
 
-`Books` is asked by source and hour; `strays` names the very facts when counts of one hour differ.
+Counts are compared by source and hour; `strays` names the very facts when counts of one hour differ.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
-from schemas.envelope import Kind
+from schemas.envelope import JsonObject, Kind
 from schemas.facts import FactKind
 from workers.calls.kept import KeptFact
 from workers.calls.session import state_of
@@ -33,15 +33,15 @@ _FINGERPRINT_BYTES: Final = 16
 _HOUR_LENGTH: Final = len("2026-11-21T08")
 
 
-class Told(NamedTuple):
-    """A claim: who owns the version, and when it was told first."""
+class PassedFact(NamedTuple):
+    """A version that dedupe passed on: who owns its claim, and when it was told first."""
 
     pair: Pair
     owner: str
     at: datetime
 
 
-class Kept(NamedTuple):
+class ArrivedFact(NamedTuple):
     """A version of a fact in a session."""
 
     pair: Pair
@@ -74,82 +74,93 @@ class ParkedCount:
     count: int
 
 
-class Books(Protocol):
-    """What a store tells of its counts; what an older program wrote has no source or hour and is told as unknown.
+class CountReads(Protocol):
+    """What a store counts, by source and hour; what an older program wrote has no source or hour and is unknown."""
 
-    Raises:
-        Misconfigured: no stage has ever opened its tables there, or the server refuses us.
-        Unavailable: the server does not answer.
-    """
+    async def ledger(self) -> Sequence[JsonObject]:
+        """Rows by `source` and `hour`, in that order; a row leaves out what has no count there.
 
-    def passed(self, since: datetime) -> Iterable[HourCount]:
+        From dedupe `answered`, `receipts`, `items`, `unique`, `amended`, `duplicate` and `quarantined`; from correlate
+        `sessions`, `completed`, `incomplete` and `open`.
+        """
+        ...
+
+    async def passed(self, since: datetime) -> Sequence[HourCount]:
         """Versions that dedupe has claimed for sessions, told first at `since` or later."""
         ...
 
-    def arrived(self) -> Iterable[HourCount]:
+    async def arrived(self) -> Sequence[HourCount]:
         """Versions that sessions hold; of source None: the last hour in which an older program folded."""
         ...
 
-    def said(self) -> Iterable[Said]:
+    async def said(self) -> Sequence[Said]:
         """What correlate had to say, and what it has sent."""
         ...
 
-    def unsaid(self, source: str, hour: str, limit: int) -> Iterable[tuple[str, int, int]]:
-        """Calls of that hour whose revisions are not their events: id, revisions, events."""
-        ...
-
-    def parked(self) -> Iterable[ParkedCount]:
+    async def parked(self) -> Sequence[ParkedCount]:
         """What park keeps; nothing where it never ran."""
         ...
 
-    def told(self, source: str, since: datetime, until: datetime) -> Iterable[Told]:
-        """The claims of one span."""
+
+class FactReads(Protocol):
+    """Facts and calls by name, for hours in which counts differ."""
+
+    async def passed_facts(self, source: str, since: datetime, until: datetime) -> Sequence[PassedFact]:
+        """The versions that dedupe has claimed for sessions, told first in [since, until)."""
         ...
 
-    def kept(self, source: str, since: datetime) -> Iterable[Kept]:
-        """What the sessions hold that changed at `since` or later."""
+    def arrived_facts(self, source: str, since: datetime) -> AsyncIterator[ArrivedFact]:
+        """What the sessions hold that changed at `since` or later, session by session."""
         ...
 
-    def parked_pairs(self, source: str) -> Iterable[Pair]:
-        """Versions that wait in dead letters."""
+    async def dead_facts(self, source: str) -> Sequence[Pair]:
+        """Versions that wait in dead letters or quarantine."""
         ...
 
-    def claimed(self, pairs: Collection[Pair]) -> Iterable[Pair]:
+    async def claimed(self, pairs: Collection[Pair]) -> Sequence[Pair]:
         """Those of the pairs that dedupe has claimed, whenever that was."""
         ...
+
+    async def unsaid(self, source: str, hour: str, limit: int) -> Sequence[tuple[str, int, int]]:
+        """Calls of that hour whose revisions are not their events: id, revisions, events."""
+        ...
+
+
+class Books(CountReads, FactReads, Protocol):
+    """A store's part of the ledger; it raises what `workers.stores.reads` says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strays:
     """Facts that were passed on and are nowhere, and facts that are in a session once too often."""
 
-    lost: tuple[Told, ...]
-    doubled: tuple[Kept, ...]
+    lost: tuple[PassedFact, ...]
+    doubled: tuple[ArrivedFact, ...]
 
 
-def strays(books: Books, source: str, since: datetime, until: datetime) -> Strays:
+async def strays(facts: FactReads, source: str, since: datetime, until: datetime) -> Strays:
     """Compare one source and span fact by fact.
 
-    A session that holds a fact was changed no earlier than the fact was told, so `kept` finds it. Whatever moves a fact
-    between hours (an earlier telling, a telling after its claim was forgotten) does not matter here.
+    A session that holds a fact was changed no earlier than the fact was told, so `arrived_facts` finds it. Whatever
+    moves a fact between hours (an earlier telling, a telling after its claim was forgotten) does not matter here.
     """
-    told = {one.pair: one for one in books.told(source, since, until)}
-    lost = dict(told)
+    passed = {one.pair: one for one in await facts.passed_facts(source, since, until)}
+    lost = dict(passed)
     holders: dict[Pair, str] = {}
-    doubled: list[Kept] = []
-    unknown: dict[Pair, Kept] = {}
-    for one in books.kept(source, since):
+    doubled: list[ArrivedFact] = []
+    unknown: dict[Pair, ArrivedFact] = {}
+    async for one in facts.arrived_facts(source, since):
         lost.pop(one.pair, None)
         if hour_of(one.at) != hour_of(since):
             continue
         if holders.setdefault(one.pair, one.call_id) != one.call_id:
             doubled.append(one)
-        elif one.pair not in told:
+        elif one.pair not in passed:
             unknown[one.pair] = one
     if lost:
-        for pair in books.parked_pairs(source):
+        for pair in await facts.dead_facts(source):
             lost.pop(pair, None)
-    for pair in list(books.claimed(tuple(unknown))):
+    for pair in await facts.claimed(tuple(unknown)):
         unknown.pop(pair, None)
     return Strays(lost=tuple(lost.values()), doubled=(*doubled, *unknown.values()))
 
@@ -183,14 +194,14 @@ def arrivals(facts: Iterable[KeptFact]) -> str:
     return orjson.dumps(hours).decode()
 
 
-def kept_facts(call_id: str, state: bytes) -> list[Kept]:
+def arrived_facts(call_id: str, state: bytes) -> list[ArrivedFact]:
     """The claimed versions that a session's state holds."""
-    return [_kept(call_id, fact) for fact in state_of(state)["facts"] if folds(fact["key"])]
+    return [_arrived(call_id, fact) for fact in state_of(state)["facts"] if folds(fact["key"])]
 
 
-def _kept(call_id: str, fact: Any) -> Kept:
+def _arrived(call_id: str, fact: Any) -> ArrivedFact:
     pair = hashed_pair(fact["source"], fact["key"], fact["fingerprint"])
-    return Kept(pair, call_id, fact["kind"], datetime.fromisoformat(fact["at"]))
+    return ArrivedFact(pair, call_id, fact["kind"], datetime.fromisoformat(fact["at"]))
 
 
 def parked_pair(raw: bytes) -> Pair | None:

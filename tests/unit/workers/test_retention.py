@@ -70,7 +70,7 @@ async def test_correlate_forgets_by_its_tick(tmp_path: Path) -> None:
         assert tick is not None
         for day in (8, 9):
             assert await tick(T0 + timedelta(days=day)) == []
-        assert await asked(lambda: rig.reads().session("huawei-bj:s1")) is None
+        assert await asked(rig, lambda reads: reads.session("huawei-bj:s1")) is None
 
 
 def clock_at(told: float) -> Callable[[], datetime]:

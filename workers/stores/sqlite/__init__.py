@@ -9,6 +9,7 @@ from pathlib import Path
 from workers.stores.sqlite.claims import CLAIMS_MIGRATIONS, SqliteClaims
 from workers.stores.sqlite.file import open_sqlite_file
 from workers.stores.sqlite.parked import PARKED_MIGRATIONS, SqliteParked
+from workers.stores.sqlite.reads import SqliteReads
 from workers.stores.sqlite.sessions import SESSIONS_MIGRATIONS, SqliteSessions
 
 
@@ -31,3 +32,9 @@ async def open_parked(directory: Path) -> AsyncIterator[SqliteParked]:
     """Park's store. Raises Misconfigured when another process owns it."""
     async with open_sqlite_file(directory / "park.db", PARKED_MIGRATIONS) as file:
         yield SqliteParked(file)
+
+
+@asynccontextmanager
+async def open_reads(directory: Path) -> AsyncIterator[SqliteReads]:
+    """Reads of all of them; a file that does not exist is a fault of the question that needs it."""
+    yield SqliteReads(directory)

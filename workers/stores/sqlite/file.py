@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from runtime.files import is_the_files_fault, owned
+from runtime.files import is_the_files_fault, owned, read_only
 from schemas.errors import Misconfigured, Unavailable
 
 P = ParamSpec("P")
@@ -107,6 +107,27 @@ async def open_sqlite_file(path: Path, migrations: Sequence[str]) -> AsyncIterat
             yield SqliteFile(connection, thread)
         finally:
             await loop.run_in_executor(thread, connection.close)
+
+
+async def asked(
+    path: Path, question: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """The answer to `question`, which reads the file in a thread while its owner goes on writing.
+
+    Raises:
+        Misconfigured: there is no such file, or it cannot be read.
+    """
+
+    def read() -> T:
+        with read_only(path) as connection:
+            return question(connection, *args, **kwargs)
+
+    return await asyncio.to_thread(read)
+
+
+def has_column(db: sqlite3.Connection, table: str, column: str) -> bool:
+    """Whether the table is there and has that column: an older program's has not."""
+    return db.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)).fetchone() is not None
 
 
 def _connect(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
