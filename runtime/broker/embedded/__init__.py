@@ -35,7 +35,7 @@ _log = structlog.get_logger()
 
 
 class Embedded:
-    """See `Broker`; made by `open_embedded`."""
+    """The embedded broker, made by `open_embedded`."""
 
     def __init__(self, writer: Writer, *, confirm_seconds: float) -> None:
         self._writer = writer

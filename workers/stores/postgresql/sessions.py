@@ -64,27 +64,27 @@ class PostgresqlSessions:
         self._database = database
 
     async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         if not news:
             return []
         return await self._database.transact(partial(_fold, news=news, step=step, now=now))
 
     async def due(self, now: datetime, step: StepFunction, limit: int) -> Sequence[Envelope]:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         return await self._database.transact(partial(_due, now=now, step=step, limit=limit))
 
     async def unsent(self, now: datetime, limit: int) -> Sequence[Envelope]:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         return _envelopes(await self._database.fetch(_UNSENT, now, now - LEASE, limit))
 
     async def sent(self, ids: Sequence[str], now: datetime) -> None:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         ours = [event_id for event_id in ids if "\0" not in event_id]
         if ours:
             await self._database.execute(_SENT, now, ours)
 
     async def expire(self, now: datetime, limit: int) -> int:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         return await expire_sessions(self._database, now, limit)
 
 

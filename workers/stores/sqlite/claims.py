@@ -46,13 +46,13 @@ class SqliteClaims:
         self._file = file
 
     async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, ClaimResult]:
-        """See ClaimStore."""
+        """As `ClaimStore` promises."""
         if not receipts and not tallies:
             return {}
         return await self._file.write(_claim_all, receipts, tallies)
 
     async def expire(self, now: datetime, limit: int) -> int:
-        """See ClaimStore."""
+        """As `ClaimStore` promises."""
         return await self._file.write(_expire, now - CLAIMS_KEPT, limit)
 
 

@@ -32,19 +32,19 @@ class SqliteParked:
         self._file = file
 
     async def park(self, messages: Sequence[Parked]) -> None:
-        """See ParkedStore."""
+        """As `ParkedStore` promises."""
         await self._file.write(_park, messages)
 
     async def want(self, ids: Sequence[str]) -> int:
-        """See ParkedStore."""
+        """As `ParkedStore` promises."""
         return await self._file.write(_mark, ids, "parked", "wanted")
 
     async def wanted(self, box: str, limit: int) -> Sequence[tuple[str, bytes]]:
-        """See ParkedStore."""
+        """As `ParkedStore` promises."""
         return await self._file.write(_wanted, box, limit)
 
     async def replayed(self, ids: Sequence[str]) -> None:
-        """See ParkedStore."""
+        """As `ParkedStore` promises."""
         if ids:
             await self._file.write(_mark, ids, "wanted", "replayed")
 

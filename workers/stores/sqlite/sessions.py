@@ -59,25 +59,25 @@ class SqliteSessions:
         self._file = file
 
     async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         if not news:
             return []
         return await self._file.write(_fold, news, step, now)
 
     async def due(self, now: datetime, step: StepFunction, limit: int) -> Sequence[Envelope]:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         return await self._file.write(_due, now, step, limit)
 
     async def unsent(self, now: datetime, limit: int) -> Sequence[Envelope]:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         return await self._file.write(_unsent, now, limit)
 
     async def sent(self, ids: Sequence[str], now: datetime) -> None:
-        """See SessionStore. A mark that a power cut undoes costs one more publish of the same event."""
+        """As `SessionStore` promises. A mark that a power cut undoes costs one more publish of the same event."""
         await self._file.write_soon(_sent, ids, now)
 
     async def expire(self, now: datetime, limit: int) -> int:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         return await self._file.write(_expire, now, limit)
 
 
