@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from console.ledger.account import read_ledger, totals
 from console.ledger.equations import Difference, Sight, compare
 from runtime.broker import open_broker
-from runtime.broker.embedded.file import File
+from runtime.broker.embedded import depths as embedded_depths
 from runtime.verdict import policies
-from schemas.addresses import BrokerAddress
+from schemas.addresses import BrokerAddress, StoreAddress
 from schemas.envelope import JsonObject
 from schemas.errors import Unavailable
 from schemas.topology import STAGES, retry_queue, sink_queue
 from workers.config import Config, DownstreamQueue
 from workers.sinks import AnySink
-from workers.stores import store_reads
-from workers.stores.postgresql.reads import PostgresqlReads
-from workers.stores.sqlite import SqliteReads
-from workers.stores.sqlite.file import read_only
+from workers.stores import open_reads
+from workers.stores.reads import Reads
 
+T = TypeVar("T")
 Outgoing = AnySink | DownstreamQueue
 
 BROKER_SECONDS: Final = 5.0
@@ -80,27 +78,21 @@ class Account:
         }
 
 
-def open_reads(config: Config) -> SqliteReads | PostgresqlReads:
-    """Reads of the configured store."""
-    return store_reads(config.store)
-
-
-def reach_store(config: Config) -> None:
-    """Ask a server something; a directory needs no reaching.
+def ask_store(store: StoreAddress, question: Callable[[Reads], Awaitable[T]]) -> T:
+    """The answer to one command's question, asked outside any event loop.
 
     Raises:
-        Misconfigured, Unavailable: the server refuses us, or does not answer.
+        Misconfigured, Unavailable: see workers.stores.reads; also when nothing has run on that store yet.
     """
-    holds_state(config)
+
+    async def ask() -> T:
+        async with open_reads(store) as reads:
+            return await question(reads)
+
+    return asyncio.run(ask())
 
 
-def holds_state(config: Config) -> bool:
-    """Whether a server already knows calls or notifications."""
-    reads = open_reads(config)
-    return isinstance(reads, PostgresqlReads) and reads.holds_state()
-
-
-def queue_depths(config: Config, queues: Sequence[str]) -> Mapping[str, int] | None:
+async def queue_depths(config: Config, queues: Sequence[str]) -> Mapping[str, int] | None:
     """Messages in each of these queues that exists; None when the broker does not answer within 5 s.
 
     RabbitMQ tells what is ready: what a consumer has in its hands (at most its prefetch) is not counted, and neither is
@@ -111,14 +103,17 @@ def queue_depths(config: Config, queues: Sequence[str]) -> Mapping[str, int] | N
         Misconfigured: the broker refuses us.
     """
     if config.broker.embedded:
-        return None if config.broker.file is None else _embedded_depths(config.broker.file, queues)
+        if config.broker.file is None:
+            return None
+        held = await asyncio.to_thread(embedded_depths, config.broker.file)
+        return {name: held[name] for name in queues if name in held}
     try:
-        return asyncio.run(_asked_depths(config.broker, queues))
+        return await _asked_depths(config.broker, queues)
     except (Unavailable, TimeoutError):
         return None
 
 
-def reckon(
+async def reckon(
     config: Config,
     *,
     since: datetime | None,
@@ -134,18 +129,18 @@ def reckon(
     """
     outlets = _outlets(config)
     ways = on_the_way(config)
-    depths = queue_depths(config, [*ways, *outlets])
+    depths = await queue_depths(config, [*ways, *outlets])
     queues = None if depths is None else {name: depths[name] for name in ways if name in depths}
-    reads = open_reads(config)
-    rows = read_ledger(reads, since=since, until=until, source=source, now=now)
     waits = {one.name: one.settle + one.cdr_wait for one in config.source}
     sight = Sight(now=now, waits=waits, queues=queues, fact_by_fact=fact_by_fact)
-    return Account(
-        rows=rows,
-        differences=compare(rows, sight, reads.books()),
-        outlets=_told(outlets, reads, depths),
-        queues=queues,
-    )
+    async with open_reads(config.store) as reads:
+        rows = await read_ledger(reads.books, since=since, until=until, source=source, now=now)
+        return Account(
+            rows=rows,
+            differences=await compare(rows, sight, reads.books),
+            outlets=await _told(outlets, reads, depths),
+            queues=queues,
+        )
 
 
 def _outlets(config: Config) -> Mapping[str, Outgoing]:
@@ -153,12 +148,10 @@ def _outlets(config: Config) -> Mapping[str, Outgoing]:
     return {**{sink_queue(sink.name): sink for sink in config.sink}, **{queue.name: queue for queue in config.queue}}
 
 
-def _told(
-    outlets: Mapping[str, Outgoing], reads: SqliteReads | PostgresqlReads, depths: Mapping[str, int] | None
-) -> list[Outlet]:
-    sent = {route: counts["sent"] for route, counts in reads.events().items()}
+async def _told(outlets: Mapping[str, Outgoing], reads: Reads, depths: Mapping[str, int] | None) -> list[Outlet]:
+    sent = {route: counts["sent"] for route, counts in (await reads.events()).items()}
     dead: Counter[str] = Counter()
-    for parked in reads.books().parked():
+    for parked in await reads.books.parked():
         if parked.box == "dead" and parked.state != "replayed":
             dead[parked.stage] += parked.count
     return [
@@ -175,16 +168,6 @@ def _told(
 def _wants(one: Outgoing, route: str) -> bool:
     event, _, source = route.rpartition(".")
     return event in one.events and (not one.sources or source in one.sources)
-
-
-def _embedded_depths(path: Path, queues: Sequence[str]) -> Mapping[str, int]:
-    if not path.exists():  # so no queue was ever declared
-        return {}
-    with read_only(path) as connection:
-        file = File(connection)
-        held = {number: found.messages for number, found in file.held().items()}
-        depths = {queue.name: held.get(number, 0) for number, queue in file.queues().items()}
-    return {name: depths[name] for name in queues if name in depths}
 
 
 async def _asked_depths(broker: BrokerAddress, queues: Sequence[str]) -> Mapping[str, int]:

@@ -6,6 +6,7 @@ Copy, then mark, never a destructive read: a message stays listed until what it 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,7 +15,7 @@ import aiohttp
 import orjson
 
 from console.admin_access import read_token
-from console.reading import open_reads
+from console.reading import ask_store
 from schemas.errors import Unavailable
 from workers.config import Config
 from workers.stores import open_parked
@@ -34,13 +35,15 @@ class Choice:
     until: datetime | None = None
 
 
-def chosen(config: Config, choice: Choice) -> list[str]:
+def chosen(config: Config, choice: Choice) -> Sequence[str]:
     """The ids of a choice."""
-    reads = open_reads(config)
-    return reads.parked_ids(choice.box, wanted=choice.wanted, since=choice.since, until=choice.until)
+    return ask_store(
+        config.store,
+        lambda reads: reads.parked_ids(choice.box, wanted=choice.wanted, since=choice.since, until=choice.until),
+    )
 
 
-def bring_back(config: Config, ids: list[str]) -> int:
+def bring_back(config: Config, ids: Sequence[str]) -> int:
     """Mark them as wanted, at the owner of the state; how many were still parked.
 
     Raises:
@@ -49,7 +52,7 @@ def bring_back(config: Config, ids: list[str]) -> int:
     return asyncio.run(_bring_back(config, ids))
 
 
-async def _bring_back(config: Config, ids: list[str]) -> int:
+async def _bring_back(config: Config, ids: Sequence[str]) -> int:
     groups = [ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)]
     directory = config.store.directory
     if directory is None:
@@ -65,7 +68,7 @@ async def _bring_back(config: Config, ids: list[str]) -> int:
         raise Unavailable(f"no process with the park stage answers on {config.ingest.admin}") from None
 
 
-async def _ask(session: aiohttp.ClientSession, ids: list[str]) -> int:
+async def _ask(session: aiohttp.ClientSession, ids: Sequence[str]) -> int:
     async with session.post("/commands/want", data=orjson.dumps({"ids": ids})) as answer:
         if answer.status != 200:  # noqa: PLR2004 - OK
             raise Unavailable(f"the owner of the state answered {answer.status}; does it run the park stage?")

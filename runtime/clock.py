@@ -1,4 +1,7 @@
-"""Time as an argument: wall clock at start plus monotonic, so that a jump of the wall clock moves no deadline."""
+"""Time as an argument: a moment read once and counted on by the monotonic clock.
+
+So a jump of the wall clock moves no deadline of a running process.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,14 @@ Clock = Callable[[], datetime]
 
 def system_clock() -> Clock:
     """A clock that reads the wall once, now, and counts on from there; its times are aware UTC."""
-    wall, started = datetime.now(UTC), time.monotonic()
+    return counting_from(datetime.now(UTC))
+
+
+def counting_from(start: datetime) -> Clock:
+    """A clock that shows `start` now and counts on from there, in the same time zone."""
+    started = time.monotonic()
 
     def now() -> datetime:
-        return wall + timedelta(seconds=time.monotonic() - started)
+        return start + timedelta(seconds=time.monotonic() - started)
 
     return now

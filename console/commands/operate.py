@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -11,12 +13,15 @@ import typer
 
 from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
 from console.config_file import load_config, redacted_url, shown
-from console.reading import open_reads, reach_store
+from console.reading import ask_store
 from console.screen import out, print_table
 from console.tracing import trace_rows
 from runtime.broker import open_broker
+from schemas.envelope import JsonObject
 from schemas.masking import masked
 from workers.objects import open_objects
+from workers.stores import open_reads
+from workers.stores.reads import CallReads
 from workers.wiring import config_topology
 
 commands = typer.Typer()
@@ -51,7 +56,8 @@ def check(config: ConfigOption = None) -> None:
         async with open_broker(loaded.broker) as broker:
             await broker.check(config_topology(loaded))
         out.print(f"broker: {redacted_url(loaded.broker.text)} answers, and the topology is declared")
-        await asyncio.to_thread(reach_store, loaded)
+        async with open_reads(loaded.store) as reads:
+            await reads.holds_state()
         out.print(f"store: {redacted_url(loaded.store.text)}")
 
     with quietly():
@@ -73,14 +79,18 @@ def _plain(value: Any) -> Any:
 def trace(call: str, config: ConfigOption = None, *, show_numbers: NumbersOption = False) -> None:
     """Print everything known about one call, in order; CALL is its id, or the platform's session id alone."""
     with quietly():
-        reads = open_reads(load_config(config))
         show = (lambda text: text) if show_numbers else masked
-        found = [one for one in reads.calls(call) if one == call] or reads.calls(call)
-        if len(found) != 1:
+        found, session = ask_store(load_config(config).store, partial(_meant, call=call))
+        if session is None:
             which = "".join(f"\n  {show(one)}" for one in found)
             typer.echo(f"callstitch: {'say which call:' if found else 'no call has that id'}{which}", err=True)
             raise typer.Exit(EXIT_DIFFERENCE)
-        session = reads.session(found[0])
-    assert session is not None
     out.print(f"call {found[0]}: {session['status']}, revision {session['state']['revision']}", markup=False)
     print_table(["at", "what", "details"], [[show(cell) for cell in row] for row in trace_rows(session)])
+
+
+async def _meant(reads: CallReads, call: str) -> tuple[Sequence[str], JsonObject | None]:
+    """The calls that may be meant, and what is known of it where it is one."""
+    ending = await reads.calls(call)
+    found = [call] if call in ending else ending
+    return found, await reads.session(found[0]) if len(found) == 1 else None

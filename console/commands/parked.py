@@ -12,7 +12,7 @@ import typer
 
 from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
 from console.config_file import load_config
-from console.reading import open_reads
+from console.reading import ask_store
 from console.replay import Choice, bring_back, chosen
 from console.screen import print_table
 from schemas.masking import masked
@@ -96,13 +96,13 @@ for one in BOXES:
 def _list(box: str, config: Path | None) -> None:
     columns = ["signature", "stage", "source", "count", "first_at", "last_at", "attempts", "reason", "example"]
     with quietly():
-        groups = open_reads(load_config(config)).parked_groups(box)
+        groups = ask_store(load_config(config).store, lambda reads: reads.parked_groups(box))
     print_table(columns, [[str(group[name]) for name in columns] for group in groups])
 
 
 def _show(box: str, wanted: str, config: Path | None, *, show_numbers: bool) -> None:
     with quietly():
-        rows = open_reads(load_config(config)).parked(box, wanted=wanted, limit=20)
+        rows = ask_store(load_config(config).store, lambda reads: reads.parked(box, wanted=wanted, limit=20))
     if not rows:
         typer.echo("callstitch: nothing of that id or signature", err=True)
         raise typer.Exit(EXIT_DIFFERENCE)

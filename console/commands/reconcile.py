@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -37,7 +38,8 @@ def reconcile(
     now = datetime.now(UTC)
     with quietly():
         loaded = load_config(config)
-        account = reckon(loaded, since=since, until=until, source=source, now=now, fact_by_fact=fact_by_fact)
+        reckoning = reckon(loaded, since=since, until=until, source=source, now=now, fact_by_fact=fact_by_fact)
+        account = asyncio.run(reckoning)
         if source is not None and not account.rows and source not in {one.name for one in loaded.source}:
             raise typer.BadParameter("neither the config nor the ledger has a source of that name")
     if json:

@@ -8,9 +8,9 @@ from typing import Final
 
 from console.demo.check import Truth
 from console.ledger.account import read_ledger, totals
-from console.reading import open_reads
 from schemas.envelope import JsonObject
 from workers.config import Config
+from workers.stores import open_reads
 
 DECIDED: Final = "callstitch.call.decided.v1"
 # A pure function of one fact, so that no store keeps them (docs/design.md section 5).
@@ -19,16 +19,18 @@ TOLD_AT_ONCE: Final = frozenset(
 )
 
 
-def demo_ledger(config: Config, truth: Truth, events: list[JsonObject], *, now: datetime) -> JsonObject:
+async def demo_ledger(config: Config, truth: Truth, events: list[JsonObject], *, now: datetime) -> JsonObject:
     """What the platforms say that they sent, what the store counted, what was delivered, and how these differ."""
-    reads = open_reads(config)
-    counts = totals(read_ledger(reads, now=now))
+    async with open_reads(config.store) as reads:
+        counts = totals(await read_ledger(reads.books, now=now))
+        made = await reads.event_ids()
+        parked = {
+            box: sum(group["count"] for group in await reads.parked_groups(box))
+            for box in ("quarantine", "dead", "unrouted")
+        }
     end = truth.end or {}
-    made, delivered = reads.event_ids(), {event["id"] for event in events if event["type"] not in TOLD_AT_ONCE}
+    delivered = {event["id"] for event in events if event["type"] not in TOLD_AT_ONCE}
     decided = {event["subject"] for event in events if event["type"] == DECIDED or _is_decided_sms(event)}
-    parked = {
-        box: sum(group["count"] for group in reads.parked_groups(box)) for box in ("quarantine", "dead", "unrouted")
-    }
     differences = list(_differences(end, counts, made=made, delivered=delivered, parked=parked))
     repeated = len(events) - len({event["id"] for event in events})
     return {

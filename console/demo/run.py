@@ -21,10 +21,12 @@ from console.demo.check import faults, latest_records, left_open, read_events, r
 from console.demo.config import SOURCES, Places, config_text
 from console.demo.processes import CALLS, POLL_SECONDS, Demo, free_ports, keep_up, running, start_emulator
 from console.demo.report import show_calls, show_evidence, show_ledger, show_sources, show_timeline
-from console.reading import holds_state, open_reads
+from console.reading import ask_store
 from runtime.broker import open_broker
 from schemas.errors import Misconfigured, Unavailable
 from workers.config import Config
+from workers.stores import open_reads
+from workers.stores.reads import OutboxReads
 from workers.wiring import config_topology
 
 DIRECTORY: Final = Path("var/demo")
@@ -81,8 +83,9 @@ def _prepare(given: Path | None) -> Demo:
 
 async def _refuse_leftovers(config: Config) -> None:
     """What a queue or a database still holds of another run would make this ledger a riddle."""
-    if await asyncio.to_thread(holds_state, config):
-        raise Misconfigured("the demo wants an empty database")
+    async with open_reads(config.store) as reads:
+        if await reads.holds_state():
+            raise Misconfigured("the demo wants an empty database")
     if config.broker.embedded:
         return
     async with open_broker(config.broker) as broker:
@@ -111,12 +114,16 @@ def _play(demo: Demo, emulator: subprocess.Popen[bytes]) -> bool:
 
 def _is_settled(demo: Demo) -> bool:
     """Nothing is due, everything made is at the sink, and every recording has ended."""
-    reads = open_reads(demo.config)
     delivered = {event["id"] for event in read_events(demo.places.events)}
-    if reads.due() > left_open(read_truth(demo.places.truth)) or not reads.event_ids() <= delivered:
+    due, made = ask_store(demo.config.store, _left_to_do)
+    if due > left_open(read_truth(demo.places.truth)) or not made <= delivered:
         return False
     records = latest_records(read_events(demo.places.events))
     return not any(row["state"] == "wanted" for record in records.values() for row in record["recordings"])
+
+
+async def _left_to_do(reads: OutboxReads) -> tuple[int, frozenset[str]]:
+    return await reads.due(), await reads.event_ids()
 
 
 def _is_settled_still(demo: Demo) -> bool:
@@ -126,7 +133,7 @@ def _is_settled_still(demo: Demo) -> bool:
 
 def _report(demo: Demo, *, settled: bool, seconds: float) -> int:
     truth, events = read_truth(demo.places.truth), read_events(demo.places.events)
-    ledger = demo_ledger(demo.config, truth, events, now=datetime.now(UTC))
+    ledger = asyncio.run(demo_ledger(demo.config, truth, events, now=datetime.now(UTC)))
     found = [*faults(truth, events, deaths=demo.starts - 1), *ledger["differences"]]
     if not settled:
         found.append(f"not everything had drained {SETTLE_SECONDS:.0f} s after the last push")

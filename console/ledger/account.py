@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from schemas.envelope import JsonObject, Kind
 from workers.retention import CLAIMS_KEPT
-from workers.stores.books import Books, ParkedCount
-from workers.stores.passage import hour_of
+from workers.stores.ledger import CountReads, ParkedCount, hour_of
 
 COUNTS: Final = (
     "answered",
@@ -40,20 +39,8 @@ COUNTS: Final = (
 COMPARED: Final = CLAIMS_KEPT - timedelta(days=1)
 
 
-class LedgerReads(Protocol):
-    """What a store tells of its counts."""
-
-    def ledger(self) -> Iterable[JsonObject]:
-        """Counts by source and hour."""
-        ...
-
-    def books(self) -> Books:
-        """The later half of them."""
-        ...
-
-
-def read_ledger(
-    reads: LedgerReads,
+async def read_ledger(
+    books: CountReads,
     *,
     now: datetime,
     since: datetime | None = None,
@@ -66,10 +53,10 @@ def read_ledger(
     in flight and nothing else.
     """
     rows: dict[tuple[str, str], JsonObject] = {}
-    for row in reads.ledger():
+    for row in await books.ledger():
         _row(rows, row["source"], row["hour"]).update(row)
     low, high = _in_utc(since), _in_utc(until)
-    _add_books(rows, reads.books(), first=now - COMPARED, asked=low)
+    await _add_books(rows, books, first=now - COMPARED, asked=low)
     return _chosen(rows, hour_of(low) if low else "", hour_of(high) if high else "9", source)
 
 
@@ -87,20 +74,20 @@ def _row(rows: dict[tuple[str, str], JsonObject], source: str, hour: str) -> Jso
     return rows.setdefault((source, hour), bare)
 
 
-def _add_books(
-    rows: dict[tuple[str, str], JsonObject], books: Books, *, first: datetime, asked: datetime | None
+async def _add_books(
+    rows: dict[tuple[str, str], JsonObject], books: CountReads, *, first: datetime, asked: datetime | None
 ) -> None:
     since = max(first, asked.replace(minute=0, second=0, microsecond=0)) if asked else first
-    arrived, passed = list(books.arrived()), list(books.passed(since))
+    arrived, passed = await books.arrived(), await books.passed(since)
     uncounted = max((hour for source, hour, _ in (*arrived, *passed) if source is None), default="")
     for name, counts in (("arrived", arrived), ("passed", passed)):
         for source, hour, count in counts:
             if source is not None:
                 _row(rows, source, hour)[name] += count
-    for said in books.said():
+    for said in await books.said():
         row = _row(rows, said.source, said.hour)
         row |= {"revisions": said.revisions, "events": said.made, "sent": said.sent}
-    for parked in books.parked():
+    for parked in await books.parked():
         _add_parked(_row(rows, parked.source, parked.hour), parked)
     for (_, hour), row in rows.items():
         row["compared"] = hour > max(uncounted, hour_of(first))

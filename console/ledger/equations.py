@@ -17,14 +17,14 @@ retry) are over and no queue between the door and the stores holds a message; un
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from schemas.envelope import JsonObject
 from schemas.masking import masked
-from workers.stores.books import Books, strays
+from workers.stores.ledger import FactReads, strays
 
 CLOSES_AFTER: Final = timedelta(minutes=15)
 NAMED: Final = 10
@@ -71,9 +71,13 @@ class Sight:
         return f"queues hold messages: {', '.join(holding)}" if holding else ""
 
 
-def compare(rows: Sequence[JsonObject], sight: Sight, books: Books | None = None) -> list[Difference]:
+async def compare(rows: Sequence[JsonObject], sight: Sight, books: FactReads | None = None) -> list[Difference]:
     """Every equation that does not hold; with `books`, what differs in a closed window is named."""
-    return [difference for row in rows for difference in (*_counted(row, sight), *_followed(row, sight, books))]
+    found: list[Difference] = []
+    for row in rows:
+        found += _counted(row, sight)
+        found += [difference async for difference in _followed(row, sight, books)]
+    return found
 
 
 def _counted(row: JsonObject, sight: Sight) -> Iterator[Difference]:
@@ -95,29 +99,30 @@ def _miscounts(row: JsonObject) -> Iterator[tuple[str, bool]]:
         yield "sessions do not add up", False
 
 
-def _followed(row: JsonObject, sight: Sight, books: Books | None) -> Iterator[Difference]:
+async def _followed(row: JsonObject, sight: Sight, books: FactReads | None) -> AsyncIterator[Difference]:
     """The equations of which the books can name what differs."""
     if row["compared"]:
-        yield from _facts(row, sight, books)
-        yield from _events(row, sight, books)
+        async for difference in _facts(row, sight, books):
+            yield difference
+        if row["revisions"] != row["events"]:
+            yield await _events(row, sight, books)
 
 
-def _facts(row: JsonObject, sight: Sight, books: Books | None) -> Iterator[Difference]:
+async def _facts(row: JsonObject, sight: Sight, books: FactReads | None) -> AsyncIterator[Difference]:
     source, hour = row["source"], row["hour"]
     missing = row["passed"] - row["arrived"] - row["dead_facts"]
     because = sight.open_because(source, hour, flows=True)
     if books is not None and not because and (missing or sight.fact_by_fact):
-        yield from _named_facts(books, source, hour)
+        for difference in await _named_facts(books, source, hour):
+            yield difference
     elif missing:
         yield Difference(source=source, hour=hour, what=_facts_differ(missing), in_flight=because)
 
 
-def _events(row: JsonObject, sight: Sight, books: Books | None) -> Iterator[Difference]:
-    if row["revisions"] == row["events"]:
-        return
+async def _events(row: JsonObject, sight: Sight, books: FactReads | None) -> Difference:
     source, hour = row["source"], row["hour"]
-    calls = books.unsaid(source, hour, NAMED) if books else ()
-    yield Difference(
+    calls = await books.unsaid(source, hour, NAMED) if books else ()
+    return Difference(
         source=source,
         hour=hour,
         what=f"{row['revisions']} revisions, but {row['events']} events of them",
@@ -132,18 +137,17 @@ def _facts_differ(missing: int) -> str:
     return f"{-missing} facts more are in sessions than were passed on"
 
 
-def _named_facts(books: Books, source: str, hour: str) -> Iterator[Difference]:
+async def _named_facts(books: FactReads, source: str, hour: str) -> list[Difference]:
     """Fact by fact: counts may differ where nothing is wrong (a fact told again after its claim was forgotten)."""
     since = _moment(hour)
-    found = strays(books, source, since, since + _HOUR)
+    found = await strays(books, source, since, since + _HOUR)
     lost = [f"fact {one.owner}, told at {one.at:%H:%M:%S.%f}" for one in found.lost]
     doubled = [f"{one.kind} in call {masked(one.call_id)}, told at {one.at:%H:%M:%S.%f}" for one in found.doubled]
-    if lost:
-        what = f"{len(lost)} facts were passed on and are in no session"
-        yield Difference(source=source, hour=hour, what=what, names=lost[:NAMED])
-    if doubled:
-        what = f"{len(doubled)} facts are in a session and were not passed on, or are in two"
-        yield Difference(source=source, hour=hour, what=what, names=doubled[:NAMED])
+    told = (
+        (f"{len(lost)} facts were passed on and are in no session", lost),
+        (f"{len(doubled)} facts are in a session and were not passed on, or are in two", doubled),
+    )
+    return [Difference(source=source, hour=hour, what=what, names=names[:NAMED]) for what, names in told if names]
 
 
 def _moment(hour: str) -> datetime:

@@ -6,18 +6,15 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from console.demo.check import Truth, faults
-from console.ledger.account import read_ledger, totals
+from console.reading import ask_store
 from runtime.broker import open_broker
 from schemas.addresses import broker_address, store_address
 from schemas.envelope import JsonObject
+from tests.building.reading import all_totals, parked_by_box
 from tests.chaos.receiver import Receiver
 from tests.chaos.tail import Events, Sent
-from workers.stores import store_reads
-
-BOXES = ("quarantine", "dead", "unrouted")
 
 
 @dataclass(kw_only=True)
@@ -102,7 +99,7 @@ def _unaccounted(evidence: Evidence) -> Iterator[str]:
     if end is None:
         yield "the platform was not through in time"
         return
-    counts = totals(read_ledger(store_reads(store_address(evidence.store)), now=datetime.now(UTC)))
+    counts = ask_store(store_address(evidence.store), all_totals)
     if counts["receipts"] < end["posts_200"]:
         yield f"{end['posts_200'] - counts['receipts']} posts that were answered 200 have no receipt"
     distinct = counts["unique"] + counts["amended"]
@@ -113,7 +110,7 @@ def _unaccounted(evidence: Evidence) -> Iterator[str]:
 
 
 def _undelivered(evidence: Evidence) -> Iterator[str]:
-    missing = store_reads(store_address(evidence.store)).event_ids() - evidence.events.digests.keys()
+    missing = ask_store(store_address(evidence.store), lambda reads: reads.event_ids()) - evidence.events.digests.keys()
     if missing:
         yield f"{len(missing)} events were made and did not reach the file"
 
@@ -124,9 +121,8 @@ def _two_bodies(events: Events, receiver: Receiver) -> set[str]:
 
 
 def _parked(store: str) -> Iterator[str]:
-    reads = store_reads(store_address(store))
-    for box in BOXES:
-        for group in reads.parked_groups(box):
+    for box, groups in ask_store(store_address(store), parked_by_box).items():
+        for group in groups:
             yield f"{group['count']} in {box} from {group['stage']}: {group['reason']}"
 
 
@@ -139,7 +135,7 @@ def _webhook(events: Events, receiver: Receiver) -> Iterator[str]:
 
 def _not_drained(evidence: Evidence) -> Iterator[str]:
     silent = sum(_may_be_silent(row) for row in evidence.sent.calls.values())
-    if (due := store_reads(store_address(evidence.store)).due()) > silent:
+    if (due := ask_store(store_address(evidence.store), lambda reads: reads.due())) > silent:
         yield f"{due} sessions still wait for a deadline"
     if missing := evidence.events.digests.keys() - evidence.receiver.accepted.keys():
         yield f"{len(missing)} events are still on their way to the webhook"

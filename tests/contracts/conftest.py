@@ -9,8 +9,8 @@ import pytest
 
 from runtime.broker.base import Broker
 from schemas.topology import topology
+from tests.building.stores import PostgresqlRig, SqliteRig, StoreRig, forget_everything
 from tests.contracts.brokers import EmbeddedRig, Names, RabbitMQRig, Rig, names_deleted_from, only
-from tests.contracts.stores import PostgresqlRig, SqliteRig, StoreRig, forget_everything
 from workers.correlate import SessionStore
 from workers.dedupe import ClaimStore
 

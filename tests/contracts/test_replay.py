@@ -20,7 +20,7 @@ from runtime.wire import dead_envelope, monotonic_message_ids, pack, quarantined
 from schemas.envelope import Envelope, JsonObject, Kind, encode_envelope
 from schemas.topology import DEAD, QUARANTINE, RECEIVED, Subscription, sink_queue, topology
 from tests.building.facts import T0
-from tests.contracts.stores import StoreRig, asked
+from tests.building.stores import StoreRig, asked
 from workers.park import ParkedStore, park, revived
 
 IDS = monotonic_message_ids("t")
@@ -61,7 +61,7 @@ async def put(broker: Broker, envelope: Envelope) -> None:
 
 
 async def groups(rig: StoreRig, box: str) -> list[JsonObject]:
-    return await asked(lambda: list(rig.reads().parked_groups(box)))
+    return list(await asked(rig, lambda reads: reads.parked_groups(box)))
 
 
 async def until_groups(rig: StoreRig, box: str, count: int) -> list[JsonObject]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.contracts.stores import StoreRig, a_claim, a_receipt, a_tally, claimed, ledger
+from tests.building.stores import StoreRig, a_claim, a_receipt, a_tally, claimed, ledger
 from workers.dedupe import ClaimStore
 
 

@@ -10,8 +10,8 @@ from console.ledger.account import read_ledger
 from console.ledger.equations import Difference, Sight
 from schemas.facts import FactKind, Other
 from tests.building.facts import T0, a_cdr, a_fact, a_stored_recording, all_events, an_event
-from tests.contracts.stores import StoreRig, a_whole_call, asked, at, claimed, fold, stepping
-from tests.contracts.stores_traffic import (
+from tests.building.stores import StoreRig, a_whole_call, at, claimed, fold, stepping
+from tests.building.traffic import (
     CLOSED,
     HOUR,
     OPEN,
@@ -213,11 +213,12 @@ async def test_hours_and_sources_can_be_chosen(store_rig: StoreRig, claims: Clai
         await arrive(sessions, await passed_on(claims, a_whole_call(f"s{n}", told=n * HOUR)))
     other = replace(a_whole_call(), source="other")
     await claimed(claims, a_claim_of(other), envelope="n9")
-    read = partial(read_ledger, store_rig.reads(), now=CLOSED)
-    chosen = await asked(lambda: read(since=T0.replace(hour=9, minute=30), until=at(2 * HOUR), source="huawei-bj"))
+    async with store_rig.open_reads() as reads:
+        read = partial(read_ledger, reads.books, now=CLOSED)
+        chosen = await read(since=T0.replace(hour=9, minute=30), until=at(2 * HOUR), source="huawei-bj")
+        everything = await read(source="other")
     assert [(row["hour"], row["passed"], row["arrived"]) for row in chosen] == [
         ("2026-11-21T09", 1, 1),
         ("2026-11-21T10", 1, 1),
     ]
-    everything = await asked(lambda: read(since=None, until=None, source="other"))
     assert [(row["source"], row["passed"]) for row in everything] == [("other", 1)]

@@ -10,8 +10,8 @@ import pytest
 from runtime.wire import dead_envelope, quarantined
 from schemas.envelope import Envelope, Kind
 from tests.building.facts import T0, enveloped
-from tests.contracts.stores import StoreRig, a_receipt, a_tally, a_whole_call, asked, at
-from tests.contracts.stores_traffic import HOUR, an_hour_of_traffic, arrive, found, passed_on, received, rows
+from tests.building.stores import StoreRig, a_receipt, a_tally, a_whole_call, asked, at
+from tests.building.traffic import HOUR, an_hour_of_traffic, arrive, found, passed_on, received, rows
 from workers.correlate import SessionStore
 from workers.dedupe import ClaimStore
 from workers.park import ParkedStore, park
@@ -96,5 +96,5 @@ async def test_a_store_in_which_park_never_ran_balances_too(
     store_rig: StoreRig, claims: ClaimStore, sessions: SessionStore
 ) -> None:
     await an_hour_of_traffic(claims, sessions)
-    assert await asked(lambda: list(store_rig.reads().books().parked())) == []
+    assert await asked(store_rig, lambda reads: reads.books.parked()) == []
     assert await found(store_rig) == []

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from schemas.envelope import Envelope
 from schemas.facts import Announced, Fact
 from tests.building.facts import T0, a_cdr, an_event, kept, seconds
-from tests.contracts.stores import PostgresqlRig, SqliteRig, StoreRig, a_claim, a_receipt, forget_everything, stepping
+from tests.building.stores import PostgresqlRig, SqliteRig, StoreRig, a_claim, a_receipt, forget_everything, stepping
 from tests.contracts.stores_model import ClaimsModel, SessionsModel
 from workers.calls.kept import KeptFact
 from workers.calls.step import Patience

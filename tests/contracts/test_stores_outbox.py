@@ -6,7 +6,7 @@ import asyncio
 
 from schemas.facts import Announced
 from tests.building.facts import a_cdr, all_events
-from tests.contracts.stores import StoreRig, a_whole_call, asked, at, fold, types
+from tests.building.stores import StoreRig, a_whole_call, asked, at, fold, types
 from workers.correlate import SessionStore
 
 
@@ -70,13 +70,12 @@ async def test_the_operator_sees_what_was_said_and_what_was_sent(store_rig: Stor
     recorded = a_cdr(implies=(), recordings=(Announced(name="a.wav"),))
     said = await fold(sessions, recorded, a_whole_call("s2"), told=70)
     await sessions.sent([said[0].id], at(71.5))
-    reads = store_rig.reads()
-    assert await asked(reads.events) == {
+    assert await asked(store_rig, lambda reads: reads.events()) == {
         "call.completed.huawei-bj": {"made": 2, "sent": 1},
         "recording_wanted": {"made": 1, "sent": 0},
     }
-    assert await asked(reads.event_ids) == {said[0].id, said[2].id}
-    kept = await asked(lambda: reads.session(recorded.call_id))
+    assert await asked(store_rig, lambda reads: reads.event_ids()) == {said[0].id, said[2].id}
+    kept = await asked(store_rig, lambda reads: reads.session(recorded.call_id))
     assert kept is not None
     assert [row["sent_at"] for row in kept["outbox"]] == ["2026-11-21T08:01:11.500000+00:00", None]
     assert kept["outbox"][0]["body"].encode() == said[0].body

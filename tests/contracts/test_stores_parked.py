@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from schemas.envelope import Envelope, JsonObject, Kind, encode_envelope
 from tests.building.facts import T0
-from tests.contracts.stores import StoreRig, asked, at
+from tests.building.stores import StoreRig, asked, at
 from workers.park import Parked
 
 
@@ -26,7 +24,7 @@ def a_parked(message_id: str, *, reason: str = "not_json", told: float = 0, box:
 
 
 async def groups(rig: StoreRig, box: str = "quarantine") -> list[JsonObject]:
-    return await asked(lambda: list(rig.reads().parked_groups(box)))
+    return list(await asked(rig, lambda reads: reads.parked_groups(box)))
 
 
 async def test_equal_failures_are_one_line_most_first(store_rig: StoreRig) -> None:
@@ -78,14 +76,13 @@ async def test_parked_input_is_shown_whole_by_id_or_by_signature(store_rig: Stor
     async with store_rig.open_parked() as store:
         await store.park([])
         await store.park([a_parked(f"m{n}", told=n) for n in range(4)])
-    reads = store_rig.reads()
-    (shown,) = await asked(partial(reads.parked, "quarantine", wanted="m2", limit=20))
+    (shown,) = await asked(store_rig, lambda reads: reads.parked("quarantine", wanted="m2", limit=20))
     assert (shown["id"], shown["stage"], shown["state"], shown["attempts"]) == ("m2", "dedupe", "parked", 1)
     assert shown["raw"]["body"] == {"reason": "not_json", "envelope": {"text": "a\0b"}}
     assert shown["first_at"] == round(at(2).timestamp() * 1_000_000)
-    same = await asked(partial(reads.parked, "quarantine", wanted="sig-not_js", limit=3))
+    same = await asked(store_rig, lambda reads: reads.parked("quarantine", wanted="sig-not_js", limit=3))
     assert [row["id"] for row in same] == ["m0", "m1", "m2"]
-    assert await asked(partial(reads.parked, "dead", wanted="m2", limit=20)) == []
+    assert await asked(store_rig, lambda reads: reads.parked("dead", wanted="m2", limit=20)) == []
 
 
 async def test_a_reason_may_hold_any_character(store_rig: StoreRig) -> None:

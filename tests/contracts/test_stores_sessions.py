@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import orjson
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from schemas.envelope import Kind
 from schemas.facts import Announced
 from tests.building.facts import a_cdr, all_events, an_event, kept
-from tests.contracts.stores import (
+from tests.building.stores import (
     StoreRig,
     a_whole_call,
     asked,
@@ -50,7 +49,7 @@ async def test_everything_that_a_step_says_is_in_the_outbox(store_rig: StoreRig,
     recorded = a_cdr(implies=(), recordings=(Announced(name="a.wav"),))
     said = await fold(sessions, recorded, told=70)
     assert [envelope.kind for envelope in said] == [Kind.EVENT, Kind.RECORDING_WANTED]
-    kept = await asked(lambda: store_rig.reads().session(recorded.call_id))
+    kept = await asked(store_rig, lambda reads: reads.session(recorded.call_id))
     assert kept is not None
     assert [row["id"] for row in kept["outbox"]] == [envelope.id for envelope in said]
     assert [row["sent_at"] for row in kept["outbox"]] == [None, None]
@@ -87,7 +86,7 @@ async def test_a_step_that_raises_commits_nothing(store_rig: StoreRig, sessions:
     first, second = a_whole_call("s1"), a_whole_call("s2")
     with pytest.raises(ArithmeticError):
         await sessions.fold({first.call_id: [kept(first)], second.call_id: [kept(second)]}, refusing, at(70))
-    assert await asked(lambda: store_rig.reads().session(first.call_id)) is None
+    assert await asked(store_rig, lambda reads: reads.session(first.call_id)) is None
     assert await sessions.unsent(at(100), 10) == []
     assert types(await fold(sessions, first, second, told=101)) == ["call.completed", "call.completed"]
 
@@ -102,8 +101,8 @@ async def test_ids_and_raw_fields_may_hold_any_character(store_rig: StoreRig, se
     odd = a_cdr(session="a\0b%_'\\\u2028号", implies=(), raw={"\0": "a\0b"})
     said = await fold(sessions, odd, told=70)
     assert types(said) == ["call.completed"]
-    assert await asked(lambda: store_rig.reads().calls(odd.session_id)) == [odd.call_id]
-    kept = await asked(lambda: store_rig.reads().session(odd.call_id))
+    assert await asked(store_rig, lambda reads: reads.calls(odd.session_id)) == [odd.call_id]
+    kept = await asked(store_rig, lambda reads: reads.session(odd.call_id))
     assert kept is not None
     assert kept["state"]["facts"][0]["body"]["raw"] == {"\0": "a\0b"}
     assert await sessions.unsent(at(80), 10) == said
@@ -151,10 +150,11 @@ async def test_folds_of_one_call_at_once_lose_nothing(store_rig: StoreRig, sessi
     news = [replace(fact, session_id=f"s{n}") for n in range(20) for fact in all_events()]
     shares = [[fact for fact in news if fact.key.endswith(f"|{kind}|0")] for kind in ("incoming", "ringing", "ended")]
     await asyncio.gather(*(fold(sessions, *share, told=60) for share in (*shares, shares[0][::-1])))
-    for n in range(20):
-        kept = await asked(partial(store_rig.reads().session, f"huawei-bj:s{n}"))
-        assert kept is not None
-        assert len(kept["state"]["facts"]) == 3
+    async with store_rig.open_reads() as reads:
+        for n in range(20):
+            kept = await reads.session(f"huawei-bj:s{n}")
+            assert kept is not None
+            assert len(kept["state"]["facts"]) == 3
 
 
 async def test_two_sweeps_at_once_say_everything_once(sessions: SessionStore) -> None:
@@ -171,10 +171,10 @@ async def test_an_empty_fold_is_no_work(sessions: SessionStore) -> None:
 
 async def test_the_operator_sees_the_state_of_a_call(store_rig: StoreRig, sessions: SessionStore) -> None:
     await fold(sessions, an_event("incoming", told=5), told=5)
-    kept = await asked(lambda: store_rig.reads().session("huawei-bj:s1"))
+    kept = await asked(store_rig, lambda reads: reads.session("huawei-bj:s1"))
     assert kept is not None
     assert (kept["id"], kept["status"], kept["outbox"]) == ("huawei-bj:s1", "open", [])
     assert kept["due_at"] == "2026-11-22T08:00:05+00:00"
     assert orjson.dumps(kept["state"]["facts"][0]["key"]) == b'"event|s1|incoming|0"'
-    assert await asked(lambda: store_rig.reads().session("huawei-bj:s2")) is None
-    assert await asked(store_rig.reads().due) == 1
+    assert await asked(store_rig, lambda reads: reads.session("huawei-bj:s2")) is None
+    assert await asked(store_rig, lambda reads: reads.due()) == 1

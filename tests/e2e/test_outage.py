@@ -16,11 +16,11 @@ import pytest
 from console.emulator.huawei.privatenumber.calls import build_calls
 from console.emulator.huawei.privatenumber.plan import plan
 from console.emulator.settings import EmulatorSettings
+from console.reading import ask_store
 from schemas.addresses import store_address
 from tests.e2e.balance import parked, wait_until_balanced
 from tests.e2e.running import APP_KEY, Up, playing, running_up
 from tests.services.rabbitmq import RabbitMQ
-from workers.stores import store_reads
 
 # A longer run may ask for the whole minute that the promise speaks of.
 STORE_AWAY_SECONDS = float(os.environ.get("CALLSTITCH_TEST_STORE_AWAY_SECONDS", "0"))
@@ -58,7 +58,7 @@ def test_with_the_state_store_away_nothing_is_dead_lettered_and_work_goes_on_lat
 
         with nobody_can_write(up.store / "dedupe.db", up.store / "correlate.db", up.store / "park.db"):
             away_since, answered = time.monotonic(), emulator.answered()
-            made = store_reads(store_address(f"sqlite:{up.store}")).event_ids()
+            made = ask_store(store_address(f"sqlite:{up.store}"), lambda reads: reads.event_ids())
             up.wait_for(lambda: {"dedupe", "correlate"} <= stages_that_log("the state file cannot be written", up))
             time.sleep(max(0.0, away_since + STORE_AWAY_SECONDS - time.monotonic()))
             assert emulator.answered() > answered, "the door goes on, for the broker keeps what comes"

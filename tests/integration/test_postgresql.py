@@ -16,12 +16,13 @@ from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured, Unavailable
 from tests.building.facts import a_cdr, enveloped, kept
 from tests.building.states import state_1
-from tests.contracts.stores import (
+from tests.building.stores import (
     PostgresqlRig,
     a_claim,
     a_receipt,
     a_tally,
     a_whole_call,
+    asked,
     at,
     claimed,
     fold,
@@ -29,13 +30,12 @@ from tests.contracts.stores import (
     stepping,
     types,
 )
-from tests.contracts.stores_traffic import HOUR, arrive, found, passed_on, rows
+from tests.building.traffic import HOUR, arrive, found, passed_on, rows
 from tests.services.postgresql import PostgreSQL
 from workers.stores.claims import claim_row
-from workers.stores.postgresql import open_claims, open_parked, open_sessions
+from workers.stores.postgresql import open_claims, open_parked, open_reads, open_sessions
 from workers.stores.postgresql.claims import PostgresqlClaims
 from workers.stores.postgresql.pool import Database, open_database
-from workers.stores.postgresql.reads import PostgresqlReads
 from workers.stores.postgresql.schema import CLAIMS_MIGRATIONS, PARKED_MIGRATIONS, SESSIONS_MIGRATIONS, migrate
 from workers.stores.postgresql.sessions import PostgresqlSessions
 
@@ -182,7 +182,7 @@ async def test_a_server_that_stops_and_starts_is_unavailable_meanwhile_and_nothi
     own_postgresql: PostgreSQL,
 ) -> None:
     dsn = own_postgresql.make_database()
-    async with open_sessions(dsn) as (store, _), open_claims(dsn) as claims:
+    async with open_sessions(dsn) as (store, _), open_claims(dsn) as claims, open_reads(dsn) as reads:
         said = await fold(store, a_whole_call(), told=70)
         await asyncio.to_thread(own_postgresql.kill)
         with pytest.raises(Unavailable):
@@ -192,8 +192,11 @@ async def test_a_server_that_stops_and_starts_is_unavailable_meanwhile_and_nothi
         with pytest.raises(Unavailable):
             await store.expire(at(71), 10)
         with pytest.raises(Unavailable):
-            await asyncio.to_thread(PostgresqlReads(dsn).due)
+            await reads.due()
+        with pytest.raises(Unavailable):
+            await asked(PostgresqlRig(dsn), lambda late: late.due())
         await asyncio.to_thread(own_postgresql.start)
+        assert await reads.event_ids() == {said[0].id}
         assert types(await fold(store, a_whole_call("s2"), told=72)) == ["call.completed"]
         assert (await store.unsent(at(80), 10))[0] == said[0]
         assert await claimed(claims, a_claim("k", "f1")) == ["new"]

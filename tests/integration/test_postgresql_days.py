@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.building.facts import T0, a_cdr, all_events, kept, seconds
-from tests.contracts.stores import a_whole_call, at, fold, forget_everything, stepping
+from tests.building.stores import a_whole_call, at, fold, forget_everything, stepping
 from workers.stores.postgresql import open_sessions
 from workers.stores.postgresql.pool import Database
 

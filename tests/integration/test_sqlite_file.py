@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.stores.sqlite.file import SqliteFile, open_sqlite_file, read_only
+from runtime.files import read_only
+from workers.stores.sqlite.file import SqliteFile, open_sqlite_file
 
 THINGS = ("CREATE TABLE thing (name TEXT PRIMARY KEY)",)
 FULL, NORMAL = 2, 1

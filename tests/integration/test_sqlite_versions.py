@@ -16,8 +16,8 @@ from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured
 from tests.building.facts import a_cdr, all_events, enveloped, kept
 from tests.building.states import state_1
-from tests.contracts.stores import SqliteRig, a_claim, asked, at, claimed, event, fold, ledger, stepping
-from tests.contracts.stores_traffic import HOUR, arrive, found, passed_on, rows
+from tests.building.stores import SqliteRig, a_claim, asked, at, claimed, event, fold, ledger, stepping
+from tests.building.traffic import HOUR, arrive, found, passed_on, rows
 from workers.stores.claims import claim_row
 
 # Frozen: what version 1 wrote, which had no `meta` and no migrations. Never change it.
@@ -140,7 +140,7 @@ async def test_sessions_of_version_1_go_on(rig: SqliteRig) -> None:
         await store.sent([left[0].id, amended.id], at(83))
         while await store.expire(at(9 * 86400), 100):
             pass
-        assert await asked(lambda: rig.reads().session("huawei-bj:s1")) is None
+        assert await asked(rig, lambda reads: reads.session("huawei-bj:s1")) is None
 
 
 async def test_the_operator_reads_version_1_before_and_after(rig: SqliteRig) -> None:
@@ -148,7 +148,7 @@ async def test_the_operator_reads_version_1_before_and_after(rig: SqliteRig) -> 
     assert (before[0]["receipts"], before[0]["answered"], before[0]["completed"]) == (1, 1, 1)
     async with rig.open_claims(), rig.open_sessions(), rig.open_parked():
         assert await ledger(rig) == before
-        assert [group["count"] for group in await asked(lambda: rig.reads().parked_groups("quarantine"))] == [1]
+        assert [group["count"] for group in await asked(rig, lambda reads: reads.parked_groups("quarantine"))] == [1]
 
 
 async def test_opening_twice_migrates_once(rig: SqliteRig) -> None:
@@ -186,7 +186,7 @@ async def test_the_ledger_of_version_2_is_read_before_and_after_and_its_hours_ar
 
 async def rows_of_quarantine_and_dead(rig: SqliteRig) -> tuple[str, str]:
     """The hours under which what was parked is told: its own, where its envelope tells it."""
-    counted = {row.box: row.hour for row in await asked(lambda: list(rig.reads().books().parked()))}
+    counted = {row.box: row.hour for row in await asked(rig, lambda reads: reads.books.parked())}
     return counted["quarantine"], counted["dead"]
 
 

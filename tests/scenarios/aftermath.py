@@ -7,16 +7,14 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from console.demo.check import Truth, faults
-from console.ledger.account import read_ledger, totals
+from console.reading import ask_store
 from schemas.addresses import store_address
-from tests.e2e.balance import BOXES
+from tests.building.reading import all_totals, parked_by_box
 from tests.e2e.running import Up
 from tests.scenarios.traffic import Platform, Round
-from workers.stores import store_reads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,23 +76,22 @@ class Aftermath:
         return [line for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
     def _unsettled(self) -> Iterator[str]:
-        reads = store_reads(store_address(self.store))
-        if reads.due():
-            yield f"{reads.due()} session(s) are due"
-        for route, counts in reads.events().items():
+        if due := ask_store(store_address(self.store), lambda reads: reads.due()):
+            yield f"{due} session(s) are due"
+        for route, counts in ask_store(store_address(self.store), lambda reads: reads.events()).items():
             if counts["made"] != counts["sent"]:
                 yield f"{route}: {counts['made']} made, {counts['sent']} marked as sent"
-        if undelivered := reads.event_ids() - {event["id"] for event in self.up.events()}:
+        made = ask_store(store_address(self.store), lambda reads: reads.event_ids())
+        if undelivered := made - {event["id"] for event in self.up.events()}:
             yield f"{len(undelivered)} event(s) were made and not delivered"
 
     def _parked(self) -> Iterator[str]:
-        reads = store_reads(store_address(self.store))
-        for box in BOXES:
-            yield from (f"in {box}: {group['count']} x {group['reason']}" for group in reads.parked_groups(box))
+        for box, groups in ask_store(store_address(self.store), parked_by_box).items():
+            yield from (f"in {box}: {group['count']} x {group['reason']}" for group in groups)
 
     def _miscounted(self) -> Iterator[str]:
         """A push that was not answered may have been stored: only for those are receipts left open."""
-        counts = totals(read_ledger(store_reads(store_address(self.store)), now=datetime.now(UTC)))
+        counts = ask_store(store_address(self.store), all_totals)
         posts = [post for one in self.rounds for post in (*one.first(), *one.second())]
         corrections = len(self.rounds)
         known = {

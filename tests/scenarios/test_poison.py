@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from console.demo.check import Truth, faults
+from console.reading import ask_store
 from runtime.broker import open_broker
 from runtime.crash import EXIT_CODE, VARIABLE
 from runtime.poison import REASON
@@ -23,7 +23,7 @@ from tests.e2e.programs import end, wait_for
 from tests.e2e.running import Up, prepared_up
 from tests.scenarios.stacks import Stack
 from tests.scenarios.traffic import Post, rounds
-from workers.stores import store_reads
+from workers.stores.reads import ParkedReads
 
 MOST_DEATHS: Final = 9  # twice in its bundle, once among all, once among four, three times alone; two to spare
 SECONDS: Final = 150.0  # every death costs a start
@@ -47,7 +47,7 @@ def test_poison_alone_is_dead_lettered_and_the_rest_of_its_bundle_is_done(stack:
     assert deaths <= MOST_DEATHS
     ((letter, reason),) = dead_letters(stack)
     assert (letter["body"]["envelope"]["id"], reason) == (poison.id, REASON)
-    (counts,) = store_reads(store_address(stack.store)).ledger()
+    (counts,) = ask_store(store_address(stack.store), lambda reads: reads.books.ledger())
     assert (counts["receipts"], counts["duplicate"]) == (len(bundle) - 1, 2)
 
 
@@ -92,13 +92,14 @@ def supervised(up: Up, *, until: Callable[[], bool]) -> int:
 
 def dead_letters(stack: Stack) -> list[tuple[dict[str, Any], str]]:
     """Dead letters as they were parked, each with its reason; none before the stores were first opened."""
-    reads = store_reads(store_address(stack.store))
     try:
-        groups = reads.parked_groups("dead")
-    except (Misconfigured, sqlite3.OperationalError):  # their file, or its tables, are not there yet
+        return ask_store(store_address(stack.store), _dead_letters)
+    except Misconfigured:  # their file, or its tables, are not there yet
         return []
-    return [
-        (row["raw"], row["reason"])
-        for group in groups
-        for row in reads.parked("dead", wanted=group["signature"], limit=100)
+
+
+async def _dead_letters(reads: ParkedReads) -> list[tuple[dict[str, Any], str]]:
+    found = [
+        await reads.parked("dead", wanted=group["signature"], limit=100) for group in await reads.parked_groups("dead")
     ]
+    return [(row["raw"], row["reason"]) for rows in found for row in rows]

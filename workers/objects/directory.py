@@ -11,6 +11,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
+from runtime.files import sync
 from schemas.errors import Misconfigured, Unavailable
 
 # Bounds the memory of one put to CHUNKS x CHUNK_BYTES.
@@ -56,18 +57,10 @@ class DirectoryObjects:
     def _settle(self, place: str) -> None:
         target = self._root / place
         target.chmod(0o600)
-        _sync(target)
+        sync(target)
         directory = target.parent
         while True:  # each level may be new, and a directory's entry lives in its parent
-            _sync(directory)
+            sync(directory)
             if directory == self._root:
                 return
             directory = directory.parent
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

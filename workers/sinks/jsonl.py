@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
+from runtime.files import sync
 from schemas.envelope import Envelope
 from schemas.errors import Misconfigured, Permanent, Unavailable
 from schemas.settings import Outlet
@@ -90,7 +91,7 @@ class _File:
         try:
             _cut_torn_line(self._fd)
             os.fsync(self._fd)
-            _sync_directory(path.parent)
+            sync(path.parent)
         except OSError as error:
             raise Unavailable(f"cannot open {path}: {error.strerror}") from None
 
@@ -146,11 +147,3 @@ def _cut_torn_line(fd: int) -> None:
         start = begin
     if start < end:
         os.ftruncate(fd, start)
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

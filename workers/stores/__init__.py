@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
 
+from runtime.clock import Clock
 from schemas.addresses import StoreAddress
 from workers.correlate import SessionStore
 from workers.dedupe import ClaimStore
 from workers.park import ParkedStore
 from workers.stores import postgresql, sqlite
-from workers.stores.postgresql.reads import PostgresqlReads
-from workers.stores.sqlite import SqliteReads
-
-Clock = Callable[[], datetime]
+from workers.stores.reads import Reads
 
 
 def open_claims(address: StoreAddress) -> AbstractAsyncContextManager[ClaimStore]:
@@ -47,6 +44,8 @@ def open_parked(address: StoreAddress) -> AbstractAsyncContextManager[ParkedStor
     return sqlite.open_parked(address.directory)
 
 
-def store_reads(address: StoreAddress) -> SqliteReads | PostgresqlReads:
-    """What the operator's commands ask; a SQLite file is opened read-only while its owner goes on writing."""
-    return PostgresqlReads(address.text) if address.directory is None else SqliteReads(address.directory)
+def open_reads(address: StoreAddress) -> AbstractAsyncContextManager[Reads]:
+    """What can be asked of the store from outside, while its owners go on writing."""
+    if address.directory is None:
+        return postgresql.open_reads(address.text)
+    return sqlite.open_reads(address.directory)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from workers.dedupe import Claim, ClaimResult, Receipt
-from workers.stores.passage import Pair, folds, hashed_pair
+from workers.stores.ledger import Pair, folds, hashed_pair
 
 ReceiptRow = tuple[str, str, str, int, int, int, int, int]
 

@@ -1,4 +1,7 @@
-"""What every store keeps of a session, and how a session comes back from its row or from its tombstone."""
+"""What every store keeps of a session and of its outbox, and how both come back from their rows.
+
+A forgotten session comes back from its tombstone, an envelope byte for byte.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+import orjson
 import structlog
 
+from schemas.envelope import Envelope, decode_envelope
 from workers.calls.session import Session, decode_session, encode_session
 from workers.calls.step import Step
 from workers.correlate import StepFunction
-from workers.stores.passage import arrivals
+from workers.stores.ledger import arrivals
 
 POSTPONED: Final = timedelta(minutes=10)
+LEASE: Final = timedelta(seconds=5)  # how long an outbox row that was handed out is left to whoever has it
 
 log = structlog.get_logger()
 
@@ -80,3 +86,8 @@ def session_before(state: bytes | None, tombstone: tuple[int, str] | None) -> Se
         return None
     revision, status = tombstone
     return Session(facts={}, revision=revision, completed=status == "completed", incomplete=status == "incomplete")
+
+
+def stored_envelope(row: bytes) -> Envelope:
+    """The envelope of an outbox row; an event's body comes back as the very bytes that were stored."""
+    return decode_envelope(orjson.loads(row))

@@ -7,12 +7,9 @@ dead-letter exchange, and a message whose dead-letter route leads nowhere stays 
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -23,10 +20,12 @@ import structlog
 
 from runtime.broker.base import Consumer, Delivery, Message
 from runtime.broker.embedded.consumer import EmbeddedConsumer
-from runtime.broker.embedded.file import open_file, refusal
+from runtime.broker.embedded.file import File, open_file, refusal
 from runtime.broker.embedded.queues import Queues
 from runtime.broker.embedded.writer import Needs, Writer
-from schemas.errors import Misconfigured, Unavailable, Unconfirmed, Unroutable
+from runtime.clock import system_clock
+from runtime.files import owned, read_only
+from schemas.errors import Unavailable, Unconfirmed, Unroutable
 from schemas.topology import Topology
 
 CONFIRM_SECONDS: Final = 5.0
@@ -36,7 +35,7 @@ _log = structlog.get_logger()
 
 
 class Embedded:
-    """See `Broker`; made by `open_embedded`."""
+    """The embedded broker, made by `open_embedded`."""
 
     def __init__(self, writer: Writer, *, confirm_seconds: float) -> None:
         self._writer = writer
@@ -144,15 +143,14 @@ async def open_embedded(
 ) -> AsyncIterator[Embedded]:
     """Open the broker over a file (created if missing), or in memory; closing it finishes what was given to it.
 
-    `clock` tells wall-clock seconds and never goes back; without one it is the wall clock at this moment, and the
-    monotonic clock from then on.
+    `clock` tells the seconds since 1970 and never goes back; without one it is a `system_clock` of this moment.
 
     Raises:
         Misconfigured: another process owns the file, or it is damaged or cannot be written.
         Unavailable: somebody who does not own it keeps it locked.
     """
-    clock = clock or steady_clock()
-    with _owned(path) if path is not None else nullcontext():
+    clock = clock or _system_seconds()
+    with owned(path) if path is not None else nullcontext():
         file = str(path or ":memory:")
         writer = Writer(partial(_open_queues, path, busy_seconds=confirm_seconds, clock=clock), file=file)
         await writer.start()
@@ -161,6 +159,22 @@ async def open_embedded(
             yield Embedded(writer, confirm_seconds=confirm_seconds)
         finally:
             await writer.close()
+
+
+def depths(path: Path) -> Mapping[str, int]:
+    """Messages not yet acked in each queue of that file, read from outside, whether its owner runs or not.
+
+    Nothing where there is no file: then no queue was ever declared.
+
+    Raises:
+        Misconfigured: the file cannot be read, or is none of ours.
+    """
+    if not path.exists():
+        return {}
+    with read_only(path) as connection:
+        file = File(connection)
+        held = file.held()
+        return {queue.name: held[number].messages if number in held else 0 for number, queue in file.queues().items()}
 
 
 def _open_queues(path: Path | None, *, busy_seconds: float, clock: Callable[[], float]) -> Queues:
@@ -172,26 +186,6 @@ def _open_queues(path: Path | None, *, busy_seconds: float, clock: Callable[[], 
         raise refusal(error, path) from None
 
 
-def steady_clock() -> Callable[[], float]:
-    """The wall clock at this moment, in seconds, moved on by the monotonic clock: it never jumps."""
-    offset = time.time() - time.monotonic()
-    return lambda: offset + time.monotonic()
-
-
-@contextmanager
-def _owned(path: Path) -> Iterator[None]:
-    """Own the file: a lock that ends with this process, however it ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise Misconfigured(f"cannot open the broker's file {path}: {error.strerror}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise Misconfigured(f"another process owns the broker's file {path}") from None
-    try:
-        yield
-    finally:
-        os.close(lock)
+def _system_seconds() -> Callable[[], float]:
+    now = system_clock()
+    return lambda: now().timestamp()

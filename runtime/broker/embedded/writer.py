@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from runtime.broker.embedded.queues import Hand, Queues
+from runtime.files import is_the_files_fault
 from schemas.errors import CallstitchError, Unavailable, Unconfirmed
 
 _LOOK_AGAIN_SECONDS: Final = 0.05  # a message that waits for its time is at most this late
@@ -127,11 +127,11 @@ class Writer:
                 self._transact(steps, queues)
             self._more = queues.pressing
         except Exception as error:  # noqa: BLE001 - told to everyone who waits; the thread lives on
-            if len(steps) > 1 and not _file_trouble(error):
+            if len(steps) > 1 and not is_the_files_fault(error):
                 for step in steps:  # one of them cannot be stored, and must not keep the others from it
                     self._write([step], queues)
                 return
-            if _file_trouble(error) or not steps:
+            if is_the_files_fault(error) or not steps:
                 self._report(error)
             self._tell([(step.done, _as_a_publisher_sees_it(error)) for step in steps])
         else:
@@ -184,19 +184,13 @@ def _deliver(results: Sequence[_Result], handed: Sequence[Hand]) -> None:
             future.set_result(result)
 
 
-def _file_trouble(error: Exception) -> bool:
-    """Whether the file failed us (disk full, locked, I/O, damage), and not one step."""
-    about_a_step = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
-    return isinstance(error, sqlite3.Error) and not isinstance(error, about_a_step)
-
-
 def _as_a_publisher_sees_it(error: Exception) -> Exception:
-    return Unconfirmed(f"the broker's file: {_code(error)}") if _file_trouble(error) else error
+    return Unconfirmed(f"the broker's file: {_code(error)}") if is_the_files_fault(error) else error
 
 
 def _reason(error: Exception) -> str:
     """SQLite's own words ("database or disk is full") hold no values; of another error only its type is shown."""
-    return str(error) if _file_trouble(error) else type(error).__name__
+    return str(error) if is_the_files_fault(error) else type(error).__name__
 
 
 def _code(error: Exception) -> str:

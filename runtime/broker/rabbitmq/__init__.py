@@ -54,13 +54,13 @@ class RabbitMQ:
         self._consumers: set[RabbitConsumer] = set()
 
     async def declare(self, topology: Topology) -> None:
-        """See `Broker.declare`."""
+        """As `Broker` promises."""
         with self._lost_is_unavailable():
             await self._connected()
             await rabbitmq_topology.declare(self._publishing, topology)
 
     async def check(self, topology: Topology) -> None:
-        """See `Broker.check`.
+        """As `Broker` promises.
 
         Raises:
             Unavailable: the broker is away.
@@ -72,16 +72,16 @@ class RabbitMQ:
             raise Misconfigured(f"not declared: {', '.join(missing)} (run `callstitch declare`)")
 
     async def publish(self, batch: Sequence[Message]) -> None:
-        """See `Broker.publish`; waits out a reconnect, up to the confirm timeout."""
+        """As `Broker` promises; waits out a reconnect, up to the confirm timeout."""
         await self.publisher.publish(batch)
 
     async def recovered(self) -> None:
-        """See `Broker.recovered`: a new channel after a loss, or the last confirm that was overdue."""
+        """As `Broker` promises: a new channel after a loss, or the last confirm that was overdue."""
         await self.publisher.recovered()
 
     @asynccontextmanager
     async def consume(self, queue: str, *, prefetch: int) -> AsyncIterator[Consumer]:
-        """See `Broker.consume`; a queue that does not exist yet is subscribed to once it does."""
+        """As `Broker` promises; a queue that does not exist yet is subscribed to once it does."""
         consumer = RabbitConsumer(
             self._consuming, queue, prefetch=prefetch, pause=_reconnect_pause, renew_seconds=self._renew_seconds
         )
@@ -99,11 +99,11 @@ class RabbitMQ:
             self._consumers.discard(consumer)
 
     async def ask(self, question: Message, *, timeout_seconds: float) -> bytes | None:
-        """See `Broker.ask`; None also when the broker is away or the queue does not exist."""
+        """As `Broker` promises; None also when the broker is away or the queue does not exist."""
         return await self.asker.ask(question, timeout_seconds=timeout_seconds)
 
     async def reply(self, question: Delivery, body: bytes) -> None:
-        """See `Broker.reply`.
+        """As `Broker` promises.
 
         Raises:
             Unconfirmed: the broker did not take the reply in time.
@@ -111,7 +111,7 @@ class RabbitMQ:
         await self.asker.reply(question, body)
 
     async def depths(self, queues: Sequence[str]) -> Mapping[str, int]:
-        """See `Broker.depths`.
+        """As `Broker` promises.
 
         Raises:
             Unavailable: the broker is away.
@@ -122,7 +122,7 @@ class RabbitMQ:
 
     @property
     def healthy(self) -> bool:
-        """See `Broker.healthy`."""
+        """As `Broker` promises."""
         consumers = all(consumer.consuming or consumer.stopped for consumer in self._consumers)
         return self.publisher.healthy and self._consuming.up and consumers
 

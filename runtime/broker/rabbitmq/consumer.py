@@ -55,7 +55,7 @@ class RabbitConsumer:
 
     @property
     def buffered(self) -> bool:
-        """See `Consumer.buffered`."""
+        """As `Consumer` promises."""
         return self._subscription is not None and bool(self._subscription.buffer)
 
     @property
@@ -117,7 +117,7 @@ class RabbitConsumer:
         return False
 
     async def batch(self, most: int) -> Sequence[Delivery]:
-        """See `Consumer.batch`; raises only once it was stopped."""
+        """As `Consumer` promises; raises only once it was stopped."""
         while not self._stopped:
             if self._subscription is not None and self._subscription.buffer:
                 return self._subscription.take(batch_size(self._subscription.buffer, most))
@@ -126,17 +126,17 @@ class RabbitConsumer:
         raise Unavailable(f"no longer consuming from {self._queue}")
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """See `Consumer.ack`; an ack has no reply, so nothing is waited for."""
+        """As `Consumer` promises; an ack has no reply, so nothing is waited for."""
         if self._subscription is not None:
             self._subscription.settle(deliveries, _ack)
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
-        """See `Consumer.release`."""
+        """As `Consumer` promises."""
         if self._subscription is not None:
             self._subscription.settle(deliveries, _requeue)
 
     async def stop(self) -> Sequence[Delivery]:
-        """See `Consumer.stop`; what it returns can be settled until the consumer is closed.
+        """As `Consumer` promises; what it returns can be settled until the consumer is closed.
 
         Unless it is released, closing counts each of them as a failed delivery (trap 21).
         """

@@ -198,18 +198,18 @@ class _Session:
         self._writer.write(parts)
 
     def confirmed(self, tag: int, *, multiple: bool) -> None:
-        """See `Publishes.confirmed`."""
+        """As `Publishes` promises."""
         for each in self._meant(tag, multiple=multiple):
             self._settle(each)
 
     def refused(self, tag: int, *, multiple: bool) -> None:
-        """See `Publishes.refused`; the queue overflows with reject-publish."""
+        """As `Publishes` promises; the queue overflows with reject-publish."""
         for each in self._meant(tag, multiple=multiple):
             if (batch := self._settle(each)) is not None:
                 batch.refused += 1
 
     def returned(self, content: Content) -> None:
-        """See `Publishes.returned`; it settles the message, as the confirm that follows tells nothing (traps 3, 4)."""
+        """As `Publishes` promises; it settles the message, as the confirm that follows tells nothing (traps 3, 4)."""
         message_id = message_id_of(content)
         batch = self._settle(self._tags.get(message_id, 0))
         if batch is not None:

@@ -21,7 +21,7 @@ from tests.bench.ours import Ours
 from tests.bench.report import CostGoal, page
 from tests.bench.seeding import rows_like, seed_postgresql, seed_sqlite
 from tests.bench.settings import Settings
-from tests.contracts.stores import (
+from tests.building.stores import (
     PostgresqlRig,
     SqliteRig,
     StoreRig,
@@ -81,10 +81,10 @@ async def test_a_seeded_store_holds_many_settled_calls_and_goes_on(rig: StoreRig
         }
         assert types(await fold(sessions, a_whole_call("s2"), told=80)) == ["call.completed"]
         assert len(await sessions.unsent(at(DAY), 2 * SEEDED)) == 1, "only what was folded just now"
-    counts = totals(await asked(lambda: read_ledger(rig.reads(), now=datetime.now(UTC))))
+    counts = totals(await asked(rig, lambda reads: read_ledger(reads.books, now=datetime.now(UTC))))
     assert counts["receipts"] == SEEDED + 2
-    assert len(await asked(lambda: rig.reads().event_ids())) == SEEDED + 2
-    assert await asked(lambda: rig.reads().due()) == 0
+    assert len(await asked(rig, lambda reads: reads.event_ids())) == SEEDED + 2
+    assert await asked(rig, lambda reads: reads.due()) == 0
 
 
 def test_copied_rows_keep_every_column_but_those_that_differ() -> None:

@@ -14,7 +14,7 @@ from schemas.platforms import DIALECTS
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.stage import Failed, Stage
 from tests.building.pushes import a_push
-from tests.contracts.stores import SOURCE, SqliteRig, at
+from tests.building.stores import SOURCE, SqliteRig, at
 from workers.dedupe import dedupe
 
 Counts = dict[tuple[str, str], int]

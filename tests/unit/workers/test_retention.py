@@ -10,7 +10,7 @@ import pytest
 
 from console.config_file import redacted_url
 from tests.building.facts import T0, seconds
-from tests.contracts.stores import PATIENCE, SqliteRig, a_claim, a_whole_call, asked, at, claimed, fold
+from tests.building.stores import PATIENCE, SqliteRig, a_claim, a_whole_call, asked, at, claimed, fold
 from workers.correlate import correlate
 from workers.dedupe import dedupe
 from workers.retention import EXPIRE_ROWS, Expire, now_and_then
@@ -70,7 +70,7 @@ async def test_correlate_forgets_by_its_tick(tmp_path: Path) -> None:
         assert tick is not None
         for day in (8, 9):
             assert await tick(T0 + timedelta(days=day)) == []
-        assert await asked(lambda: rig.reads().session("huawei-bj:s1")) is None
+        assert await asked(rig, lambda reads: reads.session("huawei-bj:s1")) is None
 
 
 def clock_at(told: float) -> Callable[[], datetime]:

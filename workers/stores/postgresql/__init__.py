@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 
+from runtime.clock import Clock, counting_from
 from workers.stores.postgresql.claims import PostgresqlClaims
-from workers.stores.postgresql.clock import counting_on
 from workers.stores.postgresql.expiry import keep_days
 from workers.stores.postgresql.parked import PostgresqlParked
-from workers.stores.postgresql.pool import START_SECONDS, open_database
+from workers.stores.postgresql.pool import START_SECONDS, open_database, open_read_only
+from workers.stores.postgresql.reads import PostgresqlReads
 from workers.stores.postgresql.schema import CLAIMS_MIGRATIONS, PARKED_MIGRATIONS, SESSIONS_MIGRATIONS, migrate
 from workers.stores.postgresql.sessions import PostgresqlSessions
-
-Clock = Callable[[], datetime]
 
 
 @asynccontextmanager
@@ -29,9 +27,13 @@ async def open_claims(dsn: str, *, start_seconds: float = START_SECONDS) -> Asyn
 async def open_sessions(
     dsn: str, *, start_seconds: float = START_SECONDS
 ) -> AsyncIterator[tuple[PostgresqlSessions, Clock]]:
-    """Correlate's store, and the server's clock. Raises Misconfigured and Unavailable as open_database does."""
+    """Correlate's store, and the server's clock, late by a network's round trip at most.
+
+    So all workers of one database agree on deadlines and leases whatever their own clocks say, and a worker whose wall
+    clock is wrong fires none early. Raises Misconfigured and Unavailable as open_database does.
+    """
     async with open_database(dsn, start_seconds=start_seconds) as database:
-        clock = counting_on(await migrate(database, "sessions", SESSIONS_MIGRATIONS))
+        clock = counting_from(await migrate(database, "sessions", SESSIONS_MIGRATIONS))
         await keep_days(database, clock())
         yield PostgresqlSessions(database), clock
 
@@ -42,3 +44,10 @@ async def open_parked(dsn: str, *, start_seconds: float = START_SECONDS) -> Asyn
     async with open_database(dsn, start_seconds=start_seconds) as database:
         await migrate(database, "parked", PARKED_MIGRATIONS)
         yield PostgresqlParked(database)
+
+
+@asynccontextmanager
+async def open_reads(dsn: str) -> AsyncIterator[PostgresqlReads]:
+    """Reads of all of them. Raises Misconfigured and Unavailable as open_read_only does."""
+    async with open_read_only(dsn) as database:
+        yield PostgresqlReads(database)

@@ -1,18 +1,41 @@
-"""The later half of the ledger, read from PostgreSQL; a fresh read-only connection for each question."""
+"""The ledger, read from PostgreSQL."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
 
-from workers.stores.books import ParkedCount, Said
-from workers.stores.passage import LAST_HOUR, REVISIONS, HourCount, Kept, Pair, Told, hour_of, kept_facts, parked_pair
-from workers.stores.postgresql.pool import asked, reading
+from schemas.envelope import JsonObject
+from workers.stores.ledger import (
+    LAST_HOUR,
+    REVISIONS,
+    ArrivedFact,
+    HourCount,
+    Pair,
+    ParkedCount,
+    PassedFact,
+    Said,
+    arrived_facts,
+    hour_of,
+    parked_pair,
+)
+from workers.stores.postgresql.pool import Database
+from workers.stores.postgresql.schema import fetched, is_there
 
+_RECEIPTS: Final = (
+    'SELECT source, hour, count(*) receipts, sum(items)::bigint items, sum(new)::bigint "unique",'
+    " sum(amended)::bigint amended, sum(duplicate)::bigint duplicate, sum(quarantined)::bigint quarantined"
+    " FROM receipt GROUP BY 1, 2"
+)
+_TALLIES: Final = "SELECT source, hour, sum(answered)::bigint answered FROM tally GROUP BY 1, 2"
+_SESSIONS: Final = (
+    "SELECT source, hour, count(*) sessions, count(*) FILTER (WHERE status = 'completed') completed,"
+    " count(*) FILTER (WHERE status = 'incomplete') incomplete, count(*) FILTER (WHERE status = 'open') open"
+    " FROM session GROUP BY 1, 2"
+)
 _CLAIMS: Final = (
     "(SELECT {columns} FROM claim WHERE {which} UNION ALL SELECT {columns} FROM amendment WHERE {which}) AS claims"
 )
@@ -47,10 +70,13 @@ _PARKED: Final = (
     f" coalesce(kind, {_RAW} #>> '{{body,envelope,kind}}', '') AS kind, state, count(*) AS count"
     " FROM parked GROUP BY 1, 2, 3, 4, 5, 6"
 )
-_TOLD: Final = "SELECT * FROM " + _CLAIMS.format(  # noqa: S608 - our own text
+_PASSED_FACTS: Final = "SELECT * FROM " + _CLAIMS.format(  # noqa: S608 - our own text
     columns="key, fingerprint, owner, at", which="at >= $1 AND at < $2 AND source = $3"
 )
-_KEPT: Final = "SELECT id, state FROM session WHERE source = $1 AND updated_at >= $2 AND state <> '' ORDER BY id"
+_ARRIVED_FACTS: Final = (
+    "SELECT id, state FROM session WHERE source = $1 AND updated_at >= $2 AND state <> '' AND id > $3"
+    " ORDER BY id LIMIT $4"
+)
 _DEAD: Final = "SELECT raw FROM parked WHERE source = $1 AND box <> 'unrouted' AND state <> 'replayed'"
 _CLAIMED: Final = "SELECT key, fingerprint FROM " + _CLAIMS.format(  # noqa: S608 - our own text
     columns="key, fingerprint", which="key = ANY ($1::bytea[])"
@@ -60,81 +86,78 @@ _REVISED: Final = [f"{kind}.%" for kind in REVISIONS]
 
 
 class PostgresqlBooks:
-    """See Books. It runs its own event loop: not for use inside one."""
+    """Books on one database."""
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    def passed(self, since: datetime) -> Iterator[HourCount]:
-        """See Books."""
+    async def ledger(self) -> Sequence[JsonObject]:
+        """As `CountReads` promises."""
+        rows: dict[tuple[str, str], JsonObject] = {}
+        for query in (_RECEIPTS, _TALLIES, _SESSIONS):
+            for row in await self._ask(query):
+                rows.setdefault((row["source"], row["hour"]), {}).update(row)
+        return [rows[key] for key in sorted(rows)]
+
+    async def passed(self, since: datetime) -> Sequence[HourCount]:
+        """As `CountReads` promises."""
         try:
-            rows = self._ask(_PASSED, since)
+            rows = await self._ask(_PASSED, since)
         except asyncpg.UndefinedColumnError:  # an older program is still at it
-            yield None, LAST_HOUR, 1
-            return
-        yield from ((row["source"], hour_of(row["hour"]), row["count"]) for row in rows)
+            return [(None, LAST_HOUR, 1)]
+        return [(row["source"], hour_of(row["hour"]), row["count"]) for row in rows]
 
-    def arrived(self) -> Iterator[HourCount]:
-        """See Books."""
+    async def arrived(self) -> Sequence[HourCount]:
+        """As `CountReads` promises."""
         try:
-            rows, ((uncounted, last),) = self._ask(_ARRIVED), self._ask(_UNCOUNTED)
+            rows, ((uncounted, last),) = await self._ask(_ARRIVED), await self._ask(_UNCOUNTED)
         except asyncpg.UndefinedColumnError:
-            return
-        yield from ((row["source"], row["hour"], row["count"]) for row in rows)
-        if uncounted:
-            yield None, hour_of(last), uncounted
+            return []
+        counted: list[HourCount] = [(row["source"], row["hour"], row["count"]) for row in rows]
+        return [*counted, (None, hour_of(last), uncounted)] if uncounted else counted
 
-    def said(self) -> Iterator[Said]:
-        """See Books."""
-        yield from (Said(**dict(row)) for row in self._ask(_SAID, _REVISED))
+    async def said(self) -> Sequence[Said]:
+        """As `CountReads` promises."""
+        return [Said(**dict(row)) for row in await self._ask(_SAID, _REVISED)]
 
-    def unsaid(self, source: str, hour: str, limit: int) -> Iterator[tuple[str, int, int]]:
-        """See Books."""
-        rows = self._ask(_UNSAID, _REVISED, source, hour, limit)
-        yield from ((row["id"].decode(), row["revisions"], row["made"]) for row in rows)
-
-    def parked(self) -> Iterator[ParkedCount]:
-        """See Books."""
-        if not self._has_parked():
-            return
+    async def parked(self) -> Sequence[ParkedCount]:
+        """As `CountReads` promises."""
+        if not await is_there(self._database, "parked"):
+            return []
         try:
-            rows = self._ask(_PARKED)
+            rows = await self._ask(_PARKED)
         except asyncpg.UndefinedColumnError:
-            return
-        yield from (ParkedCount(**dict(row)) for row in rows)
+            return []
+        return [ParkedCount(**dict(row)) for row in rows]
 
-    def told(self, source: str, since: datetime, until: datetime) -> Iterator[Told]:
-        """See Books."""
-        rows = self._ask(_TOLD, since, until, source)
-        yield from (Told((row["key"], row["fingerprint"]), row["owner"], row["at"]) for row in rows)
+    async def passed_facts(self, source: str, since: datetime, until: datetime) -> Sequence[PassedFact]:
+        """As `FactReads` promises."""
+        rows = await self._ask(_PASSED_FACTS, since, until, source)
+        return [PassedFact((row["key"], row["fingerprint"]), row["owner"], row["at"]) for row in rows]
 
-    def kept(self, source: str, since: datetime) -> Iterator[Kept]:
-        """See Books."""
-        yield from asyncio.run(_kept(self._dsn, source, since))
+    async def arrived_facts(self, source: str, since: datetime) -> AsyncIterator[ArrivedFact]:
+        """As `FactReads` promises; in chunks, for the states of many sessions are more than memory wants to hold."""
+        last = b""
+        while rows := await self._ask(_ARRIVED_FACTS, source, since, last, _ROWS_AT_ONCE):
+            for row in rows:
+                for one in arrived_facts(row["id"].decode(), row["state"]):
+                    yield one
+            last = rows[-1]["id"]
 
-    def parked_pairs(self, source: str) -> Iterator[Pair]:
-        """See Books."""
-        rows = self._ask(_DEAD, source) if self._has_parked() else ()
-        yield from (pair for row in rows if (pair := parked_pair(row["raw"])))
+    async def dead_facts(self, source: str) -> Sequence[Pair]:
+        """As `FactReads` promises."""
+        rows = await self._ask(_DEAD, source) if await is_there(self._database, "parked") else ()
+        return [pair for row in rows if (pair := parked_pair(row["raw"]))]
 
-    def claimed(self, pairs: Collection[Pair]) -> Iterator[Pair]:
-        """See Books."""
-        rows = self._ask(_CLAIMED, [key for key, _ in pairs]) if pairs else ()
-        yield from ((row["key"], row["fingerprint"]) for row in rows)
+    async def claimed(self, pairs: Collection[Pair]) -> Sequence[Pair]:
+        """As `FactReads` promises."""
+        rows = await self._ask(_CLAIMED, [key for key, _ in pairs]) if pairs else ()
+        return [pair for row in rows if (pair := (row["key"], row["fingerprint"])) in pairs]
 
-    def _has_parked(self) -> bool:
-        return self._ask("SELECT to_regclass('parked') AS name")[0]["name"] is not None
+    async def unsaid(self, source: str, hour: str, limit: int) -> Sequence[tuple[str, int, int]]:
+        """As `FactReads` promises."""
+        rows = await self._ask(_UNSAID, _REVISED, source, hour, limit)
+        return [(row["id"].decode(), row["revisions"], row["made"]) for row in rows]
 
-    def _ask(self, query: str, *args: object) -> Sequence[Any]:
-        return asyncio.run(asked(self._dsn, query, *args))
-
-
-async def _kept(dsn: str, source: str, since: datetime) -> list[Kept]:
-    """In chunks: the states of many sessions are more than memory wants to hold at once."""
-
-    async def work(connection: Any) -> list[Kept]:
-        async with connection.transaction():
-            rows = connection.cursor(_KEPT, source, since, prefetch=_ROWS_AT_ONCE)
-            return [kept async for row in rows for kept in kept_facts(row["id"].decode(), row["state"])]
-
-    return await reading(dsn, work)
+    async def _ask(self, query: str, *args: object) -> Sequence[Any]:
+        return await fetched(self._database, query, *args)

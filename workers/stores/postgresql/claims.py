@@ -15,7 +15,7 @@ from typing import Final
 from workers.dedupe import ClaimResult, Receipt, Tally
 from workers.retention import CLAIMS_KEPT
 from workers.stores.claims import ClaimRow, Owner, in_order, judged, receipt_rows
-from workers.stores.passage import Pair
+from workers.stores.ledger import Pair
 from workers.stores.postgresql.pool import Connection, Database, Vanished
 
 _INSERT: Final = (
@@ -52,13 +52,13 @@ class PostgresqlClaims:
         self._database = database
 
     async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, ClaimResult]:
-        """See ClaimStore."""
+        """As `ClaimStore` promises."""
         if not receipts and not tallies:
             return {}
         return await self._database.transact(partial(_claim_all, receipts=receipts, tallies=tallies))
 
     async def expire(self, now: datetime, limit: int) -> int:
-        """See ClaimStore. Tallies go first, and by the hour as receipts do, so that no hour seems to miss receipts."""
+        """As `ClaimStore` promises. Tallies go first, and by the hour as receipts do: no hour seems to miss any."""
         before, gone = now - CLAIMS_KEPT, 0
         hour = f"{before:%Y-%m-%dT%H}"
         for table, old, value in (

@@ -47,7 +47,7 @@ _TOMBSTONES: Final = (
 
 
 async def expire_sessions(database: Database, now: datetime, limit: int) -> int:
-    """See SessionStore.expire; a dropped day counts as one row.
+    """As `SessionStore` promises; a dropped day counts as one row.
 
     Raises:
         Unavailable: see Database.transact.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from workers.park import Parked
-from workers.stores.passage import origin
+from workers.stores.ledger import origin
 from workers.stores.postgresql.pool import Database
 from workers.stores.postgresql.schema import clean
 
@@ -31,7 +31,7 @@ class PostgresqlParked:
         self._database = database
 
     async def park(self, messages: Sequence[Parked]) -> None:
-        """See ParkedStore."""
+        """As `ParkedStore` promises."""
         if not messages:
             return
         same: dict[str, list[Parked]] = {}
@@ -41,15 +41,15 @@ class PostgresqlParked:
         await self._database.execute(_PARK, *columns)
 
     async def want(self, ids: Sequence[str]) -> int:
-        """See ParkedStore."""
+        """As `ParkedStore` promises."""
         return await self._database.execute(_MARK, list(map(clean, ids)), "parked", "wanted")
 
     async def wanted(self, box: str, limit: int) -> Sequence[tuple[str, bytes]]:
-        """See ParkedStore."""
+        """As `ParkedStore` promises."""
         return [(row["id"], row["raw"]) for row in await self._database.fetch(_WANTED, box, limit)]
 
     async def replayed(self, ids: Sequence[str]) -> None:
-        """See ParkedStore."""
+        """As `ParkedStore` promises."""
         if ids:
             await self._database.execute(_MARK, list(ids), "wanted", "replayed")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, TypeVar
 
@@ -139,65 +139,38 @@ async def open_database(dsn: str, *, start_seconds: float = START_SECONDS) -> As
         Misconfigured: the DSN is not one, or the server knows no such user, password or database.
         Unavailable: the server does not answer.
     """
-    pool = await _patiently(lambda: _open_pool(dsn), start_seconds)
+    async with _open(dsn, _SETTINGS, start_seconds) as database:
+        yield database
+
+
+@asynccontextmanager
+async def open_read_only(dsn: str) -> AsyncIterator[Database]:
+    """The same for the operator's questions: the server lets it write nothing, and an absent one is not waited for.
+
+    Its `fetch` raises asyncpg.UndefinedTableError where no stage has opened its tables yet, and
+    asyncpg.UndefinedColumnError where an older program made them.
+    """
+    async with _open(dsn, {**_SETTINGS, "default_transaction_read_only": "on"}, 0) as database:
+        yield database
+
+
+@asynccontextmanager
+async def _open(dsn: str, settings: Mapping[str, str], start_seconds: float) -> AsyncIterator[Database]:
+    pool = await _patiently(lambda: _open_pool(dsn, settings), start_seconds)
     try:
         yield Database(pool)
     finally:
         await _close(pool)
 
 
-async def connect(dsn: str) -> Any:
-    """One connection that only reads, for the operator's commands; the caller closes it.
-
-    Raises:
-        Misconfigured, Unavailable: see open_database; it does not wait for an absent server.
-    """
-    settings = {**_SETTINGS, "default_transaction_read_only": "on"}
-    return await _patiently(
-        lambda: asyncpg.connect(
-            dsn, timeout=_CONNECT_SECONDS, command_timeout=_COMMAND_SECONDS, server_settings=settings
-        ),
-        0,
-    )
-
-
-async def reading(dsn: str, work: Callable[[Any], Awaitable[T]]) -> T:
-    """The result of `work` on such a connection, which is closed afterwards.
-
-    Raises:
-        Misconfigured: also when no stage has ever opened its tables there.
-        Unavailable: see `connect`.
-        asyncpg.UndefinedColumnError: an older program made the tables.
-    """
-    connection = await connect(dsn)
-    try:
-        return await work(connection)
-    except asyncpg.UndefinedTableError:
-        raise Misconfigured("there is no state in this database yet") from None
-    except _DRIVER as error:
-        raise meaning(error) from None
-    finally:
-        await connection.close()
-
-
-async def asked(dsn: str, query: str, *args: object) -> Sequence[Any]:
-    """The rows of one question; raises what `reading` raises."""
-
-    async def work(connection: Any) -> Sequence[Any]:
-        rows: Sequence[Any] = await connection.fetch(query, *args)
-        return rows
-
-    return await reading(dsn, work)
-
-
-async def _open_pool(dsn: str) -> Any:
+async def _open_pool(dsn: str, settings: Mapping[str, str]) -> Any:
     return await asyncpg.create_pool(
         dsn,
         min_size=1,
         max_size=_POOL_SIZE,
         timeout=_CONNECT_SECONDS,
         command_timeout=_COMMAND_SECONDS,
-        server_settings=_SETTINGS,
+        server_settings=settings,
         reset=_leave_as_it_is,
     )
 

@@ -1,31 +1,19 @@
-"""What the operator's commands ask of PostgreSQL; a fresh read-only connection for each question."""
+"""What can be asked of PostgreSQL: a few connections that only read, opened once."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from schemas.envelope import JsonObject
 from workers.calls.session import state_of
 from workers.stores.postgresql.books import PostgresqlBooks
-from workers.stores.postgresql.pool import asked
-from workers.stores.postgresql.schema import clean
+from workers.stores.postgresql.pool import Database
+from workers.stores.postgresql.schema import clean, fetched, is_there
 
-_RECEIPTS: Final = (
-    'SELECT source, hour, count(*) receipts, sum(items)::bigint items, sum(new)::bigint "unique",'
-    " sum(amended)::bigint amended, sum(duplicate)::bigint duplicate, sum(quarantined)::bigint quarantined"
-    " FROM receipt GROUP BY 1, 2"
-)
-_TALLIES: Final = "SELECT source, hour, sum(answered)::bigint answered FROM tally GROUP BY 1, 2"
-_SESSIONS: Final = (
-    "SELECT source, hour, count(*) sessions, count(*) FILTER (WHERE status = 'completed') completed,"
-    " count(*) FILTER (WHERE status = 'incomplete') incomplete, count(*) FILTER (WHERE status = 'open') open"
-    " FROM session GROUP BY 1, 2"
-)
 _EVENTS: Final = "SELECT route, count(*) made, count(sent_at) sent FROM outbox GROUP BY 1"
 _LEAVING: Final = "SELECT envelope, sent_at FROM outbox WHERE call_id = $1 ORDER BY n"
 _ENDING: Final = (
@@ -46,54 +34,30 @@ _PARKED_IDS: Final = (
 
 
 class PostgresqlReads:
-    """The same questions as SqliteReads answers. It runs its own event loop: not for use inside one.
+    """Reads on one database."""
 
-    Raises:
-        Misconfigured: the server refuses us, or no stage has ever opened its tables there.
-        Unavailable: the server does not answer.
-    """
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.books = PostgresqlBooks(database)
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+    async def holds_state(self) -> bool:
+        """As `Reads` promises."""
+        for table in ("receipt", "session"):
+            if await is_there(self._database, table) and await self._ask(f"SELECT 1 FROM {table} LIMIT 1"):  # noqa: S608 - our own names
+                return True
+        return False
 
-    def holds_state(self) -> bool:
-        """Whether any stage has left rows here; a database without our tables holds none."""
-        (there,) = self._ask("SELECT to_regclass('receipt') claims, to_regclass('session') sessions")
-        return (there["claims"] is not None and bool(self._ask("SELECT 1 FROM receipt LIMIT 1"))) or (
-            there["sessions"] is not None and bool(self._ask("SELECT 1 FROM session LIMIT 1"))
-        )
+    async def calls(self, ending: str) -> Sequence[str]:
+        """As `CallReads` promises."""
+        return [row["id"].decode() for row in await self._ask(_ENDING, ending.encode())]
 
-    def ledger(self) -> Iterator[JsonObject]:
-        """Counts by source and hour: answered, receipts, items and what became of them, sessions by status."""
-        rows: dict[tuple[str, str], JsonObject] = {}
-        for query in (_RECEIPTS, _TALLIES, _SESSIONS):
-            for row in self._ask(query):
-                rows.setdefault((row["source"], row["hour"]), {}).update(row)
-        yield from (rows[key] for key in sorted(rows))
-
-    def books(self) -> PostgresqlBooks:
-        """The later half of the ledger."""
-        return PostgresqlBooks(self._dsn)
-
-    def events(self) -> Mapping[str, JsonObject]:
-        """Events in the outbox by type: how many there are, and how many of them were sent."""
-        return {row["route"]: {"made": row["made"], "sent": row["sent"]} for row in self._ask(_EVENTS)}
-
-    def event_ids(self) -> frozenset[str]:
-        """Ids of all events that ever left through the outbox."""
-        return frozenset(row["id"] for row in self._ask("SELECT id FROM outbox WHERE route LIKE '%.%'"))
-
-    def due(self) -> int:
-        """Sessions that still have something to say at a deadline."""
-        return int(self._ask("SELECT count(*) n FROM session WHERE due_at IS NOT NULL")[0]["n"])
-
-    def session(self, call_id: str) -> JsonObject | None:
-        """The state of one call: its facts, revision and what was published; None when unknown."""
-        found = self._ask("SELECT * FROM session WHERE id = $1", call_id.encode())
+    async def session(self, call_id: str) -> JsonObject | None:
+        """As `CallReads` promises."""
+        found = await self._ask("SELECT * FROM session WHERE id = $1", call_id.encode())
         if not found:
             return None
         (row,) = found
-        leaving = self._ask(_LEAVING, call_id.encode())
+        leaving = await self._ask(_LEAVING, call_id.encode())
         return {
             "id": call_id,
             "status": row["status"],
@@ -102,27 +66,38 @@ class PostgresqlReads:
             "outbox": [{**orjson.loads(row["envelope"]), "sent_at": _time(row["sent_at"])} for row in leaving],
         }
 
-    def calls(self, ending: str) -> list[str]:
-        """Ids of calls whose id ends so (an operator may leave out the source)."""
-        return [row["id"].decode() for row in self._ask(_ENDING, ending.encode())]
+    async def events(self) -> Mapping[str, JsonObject]:
+        """As `OutboxReads` promises."""
+        return {row["route"]: {"made": row["made"], "sent": row["sent"]} for row in await self._ask(_EVENTS)}
 
-    def parked_groups(self, box: str) -> list[JsonObject]:
-        """Parked messages grouped by signature, most first, so that 40,000 equal failures are one line."""
-        rows = self._ask(_GROUPS, box)
+    async def event_ids(self) -> frozenset[str]:
+        """As `OutboxReads` promises."""
+        return frozenset(row["id"] for row in await self._ask("SELECT id FROM outbox WHERE route LIKE '%.%'"))
+
+    async def due(self) -> int:
+        """As `OutboxReads` promises."""
+        return int((await self._ask("SELECT count(*) n FROM session WHERE due_at IS NOT NULL"))[0]["n"])
+
+    async def parked_groups(self, box: str) -> Sequence[JsonObject]:
+        """As `ParkedReads` promises."""
+        rows = await self._ask(_GROUPS, box)
         return [{**row, "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])} for row in rows]
 
-    def parked_ids(self, box: str, *, wanted: str | None, since: datetime | None, until: datetime | None) -> list[str]:
-        """Ids of what waits there, oldest first: by id, by signature or all, last parked in that time."""
-        return [row["id"] for row in self._ask(_PARKED_IDS, box, wanted and clean(wanted), since, until)]
+    async def parked_ids(
+        self, box: str, *, wanted: str | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[str]:
+        """As `ParkedReads` promises."""
+        rows = await self._ask(_PARKED_IDS, box, wanted and clean(wanted), since, until)
+        return [row["id"] for row in rows]
 
-    def parked(self, box: str, *, wanted: str, limit: int) -> list[JsonObject]:
-        """Parked messages by id or signature, whole; times are microseconds since 1970."""
-        rows = self._ask(_PARKED, box, clean(wanted), limit)
+    async def parked(self, box: str, *, wanted: str, limit: int) -> Sequence[JsonObject]:
+        """As `ParkedReads` promises."""
+        rows = await self._ask(_PARKED, box, clean(wanted), limit)
         times = [{"first_at": _micros(row["first_at"]), "last_at": _micros(row["last_at"])} for row in rows]
         return [{**row, **at, "raw": orjson.loads(row["raw"])} for row, at in zip(rows, times, strict=True)]
 
-    def _ask(self, query: str, *args: object) -> Sequence[JsonObject]:
-        return [dict(row) for row in asyncio.run(asked(self._dsn, query, *args))]
+    async def _ask(self, query: str, *args: object) -> Sequence[Any]:
+        return await fetched(self._database, query, *args)
 
 
 def _time(value: datetime | None) -> str | None:

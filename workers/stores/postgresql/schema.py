@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import asyncpg
+
 from schemas.errors import Misconfigured
 from workers.stores.postgresql.pool import SCHEMA, Connection, Database
 
@@ -54,7 +56,7 @@ CREATE TABLE parked (
     raw bytea NOT NULL, state text NOT NULL);
 CREATE INDEX parked_signature ON parked (box, signature);
 """
-# What the ledger counts by (see passage.py); NULL in what an older program wrote.
+# What the ledger counts by (see ledger.py); NULL in what an older program wrote.
 _CLAIMS_2: Final = "ALTER TABLE claim ADD COLUMN source text; ALTER TABLE amendment ADD COLUMN source text"
 _SESSIONS_2: Final = "ALTER TABLE session ADD COLUMN arrived jsonb"
 _SESSIONS_3: Final = "SELECT 1"  # a program that cannot read states of version 2 stays out
@@ -94,6 +96,26 @@ async def migrate(database: Database, part: str, migrations: Sequence[str]) -> d
         return now
 
     return await database.transact(work)
+
+
+async def fetched(database: Database, query: str, *args: object) -> Sequence[Any]:
+    """The rows of a question.
+
+    Raises:
+        Misconfigured: no stage has ever opened its tables there.
+        Unavailable: see Database.transact.
+        asyncpg.UndefinedColumnError: an older program made the tables.
+    """
+    try:
+        return await database.fetch(query, *args)
+    except asyncpg.UndefinedTableError:
+        raise Misconfigured("there is no state in this database yet") from None
+
+
+async def is_there(database: Database, table: str) -> bool:
+    """Whether a stage has made that table."""
+    (row,) = await database.fetch("SELECT to_regclass($1) IS NOT NULL AS there", f"{SCHEMA}.{table}")
+    return bool(row["there"])
 
 
 def clean(text: Any) -> str:

@@ -3,8 +3,8 @@
 A fold first locks the rows of all its sessions in the order of their ids, making those that are not there, so two
 workers never wait in a ring and nothing is decided from what was read before the lock. Sweeps skip what is locked.
 
-Time is the caller's `now`, so that a test can move it; wiring hands correlate the clock of postgresql_clock, which is
-the server's, so that all workers of one database agree on deadlines and leases whatever their own clocks say.
+Time is the caller's `now`, so that a test can move it; wiring hands correlate the server's clock (`open_sessions`), so
+that all workers of one database agree on deadlines and leases whatever their own clocks say.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from typing import Any, Final
 from schemas.envelope import Envelope, encode_envelope
 from workers.calls.step import Step
 from workers.correlate import News, StepFunction
-from workers.stores.outbox import LEASE, stored_envelope
 from workers.stores.postgresql.expiry import expire_sessions
 from workers.stores.postgresql.pool import Connection, Database
-from workers.stores.sessions import POSTPONED, SessionRow, session_before, session_row, swept
+from workers.stores.sessions import LEASE, POSTPONED, SessionRow, session_before, session_row, stored_envelope, swept
 
 _LOCK: Final = (
     "INSERT INTO session (id, source, state, revision, status, hour, updated_at)"
@@ -65,27 +64,27 @@ class PostgresqlSessions:
         self._database = database
 
     async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         if not news:
             return []
         return await self._database.transact(partial(_fold, news=news, step=step, now=now))
 
     async def due(self, now: datetime, step: StepFunction, limit: int) -> Sequence[Envelope]:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         return await self._database.transact(partial(_due, now=now, step=step, limit=limit))
 
     async def unsent(self, now: datetime, limit: int) -> Sequence[Envelope]:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         return _envelopes(await self._database.fetch(_UNSENT, now, now - LEASE, limit))
 
     async def sent(self, ids: Sequence[str], now: datetime) -> None:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         ours = [event_id for event_id in ids if "\0" not in event_id]
         if ours:
             await self._database.execute(_SENT, now, ours)
 
     async def expire(self, now: datetime, limit: int) -> int:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         return await expire_sessions(self._database, now, limit)
 
 

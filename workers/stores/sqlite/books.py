@@ -1,18 +1,38 @@
-"""The later half of the ledger, read from the files of SQLite."""
+"""The ledger, read from the files of SQLite."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from workers.stores.books import ParkedCount, Said
-from workers.stores.passage import LAST_HOUR, REVISIONS, HourCount, Kept, Pair, Told, hour_of, kept_facts, parked_pair
-from workers.stores.sqlite.file import micros, moment, read_only
+from schemas.envelope import JsonObject
+from workers.stores.ledger import (
+    LAST_HOUR,
+    REVISIONS,
+    ArrivedFact,
+    HourCount,
+    Pair,
+    ParkedCount,
+    PassedFact,
+    Said,
+    arrived_facts,
+    hour_of,
+    parked_pair,
+)
+from workers.stores.sqlite.file import asked, has_column, micros, moment
 
+_RECEIPTS: Final = (
+    "SELECT source, hour, count(*) receipts, sum(items) items, sum(new) 'unique', sum(amended) amended,"
+    " sum(duplicate) duplicate, sum(quarantined) quarantined FROM receipt GROUP BY 1, 2"
+)
+_TALLIES: Final = "SELECT source, hour, sum(answered) answered FROM tally GROUP BY 1, 2"
+_SESSIONS: Final = (
+    "SELECT source, hour, count(*) sessions, sum(status = 'completed') completed,"
+    " sum(status = 'incomplete') incomplete, sum(status = 'open') open FROM session GROUP BY 1, 2"
+)
 _HOUR_MICROS: Final = 3_600_000_000
 _PASSED: Final = (
     "SELECT source, at / ?, count(*) FROM claim WHERE at >= ? AND source IS NOT '' GROUP BY 1, 2"  # NULL is not ''
@@ -41,85 +61,132 @@ SELECT source, coalesce(hour, substr(json_extract(CAST(raw AS TEXT), '$.at'), 1,
 FROM parked GROUP BY 1, 2, 3, 4, 5, 6
 """
 _PARKED_COUNT: Final = ("source", "hour", "box", "stage", "kind", "state", "count")
-_TOLD: Final = "SELECT key, fingerprint, owner, at FROM claim WHERE at >= ? AND at < ? AND source = ?"
-_KEPT: Final = "SELECT id, state FROM session WHERE source = ? AND updated_at >= ? ORDER BY id"
+_PASSED_FACTS: Final = "SELECT key, fingerprint, owner, at FROM claim WHERE at >= ? AND at < ? AND source = ?"
+_ARRIVED_FACTS: Final = (
+    "SELECT id, state FROM session WHERE source = ? AND updated_at >= ? AND id > ? ORDER BY id LIMIT ?"
+)
 _DEAD: Final = "SELECT raw FROM parked WHERE source = ? AND box <> 'unrouted' AND state <> 'replayed'"
 _CLAIMED: Final = "SELECT 1 FROM claim WHERE key = ? AND fingerprint = ?"
+_ROWS_AT_ONCE: Final = 500
 
 
 class SqliteBooks:
-    """See Books."""
+    """Books on the files of one directory."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self._dedupe = directory / "dedupe.db"
+        self._correlate = directory / "correlate.db"
+        self._park = directory / "park.db"
 
-    def passed(self, since: datetime) -> Iterator[HourCount]:
-        """See Books."""
-        with self._reading("dedupe.db", knows=("claim", "source")) as db:
-            if db is None:  # an older program is still at it
-                yield None, LAST_HOUR, 1
-                return
-            for source, hour, count in db.execute(_PASSED, (_HOUR_MICROS, micros(since))):
-                yield source, hour_of(moment(hour * _HOUR_MICROS)), count
+    async def ledger(self) -> Sequence[JsonObject]:
+        """As `CountReads` promises."""
+        counted = [
+            *await asked(self._dedupe, _rows, _RECEIPTS),
+            *await asked(self._dedupe, _rows, _TALLIES),
+            *await asked(self._correlate, _rows, _SESSIONS),
+        ]
+        rows: dict[tuple[str, str], JsonObject] = {}
+        for row in counted:
+            rows.setdefault((row["source"], row["hour"]), {}).update(row)
+        return [rows[key] for key in sorted(rows)]
 
-    def arrived(self) -> Iterator[HourCount]:
-        """See Books."""
-        with self._reading("correlate.db", knows=("session", "arrived")) as db:
-            if db is None:
-                return
-            yield from map(tuple, db.execute(_ARRIVED))
-            uncounted, last = db.execute(_UNCOUNTED).fetchone()
-            if uncounted:
-                yield None, hour_of(moment(last)), uncounted
+    async def passed(self, since: datetime) -> Sequence[HourCount]:
+        """As `CountReads` promises."""
+        return await asked(self._dedupe, _passed, micros(since))
 
-    def said(self) -> Iterator[Said]:
-        """See Books."""
-        with self._reading("correlate.db", knows=("tombstone", "revision")) as db:
-            for source, hour, revisions, made, sent in db.execute(_SAID) if db else ():
-                yield Said(source=source, hour=hour, revisions=revisions, made=made, sent=sent)
+    async def arrived(self) -> Sequence[HourCount]:
+        """As `CountReads` promises."""
+        return await asked(self._correlate, _arrived)
 
-    def unsaid(self, source: str, hour: str, limit: int) -> Iterator[tuple[str, int, int]]:
-        """See Books."""
-        with read_only(self._directory / "correlate.db") as db:
-            yield from map(tuple, db.execute(_UNSAID, (source, hour, limit)))
+    async def said(self) -> Sequence[Said]:
+        """As `CountReads` promises."""
+        return await asked(self._correlate, _said)
 
-    def parked(self) -> Iterator[ParkedCount]:
-        """See Books."""
-        with self._reading("park.db", knows=("parked", "hour")) as db:
-            for row in db.execute(_PARKED) if db else ():
-                yield ParkedCount(**dict(zip(_PARKED_COUNT, row, strict=True)))
+    async def parked(self) -> Sequence[ParkedCount]:
+        """As `CountReads` promises."""
+        return await asked(self._park, _parked) if self._park.exists() else []
 
-    def told(self, source: str, since: datetime, until: datetime) -> Iterator[Told]:
-        """See Books."""
-        with read_only(self._directory / "dedupe.db") as db:
-            for key, fingerprint, owner, at in db.execute(_TOLD, (micros(since), micros(until), source)):
-                yield Told((key, fingerprint), owner, moment(at))
+    async def passed_facts(self, source: str, since: datetime, until: datetime) -> Sequence[PassedFact]:
+        """As `FactReads` promises."""
+        return await asked(self._dedupe, _passed_facts, source, micros(since), micros(until))
 
-    def kept(self, source: str, since: datetime) -> Iterator[Kept]:
-        """See Books."""
-        with read_only(self._directory / "correlate.db") as db:
-            for call_id, state in db.execute(_KEPT, (source, micros(since))):
-                yield from kept_facts(call_id, state)
+    async def arrived_facts(self, source: str, since: datetime) -> AsyncIterator[ArrivedFact]:
+        """As `FactReads` promises; in chunks, for the states of many sessions are more than memory wants to hold."""
+        last: str | None = ""
+        while last is not None:
+            found, last = await asked(self._correlate, _arrived_facts, source, micros(since), last)
+            for one in found:
+                yield one
 
-    def parked_pairs(self, source: str) -> Iterator[Pair]:
-        """See Books."""
-        with self._reading("park.db", knows=("parked", "raw")) as db:
-            for (raw,) in db.execute(_DEAD, (source,)) if db else ():
-                if pair := parked_pair(raw):
-                    yield pair
+    async def dead_facts(self, source: str) -> Sequence[Pair]:
+        """As `FactReads` promises."""
+        return await asked(self._park, _dead_facts, source) if self._park.exists() else []
 
-    def claimed(self, pairs: Collection[Pair]) -> Iterator[Pair]:
-        """See Books."""
-        with read_only(self._directory / "dedupe.db") as db:
-            yield from (pair for pair in pairs if db.execute(_CLAIMED, pair).fetchone())
+    async def claimed(self, pairs: Collection[Pair]) -> Sequence[Pair]:
+        """As `FactReads` promises."""
+        return await asked(self._dedupe, _claimed, pairs)
 
-    @contextmanager
-    def _reading(self, name: str, *, knows: tuple[str, str]) -> Iterator[sqlite3.Connection | None]:
-        """The file, or None where there is none or its table has no such column yet."""
-        path = self._directory / name
-        if not path.exists():
-            yield None
-            return
-        with read_only(path) as db:
-            columns = {row["name"] for row in db.execute(f"PRAGMA table_info({knows[0]})")}
-            yield db if knows[1] in columns else None
+    async def unsaid(self, source: str, hour: str, limit: int) -> Sequence[tuple[str, int, int]]:
+        """As `FactReads` promises."""
+        return await asked(self._correlate, _unsaid, source, hour, limit)
+
+
+def _rows(db: sqlite3.Connection, query: str) -> list[JsonObject]:
+    return [dict(row) for row in db.execute(query)]
+
+
+def _passed(db: sqlite3.Connection, since: int) -> list[HourCount]:
+    if not has_column(db, "claim", "source"):  # an older program is still at it
+        return [(None, LAST_HOUR, 1)]
+    rows = db.execute(_PASSED, (_HOUR_MICROS, since))
+    return [(source, hour_of(moment(hour * _HOUR_MICROS)), count) for source, hour, count in rows]
+
+
+def _arrived(db: sqlite3.Connection) -> list[HourCount]:
+    if not has_column(db, "session", "arrived"):
+        return []
+    counted: list[HourCount] = [(source, hour, count) for source, hour, count in db.execute(_ARRIVED)]
+    uncounted, last = db.execute(_UNCOUNTED).fetchone()
+    return [*counted, (None, hour_of(moment(last)), uncounted)] if uncounted else counted
+
+
+def _said(db: sqlite3.Connection) -> list[Said]:
+    if not has_column(db, "tombstone", "revision"):
+        return []
+    rows = db.execute(_SAID)
+    return [
+        Said(source=source, hour=hour, revisions=revisions, made=made, sent=sent)
+        for source, hour, revisions, made, sent in rows
+    ]
+
+
+def _parked(db: sqlite3.Connection) -> list[ParkedCount]:
+    if not has_column(db, "parked", "hour"):
+        return []
+    return [ParkedCount(**dict(zip(_PARKED_COUNT, row, strict=True))) for row in db.execute(_PARKED)]
+
+
+def _passed_facts(db: sqlite3.Connection, source: str, since: int, until: int) -> list[PassedFact]:
+    rows = db.execute(_PASSED_FACTS, (since, until, source))
+    return [PassedFact((key, fingerprint), owner, moment(at)) for key, fingerprint, owner, at in rows]
+
+
+def _arrived_facts(db: sqlite3.Connection, source: str, since: int, after: str) -> tuple[list[ArrivedFact], str | None]:
+    """One chunk, and the last id of it, or None when no other follows."""
+    rows = db.execute(_ARRIVED_FACTS, (source, since, after, _ROWS_AT_ONCE)).fetchall()
+    found = [fact for row in rows for fact in arrived_facts(row["id"], row["state"])]
+    return found, rows[-1]["id"] if len(rows) == _ROWS_AT_ONCE else None
+
+
+def _dead_facts(db: sqlite3.Connection, source: str) -> list[Pair]:
+    if not has_column(db, "parked", "raw"):
+        return []
+    return [pair for row in db.execute(_DEAD, (source,)) if (pair := parked_pair(row["raw"]))]
+
+
+def _claimed(db: sqlite3.Connection, pairs: Collection[Pair]) -> list[Pair]:
+    return [pair for pair in pairs if db.execute(_CLAIMED, pair).fetchone()]
+
+
+def _unsaid(db: sqlite3.Connection, source: str, hour: str, limit: int) -> list[tuple[str, int, int]]:
+    return [(call_id, revisions, made) for call_id, revisions, made in db.execute(_UNSAID, (source, hour, limit))]

@@ -10,7 +10,7 @@ from typing import Final
 from workers.dedupe import ClaimResult, Receipt, Tally
 from workers.retention import CLAIMS_KEPT
 from workers.stores.claims import ClaimRow, Owner, in_order, judged, receipt_rows
-from workers.stores.passage import Pair
+from workers.stores.ledger import Pair
 from workers.stores.sqlite.file import SqliteFile, micros, moment
 
 _VERSION_1: Final = """
@@ -46,13 +46,13 @@ class SqliteClaims:
         self._file = file
 
     async def claim(self, receipts: Sequence[Receipt], tallies: Sequence[Tally]) -> Mapping[str, ClaimResult]:
-        """See ClaimStore."""
+        """As `ClaimStore` promises."""
         if not receipts and not tallies:
             return {}
         return await self._file.write(_claim_all, receipts, tallies)
 
     async def expire(self, now: datetime, limit: int) -> int:
-        """See ClaimStore."""
+        """As `ClaimStore` promises."""
         return await self._file.write(_expire, now - CLAIMS_KEPT, limit)
 
 

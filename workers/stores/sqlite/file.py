@@ -2,7 +2,7 @@
 
 WAL with synchronous=FULL, because NORMAL may lose the last commits on power cut and the ack would be a lie.
 All writes and checkpoints go through one connection (SQLite before 3.51.3 may corrupt otherwise, see
-docs/notes/effectively-once.md); readers open the file read-only.
+docs/notes/effectively-once.md); readers open the file read-only (`runtime.files.read_only`).
 
 A file knows the version of its schema (`meta`); opening brings an older one forward, one script a version.
 """
@@ -10,16 +10,16 @@ A file knows the version of its schema (`meta`); opening brings an older one for
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
+from runtime.files import is_the_files_fault, owned, read_only
 from schemas.errors import Misconfigured, Unavailable
 
 P = ParamSpec("P")
@@ -87,16 +87,10 @@ class SqliteFile:
         except BaseException as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            if _is_the_files_fault(error):
+            if is_the_files_fault(error):
                 raise Unavailable(f"the state file cannot be written: {error}") from None
             raise
         return result
-
-
-def _is_the_files_fault(error: BaseException) -> bool:
-    """Disk full, locked, an I/O error or damage: nothing that a message could be blamed for."""
-    ours = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
-    return isinstance(error, (sqlite3.DatabaseError, sqlite3.InterfaceError)) and not isinstance(error, ours)
 
 
 @asynccontextmanager
@@ -106,11 +100,7 @@ async def open_sqlite_file(path: Path, migrations: Sequence[str]) -> AsyncIterat
     Raises:
         Misconfigured: another process owns it, a newer version wrote it, or the file is not ours to read.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise Misconfigured(f"cannot make the directory {path.parent}: {error.strerror}") from None
-    with _owned(path), ThreadPoolExecutor(1, thread_name_prefix=path.stem) as thread:
+    with owned(path), ThreadPoolExecutor(1, thread_name_prefix=path.stem) as thread:
         loop = asyncio.get_running_loop()
         connection = await loop.run_in_executor(thread, _connect, path, migrations)
         try:
@@ -119,25 +109,25 @@ async def open_sqlite_file(path: Path, migrations: Sequence[str]) -> AsyncIterat
             await loop.run_in_executor(thread, connection.close)
 
 
-class _owned:  # noqa: N801 - a context manager reads as a verb
-    """The lock that makes one process the owner; the kernel drops it when the process dies, however it dies."""
+async def asked(
+    path: Path, question: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """The answer to `question`, which reads the file in a thread while its owner goes on writing.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + ".lock")
+    Raises:
+        Misconfigured: there is no such file, or it cannot be read.
+    """
 
-    def __enter__(self) -> None:
-        try:
-            self._file = self._path.open("a")
-        except OSError as error:
-            raise Misconfigured(f"cannot open {self._path}: {error.strerror}") from None
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise Misconfigured(f"another process owns {self._path.with_suffix('')}") from None
+    def read() -> T:
+        with read_only(path) as connection:
+            return question(connection, *args, **kwargs)
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    return await asyncio.to_thread(read)
+
+
+def has_column(db: sqlite3.Connection, table: str, column: str) -> bool:
+    """Whether the table is there and has that column: an older program's has not."""
+    return db.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)).fetchone() is not None
 
 
 def _connect(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
@@ -172,22 +162,3 @@ def _migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> N
         raise Misconfigured(f"{path} is of version {version}; this program knows {len(migrations)}")
     for n, script in enumerate(migrations[version:], version + 1):
         db.executescript(f"BEGIN IMMEDIATE; {script}; UPDATE meta SET version = {n}; COMMIT")  # noqa: S608 - our own text
-
-
-@contextmanager
-def read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that only reads, for the operator's commands, while the owner goes on writing.
-
-    Raises:
-        Misconfigured: there is no such file, or it cannot be read.
-    """
-    try:
-        if not path.exists():
-            raise Misconfigured(f"there is no state file {path}: nothing has run yet on this store, in this directory")
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_BUSY_SECONDS)) as connection:
-            connection.row_factory = sqlite3.Row
-            yield connection
-    except (OSError, sqlite3.Error) as error:
-        if isinstance(error, OSError) or _is_the_files_fault(error):
-            raise Misconfigured(f"cannot read {path}: {error}") from None
-        raise

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from workers.park import Parked
-from workers.stores.passage import origin
+from workers.stores.ledger import origin
 from workers.stores.sqlite.file import SqliteFile, micros
 
 _VERSION_1: Final = """
@@ -21,7 +21,7 @@ _VERSION_2: Final = "CREATE INDEX parked_wanted ON parked (box) WHERE state = 'w
 _VERSION_3: Final = """
 ALTER TABLE parked ADD COLUMN hour TEXT;
 ALTER TABLE parked ADD COLUMN kind TEXT;
-"""  # see passage.origin; NULL in what an older program parked
+"""  # see ledger.origin; NULL in what an older program parked
 PARKED_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 
@@ -32,19 +32,19 @@ class SqliteParked:
         self._file = file
 
     async def park(self, messages: Sequence[Parked]) -> None:
-        """See ParkedStore."""
+        """As `ParkedStore` promises."""
         await self._file.write(_park, messages)
 
     async def want(self, ids: Sequence[str]) -> int:
-        """See ParkedStore."""
+        """As `ParkedStore` promises."""
         return await self._file.write(_mark, ids, "parked", "wanted")
 
     async def wanted(self, box: str, limit: int) -> Sequence[tuple[str, bytes]]:
-        """See ParkedStore."""
+        """As `ParkedStore` promises."""
         return await self._file.write(_wanted, box, limit)
 
     async def replayed(self, ids: Sequence[str]) -> None:
-        """See ParkedStore."""
+        """As `ParkedStore` promises."""
         if ids:
             await self._file.write(_mark, ids, "wanted", "replayed")
 

@@ -11,8 +11,7 @@ from schemas.envelope import Envelope, encode_envelope
 from workers.calls.step import Step
 from workers.correlate import News, StepFunction
 from workers.retention import OUTBOX_KEPT, SESSIONS_KEPT, TOMBSTONES_KEPT
-from workers.stores.outbox import LEASE, stored_envelope
-from workers.stores.sessions import POSTPONED, SessionRow, session_before, session_row, swept
+from workers.stores.sessions import LEASE, POSTPONED, SessionRow, session_before, session_row, stored_envelope, swept
 from workers.stores.sqlite.file import SqliteFile, micros
 
 _VERSION_1: Final = """
@@ -60,25 +59,25 @@ class SqliteSessions:
         self._file = file
 
     async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         if not news:
             return []
         return await self._file.write(_fold, news, step, now)
 
     async def due(self, now: datetime, step: StepFunction, limit: int) -> Sequence[Envelope]:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         return await self._file.write(_due, now, step, limit)
 
     async def unsent(self, now: datetime, limit: int) -> Sequence[Envelope]:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         return await self._file.write(_unsent, now, limit)
 
     async def sent(self, ids: Sequence[str], now: datetime) -> None:
-        """See SessionStore. A mark that a power cut undoes costs one more publish of the same event."""
+        """As `SessionStore` promises. A mark that a power cut undoes costs one more publish of the same event."""
         await self._file.write_soon(_sent, ids, now)
 
     async def expire(self, now: datetime, limit: int) -> int:
-        """See SessionStore."""
+        """As `SessionStore` promises."""
         return await self._file.write(_expire, now, limit)
 
 

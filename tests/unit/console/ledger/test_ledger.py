@@ -23,12 +23,12 @@ from schemas.platforms import DIALECTS
 from schemas.topology import UNIQUE, Queue, Topology
 from tests.building.facts import all_events
 from tests.building.samples import SAMPLES_OF_ALL
+from tests.building.stores import SqliteRig, a_whole_call
+from tests.building.traffic import CLOSED as LATER
+from tests.building.traffic import arrive, passed_on
 from tests.contracts.brokers import numbered
-from tests.contracts.stores import SqliteRig, a_whole_call, asked
-from tests.contracts.stores_traffic import CLOSED as LATER
-from tests.contracts.stores_traffic import arrive, passed_on
 from workers.config import Config
-from workers.stores.passage import folds
+from workers.stores.ledger import folds
 
 CLOSED = datetime(2026, 11, 21, 10, 15, tzinfo=UTC)
 OPEN = datetime(2026, 11, 21, 10, 14, 59, tzinfo=UTC)
@@ -40,15 +40,15 @@ def a_row(**counts: int) -> JsonObject:
     return {**dict.fromkeys(COUNTS, 0), "source": "bj", "hour": "2026-11-21T09", "compared": True, **counts}
 
 
-def differences(*rows: JsonObject, now: datetime) -> list[str]:
-    return [str(difference) for difference in compare(rows, Sight(now=now))]
+async def differences(*rows: JsonObject, now: datetime) -> list[str]:
+    return [str(difference) for difference in await compare(rows, Sight(now=now))]
 
 
-def test_a_balanced_hour_has_no_differences() -> None:
+async def test_a_balanced_hour_has_no_differences() -> None:
     row = a_row(answered=3, receipts=4, items=6, unique=2, amended=1, duplicate=2, quarantined=1, ever_quarantined=1)
     row |= {"sessions": 3, "completed": 1, "incomplete": 1, "open": 1}
     row |= {"passed": 3, "arrived": 2, "dead_facts": 1, "revisions": 2, "events": 2, "sent": 1}
-    assert differences(row, now=CLOSED) == []
+    assert await differences(row, now=CLOSED) == []
 
 
 @pytest.mark.parametrize(
@@ -65,16 +65,18 @@ def test_a_balanced_hour_has_no_differences() -> None:
         {"revisions": 1, "events": 2},
     ],
 )
-def test_each_equation_that_does_not_hold_is_told_and_counts_once_the_window_is_closed(counts: dict[str, int]) -> None:
-    (told,) = differences(a_row(**counts), now=CLOSED)
+async def test_each_equation_that_does_not_hold_is_told_and_counts_once_its_window_closed(
+    counts: dict[str, int],
+) -> None:
+    (told,) = await differences(a_row(**counts), now=CLOSED)
     assert told.startswith("bj 2026-11-21T09: ")
     assert "in flight" not in told
-    (meanwhile,) = differences(a_row(**counts), now=OPEN)
+    (meanwhile,) = await differences(a_row(**counts), now=OPEN)
     assert meanwhile.endswith(" (in flight: the window is open)")
 
 
-def test_an_hour_that_cannot_be_compared_tells_nothing_of_facts() -> None:
-    assert differences(a_row(passed=2, revisions=1) | {"compared": False}, now=CLOSED) == []
+async def test_an_hour_that_cannot_be_compared_tells_nothing_of_facts() -> None:
+    assert await differences(a_row(passed=2, revisions=1) | {"compared": False}, now=CLOSED) == []
 
 
 @pytest.mark.parametrize(
@@ -85,19 +87,19 @@ def test_an_hour_that_cannot_be_compared_tells_nothing_of_facts() -> None:
         (None, "the broker does not tell what its queues hold"),
     ],
 )
-def test_what_queues_hold_is_in_flight_however_old_the_window(queues: Mapping[str, int] | None, why: str) -> None:
-    (told,) = compare([a_row(passed=1)], Sight(now=CLOSED, queues=queues))
+async def test_what_queues_hold_is_in_flight_however_old_the_window(queues: Mapping[str, int] | None, why: str) -> None:
+    (told,) = await compare([a_row(passed=1)], Sight(now=CLOSED, queues=queues))
     assert told.in_flight == why
-    (inside_a_store,) = compare([a_row(revisions=1)], Sight(now=CLOSED, queues=queues))
+    (inside_a_store,) = await compare([a_row(revisions=1)], Sight(now=CLOSED, queues=queues))
     assert inside_a_store.in_flight == "", "no queue can explain what one transaction wrote"
 
 
-def test_a_window_closes_when_its_source_has_waited_long_enough_for_cdrs() -> None:
+async def test_a_window_closes_when_its_source_has_waited_long_enough_for_cdrs() -> None:
     rows, waits = [a_row(passed=1)], {"bj": timedelta(minutes=40), "other": timedelta(days=9)}
-    (still_open,) = compare(rows, Sight(now=CLOSED + timedelta(minutes=24), waits=waits))
-    (closed,) = compare(rows, Sight(now=CLOSED + timedelta(minutes=25), waits=waits))
+    (still_open,) = await compare(rows, Sight(now=CLOSED + timedelta(minutes=24), waits=waits))
+    (closed,) = await compare(rows, Sight(now=CLOSED + timedelta(minutes=25), waits=waits))
     assert (bool(still_open.in_flight), bool(closed.in_flight)) == (True, False)
-    (brief,) = compare(rows, Sight(now=OPEN, waits={"bj": timedelta(seconds=5)}))
+    (brief,) = await compare(rows, Sight(now=OPEN, waits={"bj": timedelta(seconds=5)}))
     assert brief.in_flight, "the last tally and the last retry need their time, too"
 
 
@@ -143,7 +145,7 @@ def parsed(sample: Path) -> list[Parsed]:
 
 
 async def reckoned(config: Config, now: datetime = LATER) -> Account:
-    return await asked(lambda: reckon(config, since=None, until=None, source=None, now=now))
+    return await reckon(config, since=None, until=None, source=None, now=now)
 
 
 async def test_the_account_of_a_running_pipeline_tells_queues_outlets_and_rows(tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
-"""The stores that the contract suite runs over, and the words its tests are written in."""
+"""The stores that tests run over, and the words that tests of stores are written in."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,13 +24,11 @@ from workers.correlate import SessionStore, StepFunction
 from workers.dedupe import Claim, ClaimStore, Receipt, Tally
 from workers.park import ParkedStore
 from workers.stores import postgresql, sqlite
-from workers.stores.postgresql.reads import PostgresqlReads
-from workers.stores.sqlite import SqliteReads
+from workers.stores.reads import Reads
 
 SOURCE: Final = "huawei-bj"
 PATIENCE: Final = Patience()
 T = TypeVar("T")
-Reads = SqliteReads | PostgresqlReads
 
 
 class StoreRig(Protocol):
@@ -43,7 +40,7 @@ class StoreRig(Protocol):
 
     def open_parked(self) -> AbstractAsyncContextManager[ParkedStore]: ...
 
-    def reads(self) -> Reads: ...
+    def open_reads(self) -> AbstractAsyncContextManager[Reads]: ...
 
 
 @dataclass(frozen=True)
@@ -59,8 +56,8 @@ class SqliteRig:
     def open_parked(self) -> AbstractAsyncContextManager[ParkedStore]:
         return sqlite.open_parked(self.directory)
 
-    def reads(self) -> Reads:
-        return SqliteReads(self.directory)
+    def open_reads(self) -> AbstractAsyncContextManager[Reads]:
+        return sqlite.open_reads(self.directory)
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,8 @@ class PostgresqlRig:
     def open_parked(self) -> AbstractAsyncContextManager[ParkedStore]:
         return postgresql.open_parked(self.dsn)
 
-    def reads(self) -> Reads:
-        return PostgresqlReads(self.dsn)
+    def open_reads(self) -> AbstractAsyncContextManager[Reads]:
+        return postgresql.open_reads(self.dsn)
 
 
 async def all_opened(rig: StoreRig, stack: AsyncExitStack) -> None:
@@ -161,11 +158,12 @@ def event(envelope: Envelope) -> JsonObject:
     return body
 
 
-async def asked(question: Callable[[], T]) -> T:
-    """What an operator's command, which runs outside any event loop, is told."""
-    return await asyncio.to_thread(question)
+async def asked(rig: StoreRig, question: Callable[[Reads], Awaitable[T]]) -> T:
+    """What an operator is told, who opens the store for this one question."""
+    async with rig.open_reads() as reads:
+        return await question(reads)
 
 
 async def ledger(rig: StoreRig) -> list[JsonObject]:
     """The ledger's rows, by source and hour."""
-    return await asked(lambda: list(rig.reads().ledger()))
+    return list(await asked(rig, lambda reads: reads.books.ledger()))

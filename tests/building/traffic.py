@@ -16,7 +16,7 @@ from console.ledger.equations import Difference, Sight, compare
 from schemas.envelope import JsonObject
 from schemas.facts import Fact
 from tests.building.facts import T0, a_cdr, all_events
-from tests.contracts.stores import PostgresqlRig, SqliteRig, StoreRig, a_receipt, a_whole_call, asked, at, fold
+from tests.building.stores import PostgresqlRig, SqliteRig, StoreRig, a_receipt, a_whole_call, asked, at, fold
 from workers.correlate import SessionStore
 from workers.dedupe import Claim, ClaimStore, Receipt
 
@@ -59,13 +59,13 @@ async def an_hour_of_traffic(claims: ClaimStore, sessions: SessionStore) -> None
 
 
 async def rows(rig: StoreRig, now: datetime = CLOSED) -> list[JsonObject]:
-    return await asked(lambda: read_ledger(rig.reads(), now=now))
+    return await asked(rig, lambda reads: read_ledger(reads.books, now=now))
 
 
 async def found(rig: StoreRig, sight: Sight | None = None) -> list[Difference]:
     sight = sight or Sight(now=CLOSED)
     counted = await rows(rig, sight.now)
-    return await asked(lambda: compare(counted, sight, rig.reads().books()))
+    return await asked(rig, lambda reads: compare(counted, sight, reads.books))
 
 
 async def behind_the_back(rig: StoreRig, stage: str, statement: str, *values: Any) -> None:

@@ -1,0 +1,87 @@
+"""What can be asked of a store from outside, by the operator's commands or a page; both stores pass one contract suite.
+
+A store is opened for reading once (`workers.stores.open_reads`) and asked any number of questions, several at once, in
+the loop that opened it. Nothing here writes, owns a file or keeps an owner from writing. Moments are ISO 8601 in UTC
+with their offset, unless a question says otherwise.
+
+Raises, as all questions do:
+    Misconfigured: no stage has ever opened its tables there, or the state cannot be read.
+    Unavailable: the server does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from schemas.envelope import JsonObject
+from workers.stores.ledger import Books
+
+
+class CallReads(Protocol):
+    """Single calls and SMS, as correlate keeps them."""
+
+    async def calls(self, ending: str) -> Sequence[str]:
+        """Up to 20 ids of calls that end so (an operator may leave out the source)."""
+        ...
+
+    async def session(self, call_id: str) -> JsonObject | None:
+        """One call: `id`, `status`, `due_at`, `state` (its facts and revision) and `outbox`; None when unknown.
+
+        `outbox` holds the envelopes that left or wait to leave, oldest first, each with its `sent_at` or None.
+        """
+        ...
+
+
+class OutboxReads(Protocol):
+    """What correlate had to say of all calls."""
+
+    async def events(self) -> Mapping[str, JsonObject]:
+        """By route: how many envelopes the outbox holds (`made`), and how many of them were `sent`."""
+        ...
+
+    async def event_ids(self) -> frozenset[str]:
+        """Ids of all events in the outbox, sent or not."""
+        ...
+
+    async def due(self) -> int:
+        """Sessions that still have something to say at a deadline."""
+        ...
+
+
+class ParkedReads(Protocol):
+    """What park keeps, by box: quarantine, dead or unrouted."""
+
+    async def parked_groups(self, box: str) -> Sequence[JsonObject]:
+        """What waits there, grouped by signature, stage, reason and source, most first: 40,000 equal failures are one.
+
+        Each with its `count`, `first_at`, `last_at`, the most `attempts`, and the id of an `example`.
+        """
+        ...
+
+    async def parked_ids(
+        self, box: str, *, wanted: str | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[str]:
+        """Ids of what waits there, oldest first: of that id or signature, last parked in [since, until)."""
+        ...
+
+    async def parked(self, box: str, *, wanted: str, limit: int) -> Sequence[JsonObject]:
+        """Messages of that id or signature, whole and oldest first, gone back or not.
+
+        `raw` is the envelope as it was parked; `first_at` and `last_at` are microseconds since 1970.
+        """
+        ...
+
+
+class Reads(CallReads, OutboxReads, ParkedReads, Protocol):
+    """A store, opened for reading."""
+
+    async def holds_state(self) -> bool:
+        """Whether it knows any notification or call; a store that no stage has opened knows none."""
+        ...
+
+    @property
+    def books(self) -> Books:
+        """The ledger."""
+        ...

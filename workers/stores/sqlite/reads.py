@@ -1,0 +1,155 @@
+"""What can be asked of the files of SQLite, whoever owns them: each question in a thread, on a connection of its own.
+
+A file that is made or migrated meanwhile is read as it is then, and no open connection keeps a WAL from shrinking.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import orjson
+
+from schemas.envelope import JsonObject
+from workers.calls.session import state_of
+from workers.stores.sqlite.books import SqliteBooks
+from workers.stores.sqlite.file import asked, micros, moment
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_ENDING: Final = (  # byte by byte: an id may hold NUL, and what LIKE takes for a pattern
+    "SELECT id FROM session, (SELECT ? AS ending)"
+    " WHERE substr(CAST(id AS BLOB), max(length(CAST(id AS BLOB)) - length(ending) + 1, 1)) = ending LIMIT 20"
+)
+
+
+class SqliteReads:
+    """Reads on the files of one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.books = SqliteBooks(directory)
+
+    async def holds_state(self) -> bool:
+        """As `Reads` promises."""
+        for name, table in (("dedupe.db", "receipt"), ("correlate.db", "session")):
+            path = self._directory / name
+            if path.exists() and await asked(path, _holds_rows, table):
+                return True
+        return False
+
+    async def calls(self, ending: str) -> Sequence[str]:
+        """As `CallReads` promises."""
+        return await self._of_correlate(_calls, ending)
+
+    async def session(self, call_id: str) -> JsonObject | None:
+        """As `CallReads` promises."""
+        return await self._of_correlate(_session, call_id)
+
+    async def events(self) -> Mapping[str, JsonObject]:
+        """As `OutboxReads` promises."""
+        return await self._of_correlate(_events)
+
+    async def event_ids(self) -> frozenset[str]:
+        """As `OutboxReads` promises."""
+        return await self._of_correlate(_event_ids)
+
+    async def due(self) -> int:
+        """As `OutboxReads` promises."""
+        return await self._of_correlate(_due)
+
+    async def parked_groups(self, box: str) -> Sequence[JsonObject]:
+        """As `ParkedReads` promises."""
+        return await self._of_park(_parked_groups, box)
+
+    async def parked_ids(
+        self, box: str, *, wanted: str | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[str]:
+        """As `ParkedReads` promises."""
+        first, last = (micros(since) if since else 0), (micros(until) if until else 1 << 62)
+        return await self._of_park(_parked_ids, box, wanted, first, last)
+
+    async def parked(self, box: str, *, wanted: str, limit: int) -> Sequence[JsonObject]:
+        """As `ParkedReads` promises."""
+        return await self._of_park(_parked, box, wanted, limit)
+
+    async def _of_correlate(
+        self, question: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await asked(self._directory / "correlate.db", question, *args, **kwargs)
+
+    async def _of_park(
+        self, question: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await asked(self._directory / "park.db", question, *args, **kwargs)
+
+
+def _holds_rows(db: sqlite3.Connection, table: str) -> bool:
+    there = db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
+    return there and db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None  # noqa: S608 - our own names
+
+
+def _calls(db: sqlite3.Connection, ending: str) -> list[str]:
+    return [row["id"] for row in db.execute(_ENDING, (ending.encode(),))]
+
+
+def _session(db: sqlite3.Connection, call_id: str) -> JsonObject | None:
+    row = db.execute("SELECT * FROM session WHERE id = ?", (call_id,)).fetchone()
+    if row is None:
+        return None
+    leaving = db.execute("SELECT envelope, sent_at FROM outbox WHERE call_id = ? ORDER BY n", (call_id,))
+    return {
+        "id": call_id,
+        "status": row["status"],
+        "due_at": _time(row["due_at"]),
+        "state": state_of(row["state"]),
+        "outbox": [{**orjson.loads(envelope), "sent_at": _time(at)} for envelope, at in leaving],
+    }
+
+
+def _events(db: sqlite3.Connection) -> dict[str, JsonObject]:
+    rows = db.execute("SELECT route, count(*) made, count(sent_at) sent FROM outbox GROUP BY 1")
+    return {row["route"]: {"made": row["made"], "sent": row["sent"]} for row in rows}
+
+
+def _event_ids(db: sqlite3.Connection) -> frozenset[str]:
+    return frozenset(row["id"] for row in db.execute("SELECT id FROM outbox WHERE route LIKE '%.%'"))
+
+
+def _due(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM session WHERE due_at IS NOT NULL").fetchone()[0])
+
+
+def _parked_groups(db: sqlite3.Connection, box: str) -> list[JsonObject]:
+    rows = db.execute(
+        "SELECT signature, stage, reason, source, count(*) count, min(first_at) first_at, max(last_at) last_at,"
+        " max(attempts) attempts, min(id) example FROM parked WHERE box = ? AND state = 'parked'"
+        " GROUP BY signature, stage, reason, source ORDER BY count DESC",
+        (box,),
+    )
+    return [{**dict(row), "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])} for row in rows]
+
+
+def _parked_ids(db: sqlite3.Connection, box: str, wanted: str | None, first: int, last: int) -> list[str]:
+    rows = db.execute(
+        "SELECT id FROM parked WHERE box = ? AND state = 'parked' AND (? IS NULL OR ? IN (id, signature))"
+        " AND last_at >= ? AND last_at < ? ORDER BY first_at",
+        (box, wanted, wanted, first, last),
+    )
+    return [row["id"] for row in rows]
+
+
+def _parked(db: sqlite3.Connection, box: str, wanted: str, limit: int) -> list[JsonObject]:
+    rows = db.execute(
+        "SELECT * FROM parked WHERE box = ? AND (id = ? OR signature = ?) ORDER BY first_at LIMIT ?",
+        (box, wanted, wanted, limit),
+    )
+    return [{**dict(row), "raw": orjson.loads(row["raw"])} for row in rows]
+
+
+def _time(value: Any) -> str | None:
+    return moment(value).isoformat() if value is not None else None
