@@ -30,9 +30,7 @@ _REFUSALS: Final = {
 
 @commands.command()
 def sample(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Which one; leave it out to see them all.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which one; leave it out to see them all.")] = None,
     *,
     post: Annotated[
         str | None,

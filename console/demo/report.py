@@ -131,7 +131,7 @@ def show_evidence(out: Console, directory: Path, events: Iterable[JsonObject]) -
     out.print(f"\nthe evidence, in {directory}/", markup=False, highlight=False)
     for name, what in EVIDENCE.items():
         out.print(f"  {name:<12} {what}", markup=False, highlight=False)
-    steps = {f"{COMMAND} up": 'run it for yourself; README.md, "Two commands", goes on from there'}
+    steps = {f"{COMMAND} up": 'run it for yourself; README.md, "Five minutes", goes on from there'}
     if about := _one_call(events):
         one = f"{COMMAND} trace --config {directory}/config.toml {about[-1]['subject']}"
         steps = {one: "everything known about that one call"} | steps

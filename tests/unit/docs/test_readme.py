@@ -68,6 +68,11 @@ def test_every_file_that_is_named_exists(page: str) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_what_the_demo_says_of_readme_is_there() -> None:
+    (named,) = re.findall(r'README.md, "([^"]+)"', (ROOT / "console/demo/report.py").read_text())
+    assert f"\n## {named}\n" in (ROOT / ENGLISH).read_text()
+
+
 def test_every_page_is_linked() -> None:
     linked = {target for target, _ in LINK.findall(prose((ROOT / ENGLISH).read_text()))}
     pages = [f"docs/{page.name}" for page in (ROOT / "docs").iterdir() if page.suffix == ".md" or page.is_dir()]
