@@ -6,6 +6,7 @@ import hashlib
 
 import orjson
 
+from schemas.dialect.items import key_of
 from schemas.envelope import Envelope, derived_id
 from schemas.fact_json import fact_envelope, identified
 from schemas.facts import Decided, FactKind, Parsed
@@ -22,7 +23,7 @@ def decision_fact(
     item = Parsed(
         kind=FactKind.DECISION,
         session_id=asked.session_id,
-        key=f"decided|{asked.key}",
+        key=key_of(FactKind.DECISION, asked.key),
         fingerprint=hashlib.sha256(orjson.dumps([envelope.id, body])).hexdigest(),
         body=body,
     )

@@ -23,6 +23,7 @@ import structlog
 from yarl import URL
 
 from schemas.dialect.dialect import AnyDialect, RecordingApi
+from schemas.dialect.items import key_of
 from schemas.envelope import Envelope, derived_id
 from schemas.errors import Malformed, Permanent, Transient, Unavailable
 from schemas.fact_json import fact_envelope, identified
@@ -257,7 +258,7 @@ def _fact(envelope: Envelope, wanted: RecordingWanted, recording: Recording, *, 
     item = Parsed(
         kind=FactKind.RECORDING,
         session_id=wanted.session_id,
-        key=f"recording|{wanted.key}",
+        key=key_of(FactKind.RECORDING, wanted.key),
         fingerprint=fingerprint,
         body=recording,
     )

@@ -15,6 +15,7 @@ from console.ledger.equations import Difference, Sight, compare
 from console.ledger.table import cells
 from console.reading import Account, reckon
 from runtime.broker.embedded import open_embedded
+from schemas.dialect.items import folds
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import FactKind, Parsed
@@ -28,7 +29,6 @@ from tests.building.traffic import CLOSED as LATER
 from tests.building.traffic import arrive, passed_on
 from tests.contracts.brokers import numbered
 from workers.config import Config
-from workers.stores.ledger import folds
 
 CLOSED = datetime(2026, 11, 21, 10, 15, tzinfo=UTC)
 OPEN = datetime(2026, 11, 21, 10, 14, 59, tzinfo=UTC)
