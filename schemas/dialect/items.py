@@ -1,7 +1,8 @@
-"""What a dialect makes of one item: its body, and the key by which another telling of it is known (design section 5).
+"""What a dialect makes of one item: its body, and the key that another telling of it has too.
 
 The only place that spells keys. A key begins with what the fact is, so that a holder of the key alone knows whether
 sessions keep the fact; claims are kept for a week, so a word once spelled stays as it is.
+Source: docs/design.md section 5.
 """
 
 from __future__ import annotations
