@@ -1,4 +1,4 @@
-"""What a dialect makes of one item: its body, and the key that another telling of it has too.
+"""What is made of one item: its body, and the key that another telling of it has too.
 
 The only place that spells keys. A key begins with what the fact is, so that a holder of the key alone knows whether
 sessions keep the fact; claims are kept for a week, so a word once spelled stays as it is.
@@ -10,11 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+import orjson
+
 from schemas.dialect.fields import MAX_ID, iso
 from schemas.dialect.json_body import fingerprint, sha256_hex
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
-from schemas.facts import Announcement, CallEvent, Cdr, FactKind, KindOfFact, NumberState, Other, Parsed, Sms
+from schemas.facts import (
+    Announcement,
+    CallEvent,
+    Cdr,
+    Decided,
+    FactKind,
+    KindOfFact,
+    NumberState,
+    Other,
+    Parsed,
+    Recording,
+    Sms,
+)  # fmt: skip
+from schemas.question import Asked
 
 # The first word of a key, by the kind of its fact.
 WORDS: Final[Mapping[KindOfFact, str]] = {
@@ -102,6 +117,28 @@ def other(raw: JsonObject, *, session_id: str | None, sent: bytes | None = None)
         key=key_of(FactKind.OTHER, digest if sent is None else sha256_hex(sent)),
         fingerprint=digest,
         body=Other(raw=raw),
+    )
+
+
+def recording(fetched: Recording, *, session_id: str, key: str) -> Parsed:
+    """How the fetch of one recording ended; `key` is that of the work order."""
+    return Parsed(
+        kind=FactKind.RECORDING,
+        session_id=session_id,
+        key=key_of(FactKind.RECORDING, key),
+        fingerprint=sha256_hex(orjson.dumps(fetched, option=orjson.OPT_SORT_KEYS)),
+        body=fetched,
+    )
+
+
+def decision(decided: Decided, *, asked: Asked, envelope_id: str) -> Parsed:
+    """What was decided about a question; each push that asks has its own, whatever it says."""
+    return Parsed(
+        kind=FactKind.DECISION,
+        session_id=asked.session_id,
+        key=key_of(FactKind.DECISION, asked.key),
+        fingerprint=sha256_hex(orjson.dumps([envelope_id, decided])),
+        body=decided,
     )
 
 
