@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-
-import orjson
-
+from schemas.dialect import items
 from schemas.envelope import Envelope, derived_id
 from schemas.fact_json import fact_envelope, identified
-from schemas.facts import Decided, FactKind, Parsed
+from schemas.facts import Decided
 from schemas.question import Asked, Decision
 from schemas.source import Source
 from schemas.vocabulary import DecidedBy
@@ -19,12 +16,6 @@ def decision_fact(
 ) -> Envelope:
     """The fact in its envelope; a push that asks again is answered again, and the later answer counts."""
     body = Decided(asked=asked.kind, action=decision.action, by=by, milliseconds=milliseconds, callee=decision.callee)
-    item = Parsed(
-        kind=FactKind.DECISION,
-        session_id=asked.session_id,
-        key=f"decided|{asked.key}",
-        fingerprint=hashlib.sha256(orjson.dumps([envelope.id, body])).hexdigest(),
-        body=body,
-    )
+    item = items.decision(body, asked=asked, envelope_id=envelope.id)
     fact = identified(item, envelope, fact_id=derived_id(envelope.id, "decided"), platform=source.platform)
     return fact_envelope(fact, trace=envelope.trace)

@@ -7,7 +7,6 @@ What the other side does wrong is worth another attempt, what our own rules forb
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -22,11 +21,12 @@ import orjson
 import structlog
 from yarl import URL
 
+from schemas.dialect import items
 from schemas.dialect.dialect import AnyDialect, RecordingApi
 from schemas.envelope import Envelope, derived_id
 from schemas.errors import Malformed, Permanent, Transient, Unavailable
 from schemas.fact_json import fact_envelope, identified
-from schemas.facts import FactKind, Parsed, Recording
+from schemas.facts import Recording
 from schemas.recording import HttpRequest, RecordingWanted, wanted_from_json
 from schemas.source import SignedSource, Source
 from schemas.stage import Failed, Handler, Outcome
@@ -253,15 +253,8 @@ def _reason(error: Exception) -> str:
 
 def _fact(envelope: Envelope, wanted: RecordingWanted, recording: Recording, *, platform: str) -> Envelope:
     """The fact that goes to correlate: without a clock reading, so a redelivery makes the same one."""
-    fingerprint = hashlib.sha256(orjson.dumps(recording, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    item = Parsed(
-        kind=FactKind.RECORDING,
-        session_id=wanted.session_id,
-        key=f"recording|{wanted.key}",
-        fingerprint=fingerprint,
-        body=recording,
-    )
-    fact_id = derived_id(envelope.id, "recording", fingerprint)
+    item = items.recording(recording, session_id=wanted.session_id, key=wanted.key)
+    fact_id = derived_id(envelope.id, "recording", item.fingerprint)
     return fact_envelope(identified(item, envelope, fact_id=fact_id, platform=platform), trace=envelope.trace)
 
 

@@ -7,22 +7,20 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import Progress
 
 from console.app import EXIT_DIFFERENCE, exit_codes
 from console.door_url import checked_url
+from console.emulator.acts import PLAYABLE
 from console.emulator.play import play_all
-from console.emulator.settings import EmulatorSettings, Platform, Played
+from console.emulator.settings import EmulatorSettings, Played
 from runtime.admin import split_address
 from schemas.errors import Misconfigured
 
 DEFAULT_PLATFORM: Final = "huawei_privatenumber"
-PLATFORMS: Final[tuple[Platform, ...]] = get_args(Platform)
-# Of every ten calls, where several platforms share them.
-SHARES: Final[dict[str, int]] = {"huawei_privatenumber": 4, "huawei_voicecall": 2, "aliyun_pnp": 2, "jiuyun_axb": 2}
 START: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
 _NAMED: Final = re.compile(r"(?P<platform>[a-z_]+)=(?P<url>.+)")
 
@@ -85,7 +83,7 @@ def emulate(
 
 
 def _parts(
-    places: Sequence[tuple[Platform, str]], calls: int, *, rate: float | None, concurrency: int, common: dict[str, Any]
+    places: Sequence[tuple[str, str]], calls: int, *, rate: float | None, concurrency: int, common: dict[str, Any]
 ) -> list[EmulatorSettings]:
     """One for each platform; calls, rate and concurrency are shared."""
     at_once = max(concurrency // len(places), 1)
@@ -114,18 +112,17 @@ def _play(parts: Sequence[EmulatorSettings], calls: int) -> Played:
             raise Misconfigured(f"cannot play: {error}") from None
 
 
-def _places(to: Sequence[str], platform: str) -> list[tuple[Platform, str]]:
+def _places(to: Sequence[str], platform: str) -> list[tuple[str, str]]:
     """Platform and URL of each source; one of each platform, since ids follow from seed and platform alone."""
-    found: list[tuple[Platform, str]] = []
+    found: list[tuple[str, str]] = []
     for place in to:
         named = _NAMED.fullmatch(place)
         wanted, url = (named["platform"], named["url"]) if named else (platform, place)
-        known = next((name for name in PLATFORMS if name == wanted), None)
-        if known is None:
-            raise typer.BadParameter(f"a platform is one of {', '.join(PLATFORMS)}", param_hint="--to")
-        if known in [name for name, _ in found]:
-            raise typer.BadParameter(f"{known} is named twice", param_hint="--to")
-        found.append((known, checked_url(url, option="--to")))
+        if wanted not in PLAYABLE:
+            raise typer.BadParameter(f"a platform is one of {', '.join(PLAYABLE)}", param_hint="--to")
+        if wanted in [name for name, _ in found]:
+            raise typer.BadParameter(f"{wanted} is named twice", param_hint="--to")
+        found.append((wanted, checked_url(url, option="--to")))
     return found
 
 
@@ -133,8 +130,8 @@ def _shares(platforms: Sequence[str], calls: int) -> list[int]:
     """So many calls for each; the first takes what does not divide."""
     if calls < len(platforms):
         raise typer.BadParameter("fewer calls than platforms", param_hint="--calls")
-    whole = sum(SHARES[platform] for platform in platforms)
-    rest = [max(calls * SHARES[platform] // whole, 1) for platform in platforms[1:]]
+    whole = sum(PLAYABLE[platform].share for platform in platforms)
+    rest = [max(calls * PLAYABLE[platform].share // whole, 1) for platform in platforms[1:]]
     return [calls - sum(rest), *rest]
 
 

@@ -47,12 +47,11 @@ class Act:
 
     `repush_minutes`: when an item of a kind is pushed again, counted from the first failure. `sign` dresses an
     attempt. `faults` says what is wrong with an answer of 200. `hear` takes the answer to a question, None when there
-    was none; `as_told` is then the post as that answer makes it, None when there is nothing left to tell.
+    was none; `as_it_went` is then the post as that answer makes it, None when there is nothing left to tell.
     `expect` is what the record must say, from a call's accepted items. `sought` finds the record of a call whose
     session id is not the platform's.
     """
 
-    platform: str
     sessions: Mapping[int, str]  # session ids by call number
     pushes: Sequence[Push]
     repush_minutes: Mapping[Kind, tuple[int, ...]]
@@ -62,6 +61,6 @@ class Act:
     faults: Callable[[Push, Heard], Sequence[str]]
     sign: Callable[[Request, Push, str, datetime], Request] = _unsigned
     hear: Callable[[Push, Heard | None], None] = _deaf
-    as_told: Callable[[Push], Push | None] = _as_planned
+    as_it_went: Callable[[Push], Push | None] = _as_planned
     sought: Mapping[int, Content] = field(default_factory=dict)
     messages: Mapping[int, str] = field(default_factory=dict)  # identifiers by number; empty for what is no SMS

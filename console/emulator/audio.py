@@ -6,6 +6,7 @@ recordUrl name (docs/protocols/jiuyun-axb.md section 4).
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import struct
@@ -35,6 +36,11 @@ def is_link_name(name: str) -> bool:
 def make_audio(seed: int, name: str) -> bytes:
     """A WAV or an MP3, by the name's ending."""
     return make_mp3(seed, name) if is_link_name(name) else make_wav(seed, name)
+
+
+def digest_of(audio: bytes) -> dict[str, str | int]:
+    """By which a stored copy is compared with what was served."""
+    return {"sha256": hashlib.sha256(audio).hexdigest(), "bytes": len(audio)}
 
 
 def make_mp3(seed: int, name: str) -> bytes:

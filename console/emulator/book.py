@@ -110,13 +110,13 @@ class Book:
         played.duplicates += len(push.items) - len(new)
 
     def _over(self, number: int) -> list[dict[str, Any]]:
-        told = bool(self._accounts[number].accepted)
+        is_told = bool(self._accounts[number].accepted)
         if number in self._act.sessions:
-            self.played.calls_told += told
+            self.played.calls_told += is_told
             return [self._line(number, "call")]
         if not self._names[number]:
             return []
-        self.played.messages_told += told
+        self.played.messages_told += is_told
         return [self._line(number, "sms")]
 
     def _line(self, number: int, kind: str) -> dict[str, Any]:

@@ -76,10 +76,10 @@ class Courier:
 
     def _signed(self, push: Push, attempt: int, body: bytes) -> Request:
         """Each attempt is signed anew; the nonce follows from seed and start, `created` from a running clock."""
-        told = f"{self._settings.seed}:{push.n}:{attempt}:{self._signed_at.timestamp()}"
+        nonce = f"{self._settings.seed}:{push.n}:{attempt}:{self._signed_at.timestamp()}"
         created: datetime = self._signed_at + timedelta(seconds=self._clock() - self._began)
         request = Request(url=self._base + push.form.path, body=body, headers={"Content-Type": push.form.content_type})
-        return self._act.sign(request, push, hashlib.sha256(told.encode()).hexdigest(), created)
+        return self._act.sign(request, push, hashlib.sha256(nonce.encode()).hexdigest(), created)
 
     def _judge(self, push: Push, heard: Heard) -> int:
         found = self._act.faults(push, heard)

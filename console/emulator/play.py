@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 import aiohttp
 
 from console.emulator.act import Act
-from console.emulator.acts import build_act
+from console.emulator.acts import APIS, build_act
 from console.emulator.book import Book
 from console.emulator.deliver import Courier
 from console.emulator.push import Push
@@ -33,11 +33,11 @@ async def play_all(parts: Sequence[EmulatorSettings], *, on_progress: Progress |
 
     Truth file, recordings and linger are those of the first, and so is the key that opens the recordings.
     """
-    first, told = parts[0], _Progress(on_progress, sum(part.calls for part in parts))
+    first, progress = parts[0], _Progress(on_progress, sum(part.calls for part in parts))
     async with _recordings(first) as recordings:
         with open_truth(first.truth) as truth:
             async with asyncio.TaskGroup() as tasks:
-                running = [tasks.create_task(_play_part(part, recordings, truth, told.one_more)) for part in parts]
+                running = [tasks.create_task(_play_part(part, recordings, truth, progress.one_more)) for part in parts]
             played = [task.result() for task in running]
             whole = _sum(played, recordings.faults)
             sources = {part.source: asdict(one) for part, one in zip(parts, played, strict=True)}
@@ -123,9 +123,9 @@ class _Player:
             await event.wait()
         if self._book.wants(push):
             await self._courier.pause(push)
-            if told := self._act.as_told(push):
-                answer = await self._courier.deliver(told)
-                await self._truth.write(self._book.settle(told, answer))
+            if sent := self._act.as_it_went(push):
+                answer = await self._courier.deliver(sent)
+                await self._truth.write(self._book.settle(sent, answer))
         for line in self._book.close(push):
             await self._truth.write(line)
             if line["type"] == "call":
@@ -147,7 +147,7 @@ async def _recordings(settings: EmulatorSettings) -> AsyncIterator[Recordings]:
     if settings.recordings:
         yield settings.recordings
         return
-    own = Recordings(seed=settings.seed, app_key=settings.app_key, app_secret=settings.app_secret)
+    own = Recordings(seed=settings.seed, app_key=settings.app_key, app_secret=settings.app_secret, apis=APIS)
     async with serve_recordings(own, listen=settings.recordings_listen):
         yield own
 

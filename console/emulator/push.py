@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from random import Random
@@ -81,6 +82,27 @@ class Push:
     def body(self, *, app_key: str) -> bytes:
         """The bytes to post, the same at every attempt."""
         return self.form.write([item.content for item in self.items], app_key)
+
+
+def object_of(body: bytes) -> Content:
+    """The JSON object of an answer; empty when it is none."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def as_it_went(push: Push, asked: Collection[int], again: Callable[[Item], Item | None]) -> Push | None:
+    """The same post after the answers to what `asked`, numbers of calls; None when all of it fell away.
+
+    `again` makes an item of such a call as the answer left it, None where it is not told any more.
+    """
+    if push.asks or not any(call in asked for call in push.calls):
+        return push
+    items = [again(item) if item.call in asked else item for item in push.items]
+    left = tuple(item for item in items if item is not None)
+    return replace(push, items=left) if left else None
 
 
 def key_of(item: Item) -> Key:

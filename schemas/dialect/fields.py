@@ -6,7 +6,7 @@ Only ids and times are strict, because a wrong id would mix calls and a wrong ti
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Final
 
@@ -14,6 +14,7 @@ from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.numbers import e164
 
+BEIJING: Final = timezone(timedelta(hours=8))  # no summer time since 1991
 MAX_ID: Final = 256  # characters; the longest documented id has 64, and a store's index has a limit too
 
 _RECENT_SECONDS: Final = 1024  # what is under load tells the same few seconds again and again
@@ -100,3 +101,27 @@ def identifier(row: JsonObject, name: str) -> str | None:
     if len(value) > MAX_ID:
         raise Malformed("long_id", name)
     return value
+
+
+def exact_id(row: JsonObject, name: str) -> str | None:
+    """An id as sent; an integer counts as its digits, all of which a JSON reader keeps up to 64 bits.
+
+    Raises:
+        Malformed: numeric_id, for a float, which is what a longer integer has become; long_id.
+    """
+    value = row.get(name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return identifier(row, name)
+
+
+def session_of(row: JsonObject, name: str) -> str:
+    """The session id in this field, which all that tells of one call shares.
+
+    Raises:
+        Malformed: no_session_id, numeric_id, long_id.
+    """
+    session_id = exact_id(row, name)
+    if session_id is None:
+        raise Malformed("no_session_id")
+    return session_id

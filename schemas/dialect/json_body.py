@@ -15,9 +15,9 @@ from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 
 MAX_DEPTH: Final = 32  # orjson reads some 1024 levels, but from 255 on it cannot write them back
+BOM: Final = b"\xef\xbb\xbf"  # the byte order mark, which some senders put before UTF-8
 
 _NESTING: Final = frozenset({dict, list})  # orjson makes no subclasses
-_BOM: Final = b"\xef\xbb\xbf"
 _NUL_ESCAPE: Final = b"\\u0000"  # JSON has no other way to spell it
 
 
@@ -29,7 +29,7 @@ def load_object(body: bytes) -> JsonObject:
     Raises:
         Malformed: empty_body, not_json, too_deep (the object itself is level 1), not_an_object.
     """
-    body = body.removeprefix(_BOM)
+    body = body.removeprefix(BOM)
     if not body.strip():
         raise Malformed("empty_body")
     value = _load(body)

@@ -10,6 +10,7 @@ from typing import Final
 
 from console.emulator.huawei.privatenumber import payloads
 from console.emulator.huawei.privatenumber.calls import Call, build_calls
+from console.emulator.huawei.pushes import encode
 
 CDR_POST_BYTES: Final = 1024
 STEPS: Final = ("callin", "callout", "alerting", "answer", "disconnect", "fee")
@@ -95,12 +96,12 @@ def cdr_template() -> bytes:
 def _templates() -> tuple[Sequence[bytes], bytes]:
     """The events of a call in order, and its CDR, which makes a post of CDR_POST_BYTES; with marks for the ids."""
     call = _answered_call()
-    events = [payloads.encode(payloads.event(call, step)) for step in STEPS[:EVENT_STEPS]]
+    events = [encode(payloads.event(call, step)) for step in STEPS[:EVENT_STEPS]]
     record = payloads.cdr(call) | {"appKey": "BENCH", "userData": ""}
     ids = len(session_id("r" * 8, 0)) + len("CAE-rrrrrrrr-00000000")
     marks = len(_SESSION_MARK) + len(_RECORD_MARK)
-    size = len(_HEAD) + len(payloads.encode(record)) - marks + ids + len(_TAIL)
-    return events, payloads.encode({**record, "userData": "u" * (CDR_POST_BYTES - size)})
+    size = len(_HEAD) + len(encode(record)) - marks + ids + len(_TAIL)
+    return events, encode({**record, "userData": "u" * (CDR_POST_BYTES - size)})
 
 
 def _answered_call() -> Call:

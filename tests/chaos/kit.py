@@ -63,7 +63,9 @@ def run(settings: Settings) -> Result:
 def calls_for(settings: Settings) -> int:
     """So many calls that the platform pushes for as long as faults come; a call makes some six notifications."""
     start = datetime(2026, 1, 5, 8, tzinfo=UTC)
-    sample = EmulatorSettings(to="http://unused", app_key="unused", app_secret="unused", start=start)
+    sample = EmulatorSettings(
+        to="http://unused", platform="huawei_privatenumber", app_key="unused", app_secret="unused", start=start
+    )
     pushes = plan(sample, build_calls(seed=settings.seed, start=start, calls=_SAMPLE_CALLS))
     a_call = sum(len(push.items) for push in pushes) / _SAMPLE_CALLS
     return math.ceil(settings.rate * settings.seconds / a_call)

@@ -78,7 +78,9 @@ def records_told(up: Up) -> set[str]:
 def the_first_push() -> bytes:
     """The emulator's first notification, which was accepted long ago: whatever becomes of it, no call changes."""
     start = datetime(2026, 1, 5, 8, tzinfo=UTC)  # as `callstitch emulate` plays
-    settings = EmulatorSettings(to="http://unused", app_key=APP_KEY, app_secret="unused", start=start)
+    settings = EmulatorSettings(
+        to="http://unused", platform="huawei_privatenumber", app_key=APP_KEY, app_secret="unused", start=start
+    )
     return plan(settings, build_calls(seed=1, start=start, calls=CALLS))[0].body(app_key=APP_KEY)
 
 

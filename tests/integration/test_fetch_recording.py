@@ -9,7 +9,8 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from console.emulator.audio import make_wav
-from console.emulator.huawei.privatenumber.payloads import RECORD_DOMAIN
+from console.emulator.huawei.pushes import RECORD_DOMAIN
+from console.emulator.huawei.recordings import API
 from console.emulator.recordings import Recordings, serve_recordings
 from runtime.verdict import POLICIES, Retry, verdict
 from schemas.facts import Recording
@@ -140,7 +141,7 @@ async def test_the_emulators_recordings_arrive_whatever_mood_it_is_in(
     theatre: Theatre, tmp_path: Path, scheme: str
 ) -> None:
     """The emulator writes digests and audio from the protocol page alone, so it can contradict us."""
-    platform = Recordings(seed=7, app_key="app-key", app_secret=SECRET)
+    platform = Recordings(seed=7, app_key="app-key", app_secret=SECRET, apis=[API])
     names = [f"190124023006{n:07}0003.wav" for n in range(60)]
     waiting = [an_order(key=f"k{n}", name=name, domain=RECORD_DOMAIN) for n, name in enumerate(names)]
     stored: dict[str, Recording] = {}

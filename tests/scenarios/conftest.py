@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from console.emulator.acts import APIS
 from console.emulator.recordings import Recordings, serve_recordings
 from tests.e2e.running import APP_KEY, Up
 from tests.scenarios.stacks import Stack
@@ -44,7 +45,7 @@ def recordings_served() -> Callable[[Up], AbstractContextManager[None]]:
 @contextmanager
 def _served(up: Up) -> Iterator[None]:
     opened, over = threading.Event(), threading.Event()
-    platform = Recordings(seed=SEED, app_key=APP_KEY, app_secret=up.secret)
+    platform = Recordings(seed=SEED, app_key=APP_KEY, app_secret=up.secret, apis=APIS)
 
     async def serve() -> None:
         async with serve_recordings(platform, listen=up.recordings):

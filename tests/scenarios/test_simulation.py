@@ -23,6 +23,9 @@ import pytest
 from console.emulator.huawei.privatenumber import payloads
 from console.emulator.huawei.privatenumber.calls import Call, build_calls
 from console.emulator.huawei.privatenumber.expect import TIMELINE_TYPES, expect
+from console.emulator.huawei.pushes import encode
+from console.emulator.moments import utc
+from console.emulator.push import Content
 from schemas.envelope import Envelope, Kind, derived_id
 from schemas.notification import Notification, to_json
 from tests.scenarios import naive
@@ -43,9 +46,9 @@ TWO_BODIES: Final = "two bodies with one id"
 Finding = tuple[str, str]  # the oracle, and what it says
 
 
-def _corrected(call: Call) -> payloads.Content:
+def _corrected(call: Call) -> Content:
     later = call.times["disconnect"] + timedelta(seconds=3)
-    return payloads.cdr(call) | {"callEndTime": payloads.stamp(later)}
+    return payloads.cdr(call) | {"callEndTime": utc(later)}
 
 
 VERSIONS: Final = {"cdr": payloads.cdr, "corrected": _corrected, "redial": payloads.redial_cdr}
@@ -90,7 +93,7 @@ RIGHT_WHILE_CALM: Final = (naive.ACK_FIRST, naive.SEEN_FIRST, naive.MARK_FIRST, 
 
 pytestmark = pytest.mark.timeout(120 + SEEDS)
 
-Item = payloads.Content  # one call event or one version of one CDR, as the platform writes it
+Item = Content  # one call event or one version of one CDR, as the platform writes it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +200,7 @@ def _arrivals(pushes: Sequence[tuple[float, list[Item]]]) -> Iterator[Envelope]:
         path, content = "/status", items[0]
         if _is_cdr(content):
             path, content = "/fee", payloads.fee(items, app_key="k")
-        raw = Notification(path=path, remote="", content_type="application/json", body=payloads.encode(content))
+        raw = Notification(path=path, remote="", content_type="application/json", body=encode(content))
         at = START + timedelta(seconds=second, microseconds=n)
         yield Envelope(id=derived_id("push", n), kind=Kind.NOTIFICATION, source=SOURCE.name, at=at, body=to_json(raw))
 

@@ -14,6 +14,9 @@ from typing import Any, Final
 from console.emulator.huawei.privatenumber import payloads
 from console.emulator.huawei.privatenumber.calls import Call, build_calls
 from console.emulator.huawei.privatenumber.expect import expect
+from console.emulator.huawei.pushes import encode
+from console.emulator.moments import utc
+from console.emulator.push import Content
 from console.emulator.recordings import Recordings
 from tests.e2e.running import APP_KEY, Up
 
@@ -82,9 +85,9 @@ class Round:
                 },
             )
 
-    def _correction(self) -> payloads.Content:
+    def _correction(self) -> Content:
         later = self.corrected.times["disconnect"] + CORRECTED_BY
-        return payloads.cdr(self.corrected) | {"callEndTime": payloads.stamp(later)}
+        return payloads.cdr(self.corrected) | {"callEndTime": utc(later)}
 
 
 def rounds(count: int) -> list[Round]:
@@ -124,11 +127,11 @@ class Platform:
 
 
 def _event(call: Call, step: str) -> Post:
-    return "/status", payloads.encode(payloads.event(call, step))
+    return "/status", encode(payloads.event(call, step))
 
 
-def _cdr(record: payloads.Content) -> Post:
-    return "/fee", payloads.encode(payloads.fee([record], app_key=APP_KEY))
+def _cdr(record: Content) -> Post:
+    return "/fee", encode(payloads.fee([record], app_key=APP_KEY))
 
 
 def _is_prompt(platform: Recordings, call: Call) -> bool:

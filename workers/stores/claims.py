@@ -7,8 +7,9 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from schemas.dialect.items import folds
 from workers.dedupe import Claim, ClaimResult, Receipt
-from workers.stores.ledger import Pair, folds, hashed_pair
+from workers.stores.ledger import Pair, hashed_pair
 
 ReceiptRow = tuple[str, str, str, int, int, int, int, int]
 

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
+from schemas.dialect.items import folds
 from schemas.envelope import JsonObject, Kind
 from schemas.facts import FactKind
 from workers.calls.kept import KeptFact
@@ -24,7 +25,6 @@ from workers.calls.session import state_of
 Pair = tuple[bytes, bytes]  # key and fingerprint of one version, as claims keep them
 HourCount = tuple[str | None, str, int]  # source (None: an older program wrote it and named none), hour, count
 
-FOLDED: Final = ("announcement|", "cdr|", "event|", "sms|")
 REVISIONS: Final = (  # the events that are one revision each
     "call.completed", "call.incomplete", "call.amended", "recording.stored", "recording.failed", "sms.notified",
 )  # fmt: skip
@@ -165,15 +165,6 @@ async def strays(facts: FactReads, source: str, since: datetime, until: datetime
     return Strays(lost=tuple(lost.values()), doubled=(*doubled, *unknown.values()))
 
 
-def folds(key: str) -> bool:
-    """Whether dedupe passes facts of this key into sessions.
-
-    A key begins with what the fact is. What a session holds besides (recordings, decisions) never was claimed, and what
-    is told at once (`other`) never is in a session.
-    """
-    return key.startswith(FOLDED)
-
-
 def hour_of(at: datetime) -> str:
     """The ledger's hour of a moment in UTC: `YYYY-MM-DDTHH`."""
     return at.isoformat()[:_HOUR_LENGTH]
@@ -189,7 +180,7 @@ def arrivals(facts: Iterable[KeptFact]) -> str:
     """How many claimed versions a session holds, by the hour in which they were told first, as JSON."""
     hours: dict[str, int] = {}
     for fact in facts:
-        if fact.key.startswith(FOLDED):
+        if folds(fact.key):
             hours[fact.hour] = hours.get(fact.hour, 0) + 1
     return orjson.dumps(hours).decode()
 

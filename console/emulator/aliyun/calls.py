@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
-from console.emulator.huawei.privatenumber.calls import BEIJING_AHEAD
-
 CALL_GAP: Final = timedelta(seconds=1)
 EVENTS_SHARE: Final = 0.6  # only some carriers' numbers tell ringing and pick-up (section 4.3)
 NAMED_SHARE: Final = 0.7  # of calls whose receipts go to a path of each type; the rest go to one path for all
@@ -78,11 +76,6 @@ class PnpCall:
     def audio_name(self) -> str:
         """The name of its recording at the audio host."""
         return f"{self.call_id}.mp3"
-
-
-def beijing(moment: datetime) -> str:
-    """Beijing time without a zone mark, as in all receipts."""
-    return f"{moment + BEIJING_AHEAD:%Y-%m-%d %H:%M:%S}"
 
 
 def build_pnp_calls(*, seed: int, start: datetime, calls: int, ask: bool) -> list[PnpCall]:

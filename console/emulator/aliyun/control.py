@@ -12,8 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from console.emulator.act import Heard, Request
 from console.emulator.aliyun.signing import control_signature
-from console.emulator.huawei.privatenumber.payloads import object_of
-from console.emulator.push import Content, Form
+from console.emulator.push import Content, Form, object_of
 from console.emulator.settings import EmulatorSettings
 
 OPERATIONS: Final = frozenset({"CONTINUE", "REJECT", "IVR"})

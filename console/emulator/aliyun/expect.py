@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from console.emulator.aliyun.calls import PnpCall
-from console.emulator.huawei.privatenumber.expect import rfc3339, seconds_between
+from console.emulator.moments import rfc3339, seconds_between
 from console.emulator.push import Content, Item
 
 DIRECTIONS: Final = {0: "a_to_b", 1: "b_to_a", 4: "abnormal"}
@@ -25,15 +25,15 @@ def expect(
 
     Source: docs/design.md section 5.
     """
-    told = {item.name for item in items}
+    accepted = {item.name for item in items}
     by_a = call.call_type != 1
     parties = (call.a, call.b) if by_a else (call.b, call.a)
-    reported = "SecretReport" in told
-    timeline = [TIMELINE[name] for name in told if name in TIMELINE] + (["decided"] if decision else [])
-    recorded = call.recorded and told & {"SecretReport", "SecretRecording"}
+    reported = "SecretReport" in accepted
+    timeline = [TIMELINE[name] for name in accepted if name in TIMELINE] + (["decided"] if decision else [])
+    recorded = call.recorded and accepted & {"SecretReport", "SecretRecording"}
     return {
         "product": "pnp",
-        "mode": "X" if "question" in told else None,
+        "mode": "X" if "question" in accepted else None,
         "direction": DIRECTIONS[call.call_type],
         "caller": _national(parties[0]),
         "callee": _national(parties[1]),

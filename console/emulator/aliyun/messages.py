@@ -13,10 +13,8 @@ from typing import Final
 
 from console.emulator.act import Heard
 from console.emulator.aliyun import payloads
-from console.emulator.aliyun.calls import beijing
 from console.emulator.aliyun.control import CONTROL, answer_faults, model_of
-from console.emulator.huawei.privatenumber.calls import BEIJING_AHEAD
-from console.emulator.huawei.privatenumber.expect import rfc3339
+from console.emulator.moments import beijing, beijing_digits, rfc3339
 from console.emulator.push import FIRST_MESSAGE, Content, Draft, Form, Item, Kind, Push
 from console.emulator.settings import EmulatorSettings
 
@@ -105,7 +103,7 @@ def _drafts(message: PnpMessage) -> list[Draft]:
         "callNo": message.sender,
         "secretNo": message.secret,
         "recordType": "SMS",
-        "callTime": f"{message.sent_at + BEIJING_AHEAD:%Y%m%d%H%M%S}",
+        "callTime": beijing_digits(message.sent_at),
         "callId": message.call_id,
     }
     item = Item(message.number, QUESTION, 1, "sms", asked)
@@ -146,10 +144,11 @@ def _intercept(message: PnpMessage) -> Content:
 
 def _number(message: PnpMessage) -> Content:
     """NumberManagementReport, in the sample's spelling or that of the English table."""
-    told = {"secret_no": message.secret, "partner_key": "FC100000000000001", "operating_time": beijing(message.sent_at)}
+    changed_at = beijing(message.sent_at)
+    spelled = {"secret_no": message.secret, "partner_key": "FC100000000000001", "operating_time": changed_at}
     if message.number % 2:
-        told = {"secretNo": message.secret, "partnerKey": "FC1", "operatingTime": beijing(message.sent_at)}
-    return told | {"city": "杭州", "status": 1, "vendor": 1}
+        spelled = {"secretNo": message.secret, "partnerKey": "FC1", "operatingTime": changed_at}
+    return spelled | {"city": "杭州", "status": 1, "vendor": 1}
 
 
 def _asr(message: PnpMessage) -> Content:

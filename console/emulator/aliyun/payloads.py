@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from console.emulator.aliyun.calls import PnpCall, beijing
-from console.emulator.huawei.privatenumber.calls import BEIJING_AHEAD
+from console.emulator.aliyun.calls import PnpCall
+from console.emulator.moments import beijing, beijing_digits
 from console.emulator.push import Content
 
 CONTENT_TYPE = "application/json;charset=utf-8"
@@ -86,7 +86,7 @@ def control(call: PnpCall) -> Content:
         "secretNo": call.secret,
         **extension,
         "recordType": "CAL",
-        "callTime": f"{call.called_at + BEIJING_AHEAD:%Y%m%d%H%M%S}",
+        "callTime": beijing_digits(call.called_at),
         "callId": call.call_id,
     }
 

@@ -28,8 +28,8 @@ def rpc_signature(params: Mapping[str, str], *, secret: str, method: str = "GET"
 
 
 def _pairs(params: Mapping[str, str]) -> str:
-    told = {name: value for name, value in params.items() if value and name.lower() != "signature"}
-    return "&".join(f"{encoded(name)}={encoded(told[name])}" for name in sorted(told))
+    signed = {name: value for name, value in params.items() if value and name.lower() != "signature"}
+    return "&".join(f"{encoded(name)}={encoded(signed[name])}" for name in sorted(signed))
 
 
 def _hmac_sha1(text: str, *, key: str) -> str:

@@ -20,8 +20,7 @@ SCHEMES = ("AKSK", "WSSE")
 def digest(scheme: str, *, nonce: str, created: str, secret: str) -> str:
     """AKSK: HMAC-SHA256 under the secret; WSSE: plain SHA-256 with the secret at the end."""
     if scheme == "AKSK":
-        raw = hmac.new(secret.encode(), (nonce + created).encode(), hashlib.sha256).digest()
-        return base64.b64encode(raw).decode()
+        return keyed(nonce + created, secret)
     return base64.b64encode(hashlib.sha256((nonce + created + secret).encode()).digest()).decode()
 
 
@@ -31,6 +30,16 @@ def headers(sign: str, *, app_key: str, app_secret: str, nonce: str, created: st
         return {}
     scheme = sign.upper()
     value = digest(scheme, nonce=nonce, created=created, secret=app_secret)
+    return token(scheme, value, app_key=app_key, nonce=nonce, created=created)
+
+
+def keyed(text: str, secret: str) -> str:
+    """HMAC-SHA256 in Base64."""
+    return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
+
+
+def token(scheme: str, value: str, *, app_key: str, nonce: str, created: str) -> dict[str, str]:
+    """The two headers that carry a digest."""
     return {
         "Authorization": f'{scheme} realm="SDP",profile="UsernameToken",type="Appkey"',
         f"X-{scheme}": (

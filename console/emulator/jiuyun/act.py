@@ -13,16 +13,16 @@ from random import Random
 from typing import Final
 
 from console.emulator.act import Act, Heard
-from console.emulator.huawei.privatenumber.expect import rfc3339
 from console.emulator.jiuyun import payloads
-from console.emulator.jiuyun.calls import TYPES_WITHOUT_X, WITH_EVENTS, AxbCall, build_axb_calls
+from console.emulator.jiuyun.calls import WITH_EVENTS, AxbCall, build_axb_calls
+from console.emulator.jiuyun.expect import e164, expect
+from console.emulator.moments import rfc3339
 from console.emulator.push import KINDS, Content, Draft, Form, Item, Push, later, number
 from console.emulator.recordings import Recordings
 from console.emulator.settings import EmulatorSettings
 
 REPLY_SECONDS: Final = 2.5  # section 1
 TWICE_SHARE: Final = 0.05  # the sender's queue hands one notification out twice at times (section 1)
-TIMELINE: Final = {"CallInvite-0": "outgoing", "CallInvite-1": "outgoing", "CallEstablish": "answered"}
 STATUS_CODE: Final = re.compile(rb"<statusCode>\s*0000\s*</statusCode>")
 
 
@@ -31,7 +31,6 @@ def jiuyun(settings: EmulatorSettings, recordings: Recordings) -> Act:
     calls = build_axb_calls(seed=settings.seed, start=settings.start, calls=settings.calls)
     by_number = {call.number: call for call in calls}
     return Act(
-        platform="jiuyun_axb",
         sessions={call.number: call.call_id for call in calls},
         pushes=plan(settings, calls, recordings),
         repush_minutes=dict.fromkeys(KINDS, ()),
@@ -48,40 +47,6 @@ def plan(settings: EmulatorSettings, calls: Sequence[AxbCall], recordings: Recor
     rng = Random(f"{settings.seed}:axb:plan")
     drafts = [draft for call in calls for draft in _drafts(call, recordings)]
     return number([*drafts, *(later(rng, draft) for draft in drafts if rng.random() < TWICE_SHARE)])
-
-
-def expect(call: AxbCall, items: Sequence[Item], recordings: Recordings) -> Content:
-    """What the record must say (docs/contract.md section 1); a hang-up alone makes it whole."""
-    told = {item.name for item in items}
-    notice = call.variety in ("notice", "code")
-    nothing_private = notice or call.variety in TYPES_WITHOUT_X
-    ended = "Hangup" in told
-    events = [TIMELINE[name] for name in told if name in TIMELINE]
-    return {
-        "product": "axb",
-        "mode": "AXB" if call.variety in ("axb", "virtual") else None,
-        "direction": None,
-        "caller": None if notice else _e164(call.caller),
-        "callee": _e164(call.called),
-        "private_number": None if nothing_private else _e164(call.private),
-        "extension": None,
-        "user_data": call.user_data if call.variety in {"virtual", *WITH_EVENTS} else None,
-        "outcome": call.outcome,
-        "answered": call.outcome == "answered",
-        "ring_seconds": None,
-        "talk_seconds": call.talk_seconds,
-        "called_in_at": None,
-        "started_at": rfc3339(call.invited_at) if notice or "CallInvite-0" in told else None,
-        "ringing_at": None,
-        "answered_at": rfc3339(call.answered_at),
-        "ended_at": None if notice else rfc3339(call.ended_at),
-        "timeline": sorted(events),
-        "cdrs": [{"record_id": None, "ended_at": None if notice else rfc3339(call.ended_at)}] if ended else [],
-        "recordings": {call.audio_name: recordings.audio_digest(call.audio_name)} if call.recorded and ended else {},
-        "complete": ended,
-        "missing": [] if ended else ["cdr"],
-        "cdr_accepted": ended,
-    }
 
 
 def _drafts(call: AxbCall, recordings: Recordings) -> list[Draft]:
@@ -109,7 +74,7 @@ def _draft(call: AxbCall, name: str, content: Content, moment: datetime) -> Draf
 
 def _sought(call: AxbCall) -> Content:
     """By what else a call without a callId is known."""
-    return {"caller": _e164(call.caller), "callee": _e164(call.called), "ended_at": rfc3339(call.ended_at)}
+    return {"caller": e164(call.caller), "callee": e164(call.called), "ended_at": rfc3339(call.ended_at)}
 
 
 def _faults(push: Push, heard: Heard) -> Sequence[str]:
@@ -122,8 +87,3 @@ def _faults(push: Push, heard: Heard) -> Sequence[str]:
     except (ValueError, AttributeError):
         code = None
     return [] if code == "0000" else ["jiuyun: the answer to JSON has no statusCode 0000"]
-
-
-def _e164(number: str | None) -> str | None:
-    """docs/contract.md section 1: a mobile number gets +86, a fixed line +86 without its 0."""
-    return f"+86{number.removeprefix('0')}" if number else None

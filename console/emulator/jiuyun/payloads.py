@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from console.emulator.huawei.privatenumber.calls import BEIJING_AHEAD
 from console.emulator.jiuyun.calls import TYPES_WITHOUT_X, AxbCall
+from console.emulator.moments import beijing, beijing_digits
 from console.emulator.push import Content
 
 CONTENT_TYPES: Final = {
@@ -24,13 +24,13 @@ CONTENT_TYPES: Final = {
 
 
 def stamp(moment: datetime | None) -> str | None:
-    """Beijing time as yyyyMMddHHmmss (section 5)."""
-    return f"{moment + BEIJING_AHEAD:%Y%m%d%H%M%S}" if moment else None
+    """Section 5."""
+    return beijing_digits(moment) if moment else None
 
 
 def spelled(moment: datetime | None) -> str | None:
     """The upstream carrier's format, in type 10."""
-    return f"{moment + BEIJING_AHEAD:%Y-%m-%d %H:%M:%S}" if moment else None
+    return beijing(moment) if moment else None
 
 
 def write(content: Content) -> bytes:
@@ -44,9 +44,9 @@ def write(content: Content) -> bytes:
 
 def invite(call: AxbCall, leg: int) -> Content:
     """CallInvite: one for each leg, 0 A and 1 B."""
-    told = {"callId": call.call_id, "dateCreated": stamp(call.invited_at + timedelta(seconds=2 * leg))}
+    common = {"callId": call.call_id, "dateCreated": stamp(call.invited_at + timedelta(seconds=2 * leg))}
     flag = {"userFlag": leg}
-    fields = {**_type_2(call), **flag, **told} if call.variety == "mask" else {**_without_x(call), **told, **flag}
+    fields = {**_type_2(call), **flag, **common} if call.variety == "mask" else {**_without_x(call), **common, **flag}
     return {"action": "CallInvite", **fields, "userData": call.user_data, "writes": call.writes}
 
 
@@ -141,14 +141,14 @@ def _direct(call: AxbCall, record_url: str | None) -> Content:
     return _hang_up_without_x(call, {"startTime": stamp(call.answered_at)}, record_url)
 
 
-def _hang_up_without_x(call: AxbCall, told: Content, record_url: str | None) -> Content:
+def _hang_up_without_x(call: AxbCall, own: Content, record_url: str | None) -> Content:
     return {
         "action": "Hangup",
         **_without_x(call),
         "callId": call.call_id,
         "dateCreated": _created(call),
         "userFlag": 0,
-        **told,
+        **own,
         "endTime": stamp(call.ended_at),
         "duration": str(call.talk_seconds),
         "recordUrl": record_url,

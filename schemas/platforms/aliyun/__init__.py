@@ -7,18 +7,17 @@ and exception receipts, and whatever is new, are kept raw as `other`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
+from schemas.dialect import items
 from schemas.dialect.dialect import Asks, Dialect, Once, RecordingApi
-from schemas.dialect.fields import MAX_ID, text
-from schemas.dialect.json_body import fingerprint
+from schemas.dialect.fields import text
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
-from schemas.facts import FactKind, NumberState, Other, Parsed
+from schemas.facts import Parsed
 from schemas.notification import Notification
-from schemas.platforms.aliyun import calls as aliyun_calls
-from schemas.platforms.aliyun import shape as aliyun_shape
-from schemas.platforms.aliyun import sms as aliyun_sms
+from schemas.platforms.aliyun import calls, shape, sms
 from schemas.platforms.aliyun.answers import answer, reply
 from schemas.platforms.aliyun.body import load_items
 from schemas.platforms.aliyun.control import control_fact, nonce, question
@@ -44,60 +43,37 @@ def parse(notification: Notification, source: AliyunSource) -> Sequence[Parsed |
     """
     params = control_params(notification)
     if params is not None:
-        return [_item(lambda: control_fact(params, source))]
-    named = aliyun_shape.type_by_path(notification.path)
-    return [_receipt(item, named, source) for item in load_items(notification.body)]
+        return [items.attempt(lambda: control_fact(params, source))]
+    read = partial(_receipt, named=shape.type_by_path(notification.path), source=source)
+    return [items.attempt_object(read, item) for item in load_items(notification.body)]
 
 
-def _receipt(item: Any, named: str | None, source: AliyunSource) -> Parsed | Malformed:
-    if not isinstance(item, dict):
-        return Malformed("not_an_object")
-    read = _READERS.get(named or aliyun_shape.type_by_shape(item), _other)
-    return _item(lambda: read(item, source))
-
-
-def _item(read: Callable[[], Parsed]) -> Parsed | Malformed:
-    try:
-        return read()
-    except Malformed as error:
-        return error.with_traceback(None)
+def _receipt(row: JsonObject, named: str | None, source: AliyunSource) -> Parsed:
+    return _READERS.get(named or shape.type_by_shape(row), _other)(row, source)
 
 
 def _event(platform_type: str) -> Reader:
-    return lambda row, source: aliyun_calls.call_event(row, source, platform_type)
+    return lambda row, source: calls.call_event(row, source, platform_type)
 
 
 def _report(row: JsonObject, source: AliyunSource) -> Parsed:
-    return aliyun_sms.report(row, source) if aliyun_sms.is_sms_report(row) else aliyun_calls.cdr(row, source)
+    return sms.report(row, source) if sms.is_sms_report(row) else calls.cdr(row, source)
 
 
 def _number_state(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 - every reader has the source
-    """Two receipts that differ in anything are two changes: the same number comes and goes."""
-    digest = fingerprint(row)
-    return Parsed(
-        kind=FactKind.NUMBER_STATE, session_id="", key=f"number|{digest}", fingerprint=digest, body=NumberState(raw=row)
-    )
+    return items.number_state(row)
 
 
 def _other(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 - every reader has the source
-    """Never an error: new types appear."""
-    digest = fingerprint(row)
-    session_id = text(row, "call_id", "callId") or ""
-    return Parsed(
-        kind=FactKind.OTHER,
-        session_id=session_id if len(session_id) <= MAX_ID else "",
-        key=f"other|{digest}",
-        fingerprint=digest,
-        body=Other(raw=row),
-    )
+    return items.other(row, session_id=text(row, "call_id", "callId"))
 
 
 _READERS: Final[Mapping[str, Reader]] = {
-    **{platform_type: _event(platform_type) for platform_type in aliyun_calls.EVENTS},
-    aliyun_shape.REPORT: _report,
-    aliyun_shape.RECORDING: aliyun_calls.recording,
-    aliyun_shape.SMS: aliyun_sms.intercept,
-    aliyun_shape.NUMBER: _number_state,
+    **{platform_type: _event(platform_type) for platform_type in calls.EVENTS},
+    shape.REPORT: _report,
+    shape.RECORDING: calls.recording,
+    shape.SMS: sms.intercept,
+    shape.NUMBER: _number_state,
 }
 
 DIALECT: Final[Dialect[AliyunSource]] = Dialect(

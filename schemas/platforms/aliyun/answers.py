@@ -72,8 +72,8 @@ def _continued(decision: Decision, subs_id: str, *, display: str | None) -> Json
     }
     subs: JsonObject = {name: value for name, value in parts.items() if value is not None}
     duration = {"callDuration": decision.max_minutes * _MINUTE_SECONDS} if decision.max_minutes else {}
-    told = {"controlOperate": "CONTINUE", "controlMsg": "OK", "subsId": subs_id, **subs, **duration}
-    return {**told, "subs": {**subs, "subsId": subs_id}} if subs else told
+    model = {"controlOperate": "CONTINUE", "controlMsg": "OK", "subsId": subs_id, **subs, **duration}
+    return {**model, "subs": {**subs, "subsId": subs_id}} if subs else model
 
 
 def national(number: str) -> str:

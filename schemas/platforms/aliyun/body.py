@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from schemas.dialect.json_body import load_object
+from schemas.dialect.json_body import BOM, load_object
 from schemas.errors import Malformed
 
 MAX_ITEMS: Final = 1000  # no limit was found; each bad item goes to quarantine with the whole push beside it
 
-_BOM: Final = b"\xef\xbb\xbf"
 _LONG: Final = re.compile(rb"[0-9]{20}|-[0-9]{19}")  # fewer always fit 64 bits
 _STRING_OR_NUMBER: Final = re.compile(
     rb'"(?:[^"\\]+|\\.)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?',
@@ -31,7 +30,7 @@ def load_items(body: bytes) -> list[Any]:
         Malformed: empty_body, not_json, too_deep (the list is level 2), not_an_object (neither is the body a list),
             no_items or too_many_items.
     """
-    body = body.removeprefix(_BOM)
+    body = body.removeprefix(BOM)
     is_object = _is_object(body)
     if _LONG.search(body):
         body = _STRING_OR_NUMBER.sub(_long_integer_as_text, body)

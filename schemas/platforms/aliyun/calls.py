@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from schemas.dialect import items
 from schemas.dialect.fields import text
-from schemas.dialect.json_body import fingerprint, sha256_hex
 from schemas.envelope import JsonObject
-from schemas.facts import Announced, Announcement, CallEvent, CallFields, Cdr, FactKind, Parsed
+from schemas.facts import Announced, Announcement, CallEvent, CallFields, Cdr, Parsed
 from schemas.platforms.aliyun.codes import call_codes
 from schemas.platforms.aliyun.fields import call_id, https, ident, moment, parties, pool_key, ring_time
 from schemas.platforms.aliyun.settings import AliyunSource
@@ -27,8 +27,6 @@ EVENTS: Final[Mapping[str, tuple[TimelineType, tuple[str, ...]]]] = {
 def call_event(row: JsonObject, source: AliyunSource, platform_type: str) -> Parsed:
     """A receipt of a type in EVENTS.
 
-    The key holds the called number as a digest only, since keys reach logs.
-
     Raises:
         Malformed: no_call_id, float_id, long_id, bad_time.
     """
@@ -36,32 +34,16 @@ def call_event(row: JsonObject, source: AliyunSource, platform_type: str) -> Par
     timeline_type, names = EVENTS[platform_type]
     at = moment(row, *names)
     call = _event_fields(row, source, timeline_type, at)
-    return event_fact(
-        CallEvent(
-            type=timeline_type,
-            platform_type=platform_type,
-            at=at,
-            caller=call.caller,
-            callee=call.callee,
-            call=call,
-            raw=row,
-        ),
-        session_id=session_id,
-        called=call.callee,
+    event = CallEvent(
+        type=timeline_type,
+        platform_type=platform_type,
+        at=at,
+        caller=call.caller,
+        callee=call.callee,
+        call=call,
+        raw=row,
     )
-
-
-def event_fact(event: CallEvent, *, session_id: str, called: str | None) -> Parsed:
-    """The fact of a call event; its key is (session id, type, called, moment), by docs/design.md section 5."""
-    stamp = event.at.isoformat() if event.at else ""
-    digest = sha256_hex((called or "").encode())[:16]
-    return Parsed(
-        kind=FactKind.CALL_EVENT,
-        session_id=session_id,
-        key=f"event|{session_id}|{event.platform_type.lower()}|{digest}|{stamp}",
-        fingerprint=fingerprint(event.raw),
-        body=event,
-    )
+    return items.call_event_to(call.callee, event, session_id=session_id)
 
 
 def cdr(row: JsonObject, source: AliyunSource) -> Parsed:
@@ -76,18 +58,9 @@ def cdr(row: JsonObject, source: AliyunSource) -> Parsed:
     record_id = ident(row, "id")
     session_id = ident(row, "call_id") or record_id or call_id(row)
     call = _cdr_fields(row, source)
-    return Parsed(
-        kind=FactKind.CDR,
-        session_id=session_id,
-        key=f"cdr|{session_id}",
-        fingerprint=fingerprint(row),
-        body=Cdr(
-            record_id=record_id or session_id,
-            call=call,
-            recordings=_recordings(row, session_id, call.called_in_at),
-            raw=row,
-        ),
-    )
+    recordings = _recordings(row, session_id, call.called_in_at)
+    body = Cdr(record_id=record_id or session_id, call=call, recordings=recordings, raw=row)
+    return items.cdr(body, session_id=session_id, key=(session_id,))
 
 
 def recording(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 - every reader has the source
@@ -98,13 +71,7 @@ def recording(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 
     """
     session_id = call_id(row)
     announced = Announced(name=session_id, domain=pool_key(row), called_at=moment(row, "call_time"))
-    return Parsed(
-        kind=FactKind.ANNOUNCEMENT,
-        session_id=session_id,
-        key=f"announcement|{session_id}",
-        fingerprint=fingerprint(row),
-        body=Announcement(recording=announced, raw=row),
-    )
+    return items.announcement(Announcement(recording=announced, raw=row), session_id=session_id)
 
 
 def _event_fields(

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, Literal
 
+from schemas.dialect import items
 from schemas.dialect.fields import phone, text
-from schemas.dialect.json_body import fingerprint
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
-from schemas.facts import CallEvent, CallFields, FactKind, Other, Parsed, Sms
+from schemas.facts import CallEvent, CallFields, Parsed, Sms
 from schemas.notification import Notification
-from schemas.platforms.aliyun.calls import event_fact
 from schemas.platforms.aliyun.fields import PRODUCT, call_id, moment
 from schemas.platforms.aliyun.params import control_params
 from schemas.platforms.aliyun.settings import AliyunSource
@@ -45,7 +44,7 @@ def control_fact(params: Mapping[str, str], source: AliyunSource) -> Parsed:
     kind = kind_of(params)
     if kind == "call":
         return _incoming(row, session_id, source)
-    return _sms(row, session_id) if kind == "sms" else _other(row, session_id)
+    return _sms(row, session_id) if kind == "sms" else items.other(row, session_id=session_id)
 
 
 def question(notification: Notification, source: AliyunSource) -> Asked | None:
@@ -97,7 +96,7 @@ def _incoming(row: JsonObject, session_id: str, source: AliyunSource) -> Parsed:
     event = CallEvent(
         type="incoming", platform_type=PLATFORM_TYPE, at=at, caller=caller, callee=number, call=call, raw=row
     )
-    return event_fact(event, session_id=session_id, called=number)
+    return items.call_event_to(number, event, session_id=session_id)
 
 
 def _sms(row: JsonObject, session_id: str) -> Parsed:
@@ -109,20 +108,7 @@ def _sms(row: JsonObject, session_id: str) -> Parsed:
         sent_at=_call_time(row),
         raw=row,
     )
-    return Parsed(
-        kind=FactKind.SMS,
-        session_id=session_id,
-        key=f"sms|{session_id}|block",
-        fingerprint=fingerprint(row),
-        body=body,
-    )
-
-
-def _other(row: JsonObject, session_id: str) -> Parsed:
-    digest = fingerprint(row)
-    return Parsed(
-        kind=FactKind.OTHER, session_id=session_id, key=f"other|{digest}", fingerprint=digest, body=Other(raw=row)
-    )
+    return items.sms(body)
 
 
 def _call_time(row: JsonObject) -> datetime | None:

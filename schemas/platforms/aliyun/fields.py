@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from schemas.dialect.fields import MAX_ID, as_integer, digits, phone, utc
+from schemas.dialect.fields import BEIJING, MAX_ID, as_integer, digits, phone, utc
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import CallFields
@@ -16,7 +16,6 @@ from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.vocabulary import Direction
 
 PRODUCT: Final = "pnp"
-BEIJING: Final = timedelta(hours=8)  # no summer time since 1991
 
 _EPOCH_MS: Final = re.compile(r"[1-9][0-9]{12}")  # 2001 to 2286
 _NO_BINDING: Final = "0"
@@ -68,7 +67,7 @@ def moment(row: JsonObject, *names: str) -> datetime | None:
         return datetime.fromtimestamp(int(row[name]) / 1000, UTC)
     at = utc(row, name)
     try:
-        return None if at is None else at - BEIJING
+        return None if at is None else at.replace(tzinfo=BEIJING).astimezone(UTC)
     except OverflowError:
         raise Malformed("bad_time", name) from None
 

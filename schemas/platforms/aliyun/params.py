@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import parse_qsl
 
+from schemas.dialect.json_body import BOM
 from schemas.notification import Notification
 
 MAX_PARAMS: Final = 64  # twelve are documented
 
-_JSON_BEGINS: Final = (b"{", b"[", b"\xef\xbb\xbf")
+_JSON_BEGINS: Final = (b"{", b"[", BOM)
 _ONLY_IN_QUESTIONS: Final = frozenset({"callNo", "callId", "recordType"})
 
 

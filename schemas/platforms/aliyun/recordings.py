@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from schemas.dialect.fields import text
+from schemas.dialect.fields import BEIJING, text
 from schemas.dialect.json_body import load_object
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed, Permanent, Transient
-from schemas.platforms.aliyun.fields import BEIJING, https
+from schemas.platforms.aliyun.fields import https
 from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.platforms.aliyun.signature import rfc3986, rpc_signature
 from schemas.recording import HttpRequest, RecordingWanted
@@ -52,7 +52,7 @@ def recording_request(wanted: RecordingWanted, source: AliyunSource, *, nonce: s
         "AccessKeyId": source.app_key,
         "Action": "QueryRecordFileDownloadUrl",
         "CallId": wanted.name,
-        "CallTime": f"{wanted.called_at.astimezone(UTC) + BEIJING:%Y-%m-%d %H:%M:%S}",
+        "CallTime": f"{wanted.called_at.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}",
         "Format": "JSON",
         "PoolKey": wanted.domain,
         "SignatureMethod": "HMAC-SHA1",
@@ -74,10 +74,10 @@ def recording_location(status: int, _: Mapping[str, str], body: bytes) -> str:
             retry schedule ends it; a refusal (key, permission) is the operator's to mend within the 30 days that
             files are kept.
     """
-    told = _told(body)
-    code = text(told, "Code") or ""
+    response = _response(body)
+    code = text(response, "Code") or ""
     if code == _OK:
-        return _download_url(told)
+        return _download_url(response)
     named = code if _CODE.fullmatch(code) else "none known"
     if code.startswith(_BUSY):
         raise Transient(f"platform busy ({named})", retry_after=_BUSY_SECONDS)
@@ -88,14 +88,14 @@ def recording_location(status: int, _: Mapping[str, str], body: bytes) -> str:
     raise Transient(f"record not ready (HTTP {status}, code {named})", retry_after=_NOT_READY_SECONDS)
 
 
-def _download_url(told: JsonObject) -> str:
-    url = text(told, "DownloadUrl")
+def _download_url(response: JsonObject) -> str:
+    url = text(response, "DownloadUrl")
     if url is None:
         raise Transient("record not ready (no DownloadUrl)", retry_after=_NOT_READY_SECONDS)
     return https(url)
 
 
-def _told(body: bytes) -> JsonObject:
+def _response(body: bytes) -> JsonObject:
     try:
         return load_object(body)
     except Malformed:

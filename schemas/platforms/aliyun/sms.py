@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from schemas.dialect import items
 from schemas.dialect.codes import is_code
 from schemas.dialect.fields import as_integer, digits, phone, text
-from schemas.dialect.json_body import fingerprint
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
-from schemas.facts import Code, FactKind, Parsed, Sms
+from schemas.facts import Code, Parsed, Sms
 from schemas.platforms.aliyun.codes import SMS_CDR, unconnected_code
 from schemas.platforms.aliyun.fields import binding_id, ident, moment
 from schemas.platforms.aliyun.settings import AliyunSource
@@ -99,13 +99,7 @@ def _notified(row: JsonObject, platform_type: str, **fields: Any) -> Parsed:
         raw=row,
         **fields,
     )
-    return Parsed(
-        kind=FactKind.SMS,
-        session_id=identifier,
-        key=f"sms|{identifier}|notify|{platform_type}|{record_id or ''}",
-        fingerprint=fingerprint(row),
-        body=body,
-    )
+    return items.sms(body, platform_type, record_id or "")
 
 
 def _report_status(call_type: int | None, code: Code | None) -> SmsStatus | None:

@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from schemas.dialect.fields import MAX_ID, as_integer, digits, identifier, iso, phone, text
-from schemas.dialect.json_body import fingerprint, sha256_hex
+from schemas.dialect import items
+from schemas.dialect.codes import Read
+from schemas.dialect.fields import as_integer, digits, exact_id, phone, session_of, text
+from schemas.dialect.json_body import sha256_hex
+from schemas.dialect.q850 import q850_code, sip_code
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
-from schemas.facts import Announced, CallEvent, CallFields, Code, FactBody, FactKind, KindOfFact, Other, Parsed
+from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, Leg, Parsed
 from schemas.vocabulary import TimelineType
 
 MAX_RECORDS: Final = 1000  # documented: up to 50 CDRs in one push
@@ -27,6 +30,9 @@ EVENT_TYPES: Final[Mapping[str, TimelineType]] = {
     "disconnect": "ended",
     "collectinfo": "digits",
 }
+_SESSION: Final = "sessionId"  # both legs of a call share it
+
+Moment = Callable[[JsonObject, str], datetime | None]
 
 
 def event_type_of(body: JsonObject) -> str:
@@ -54,33 +60,10 @@ def fee_list(body: JsonObject) -> list[Any]:
     return records
 
 
-def read_item(read: Callable[[JsonObject], Parsed], item: Any) -> Parsed | Malformed:
-    """One result for one item: what is wrong with it does not spoil its neighbours."""
-    if not isinstance(item, dict):
-        return Malformed("not_an_object")
-    try:
-        return read(item)
-    except Malformed as error:
-        return error.with_traceback(None)
-
-
 def other(body: JsonObject, sent: bytes) -> Parsed:
-    """Never an error: new event types appear, and one that names a session belongs to it."""
+    """What has no documented id: the same bytes again are a re-push."""
     info = body.get("statusInfo")
-    session_id = digits(info, "sessionId") if isinstance(info, dict) else None
-    kept = session_id if session_id and len(session_id) <= MAX_ID else ""
-    return known_by_bytes(FactKind.OTHER, Other(raw=body), body, sent, session_id=kept)
-
-
-def known_by_bytes(kind: KindOfFact, fact: FactBody, body: JsonObject, sent: bytes, *, session_id: str) -> Parsed:
-    """A push without a documented id: the same bytes again are a re-push."""
-    return Parsed(
-        kind=kind,
-        session_id=session_id,
-        key=f"{kind}|{sha256_hex(sent)}",
-        fingerprint=fingerprint(body),
-        body=fact,
-    )
+    return items.other(body, session_id=digits(info, "sessionId") if isinstance(info, dict) else None, sent=sent)
 
 
 class Status(NamedTuple):
@@ -108,55 +91,50 @@ def status_of(body: JsonObject) -> Status:
         raise Malformed("no_status_info")
     event_type = event_type_of(body)
     caller, called = phone(info, "caller"), phone(info, "called")
-    return Status(info, session_of(info), event_type, EVENT_TYPES[event_type], caller, called)
+    return Status(info, session_of(info, _SESSION), event_type, EVENT_TYPES[event_type], caller, called)
 
 
 def call_event_fact(body: JsonObject, status: Status, at: datetime | None, call: CallFields) -> Parsed:
-    """The fact of a call event, `at` its moment in UTC; `raw` is this whole body.
-
-    The key holds the called number as a digest only, since keys reach logs.
-    """
-    info, session_id, event_type, timeline_type, caller, callee = status
-    called = sha256_hex((digits(info, "called") or "").encode())[:16]
-    return Parsed(
-        kind=FactKind.CALL_EVENT,
-        session_id=session_id,
-        key=f"event|{session_id}|{event_type}|{called}|{iso(at) if at else ''}",
-        fingerprint=fingerprint(body),
-        body=CallEvent(
-            type=timeline_type,
-            platform_type=body["eventType"],
-            at=at,
-            caller=caller,
-            callee=callee,
-            call=call,
-            raw=body,
-        ),
+    """The fact of a call event, `at` its moment in UTC; `raw` is this whole body."""
+    event = CallEvent(
+        type=status.timeline_type,
+        platform_type=body["eventType"],
+        at=at,
+        caller=status.caller,
+        callee=status.called,
+        call=call,
+        raw=body,
     )
+    return items.call_event_to(digits(status.info, "called"), event, session_id=status.session_id)
 
 
-def session_of(row: JsonObject) -> str:
-    """The session id, which both legs of a call share.
+class Record(NamedTuple):
+    """What a CDR says: one record of `feeLst`, the ids of its session and its own, and its times by their names."""
 
-    Raises:
-        Malformed: no_session_id, numeric_id, long_id.
-    """
-    session_id = exact_id(row, "sessionId")
-    if session_id is None:
-        raise Malformed("no_session_id")
-    return session_id
+    row: JsonObject
+    session_id: str
+    record_id: str
+    times: Mapping[str, datetime | None]
 
 
-def exact_id(row: JsonObject, name: str) -> str | None:
-    """An id as sent; an integer counts as its digits, all of which a JSON reader keeps up to 64 bits.
+def record_of(row: JsonObject, names: Iterable[str], moment: Moment) -> Record:
+    """The record in a row; `names` are its times, `moment` how this product spells them.
 
     Raises:
-        Malformed: numeric_id, for a float, which is what a longer integer has become; long_id.
+        Malformed: no_session_id, numeric_id, long_id, bad_time.
     """
-    value = row.get(name)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return identifier(row, name)
+    session_id = session_of(row, _SESSION)
+    times = {name: moment(row, name) for name in names}
+    return Record(row, session_id, record_id_of(row, times.values()), times)
+
+
+def cdr_fact(record: Record, call: CallFields, *, implies: Iterable[str], legs: tuple[Leg, ...] = ()) -> Parsed:
+    """The fact of a CDR; `raw` is its record."""
+    row, session_id, record_id, _ = record
+    body = Cdr(
+        record_id=record_id, call=call, legs=legs, recordings=recordings_of(row), implies=tuple(implies), raw=row
+    )
+    return items.cdr(body, session_id=session_id, key=(session_id, record_id))
 
 
 def record_id_of(record: JsonObject, times: Iterable[datetime | None]) -> str:
@@ -189,3 +167,12 @@ def recordings_of(record: JsonObject) -> tuple[Announced, ...]:
 def sent_codes(*codes: Code | None) -> tuple[Code, ...]:
     """Those that were sent."""
     return tuple([code for code in codes if code is not None])
+
+
+def failure_codes(record: JsonObject, fail_code: Read, *causes: str) -> tuple[Code, ...]:
+    """What a CDR says of how the call ended: its fail code, the first Q.850 cause of these fields, its SIP status."""
+    return sent_codes(
+        fail_code(record.get("ulFailReason")),
+        q850_code(*[record.get(name) for name in causes]),
+        sip_code(record.get("sipStatusCode")),
+    )

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from schemas.dialect import items
 from schemas.dialect.dialect import Dialect
-from schemas.dialect.fields import MAX_ID, digits, text
-from schemas.dialect.json_body import fingerprint, sha256_hex
+from schemas.dialect.fields import digits, text
 from schemas.errors import Malformed
-from schemas.facts import FactKind, Other, Parsed
+from schemas.facts import Parsed
 from schemas.notification import Notification, Reply
 from schemas.platforms.jiuyun import calls
-from schemas.platforms.jiuyun.body import Message, is_json, load_message
+from schemas.platforms.jiuyun.body import is_json, load_message
 from schemas.platforms.jiuyun.settings import JiuyunSource
 
 __all__ = ["DIALECT"]
@@ -50,28 +50,14 @@ def parse(notification: Notification, source: JiuyunSource) -> Sequence[Parsed |
     message = load_message(notification.body)
     action = _ACTIONS.get((text(message.fields, "action") or "").lower())
     if action is None:
-        return [_other(message, notification.body)]
+        return [items.other(message.raw, session_id=digits(message.fields, "callId"), sent=notification.body)]
     read = calls.call_event if action in calls.EVENT_ACTIONS else calls.cdr
-    try:
-        return [read(action, message, source)]
-    except Malformed as error:
-        return [error.with_traceback(None)]
+    return [items.attempt(lambda: read(action, message, source))]
 
 
 def reply(notification: Notification) -> Reply:
     """`0000` in the format of the request (section 2)."""
     return JSON_REPLY if is_json(notification) else XML_REPLY
-
-
-def _other(message: Message, sent: bytes) -> Parsed:
-    session_id = digits(message.fields, "callId")
-    return Parsed(
-        kind=FactKind.OTHER,
-        session_id=session_id if session_id and len(session_id) <= MAX_ID else "",
-        key=f"other|{sha256_hex(sent)}",
-        fingerprint=fingerprint(message.raw),
-        body=Other(raw=message.raw),
-    )
 
 
 DIALECT: Final[Dialect[JiuyunSource]] = Dialect(

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.dialect.json_body import load_object
+from schemas.dialect.json_body import BOM, load_object
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.notification import Notification
 from schemas.platforms.jiuyun.xml import ROOT, Document, load_xml
 
-REPAIRED: Final = "_repaired"  # in `raw`: how an ill-formed body was made readable, see jiuyun_xml.Document
-
-_BOM: Final = b"\xef\xbb\xbf"
+REPAIRED: Final = "_repaired"  # in `raw`: how an ill-formed body was made readable, see xml.Document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,7 @@ def is_json(notification: Notification) -> bool:
 
 def first_byte(body: bytes) -> bytes:
     """The first byte that is neither space nor part of a byte order mark; empty when there is none."""
-    return body.removeprefix(_BOM).lstrip()[:1]
+    return body.removeprefix(BOM).lstrip()[:1]
 
 
 def _message(document: Document) -> Message:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from schemas.dialect.fields import as_integer, digits, identifier, phone, text
-from schemas.dialect.json_body import fingerprint, sha256_hex
+from schemas.dialect import items
+from schemas.dialect.fields import BEIJING, as_integer, digits, exact_id, iso, phone, session_of, text
+from schemas.dialect.json_body import sha256_hex
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
-from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, FactKind, Leg, Parsed
+from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, Leg, Parsed
 from schemas.platforms.jiuyun.body import Message
 from schemas.platforms.jiuyun.codes import bye_code, upstream_code
 from schemas.platforms.jiuyun.settings import JiuyunSource
@@ -19,7 +20,6 @@ from schemas.platforms.jiuyun.xml import CUT_OFF
 from schemas.vocabulary import TimelineType
 
 PRODUCT: Final = "axb"
-BEIJING: Final = timezone(timedelta(hours=8))  # section 5 [inferred]: no zone is stated
 
 # The action of a call event: what it is on our timeline (section 4: "A and B leg each", "B answered").
 EVENT_ACTIONS: Final[Mapping[str, TimelineType]] = {"CallInvite": "outgoing", "CallEstablish": "answered"}
@@ -48,31 +48,22 @@ def call_event(action: str, message: Message, source: JiuyunSource) -> Parsed:
         Malformed: no_session_id, numeric_id, long_id, bad_time.
     """
     row = message.fields
-    session_id = _session_id(row, "callId")
+    session_id = session_of(row, "callId")
     at = utc(row, "dateCreated")
-    leg = _LEGS.get(as_integer(row.get("userFlag"))) if action == "CallInvite" else "b"
-    own = [action, leg or "", at.isoformat() if at else ""]
-    return Parsed(
-        kind=FactKind.CALL_EVENT,
-        session_id=session_id,
-        key="|".join(["event", _id(row, "appId") or "", session_id, *own]),
-        fingerprint=fingerprint(message.raw),
-        body=CallEvent(
-            type=EVENT_ACTIONS[action],
-            platform_type=action,
-            at=at,
-            leg=leg,
-            caller=phone(row, "caller"),
-            callee=phone(row, "called"),
-            call=_call(
-                row,
-                source,
-                started_at=at if action == "CallInvite" else None,
-                answered_at=at if action == "CallEstablish" else None,
-            ),
-            raw=message.raw,
-        ),
+    invited = action == "CallInvite"
+    leg = _LEGS.get(as_integer(row.get("userFlag"))) if invited else "b"
+    event = CallEvent(
+        type=EVENT_ACTIONS[action],
+        platform_type=action,
+        at=at,
+        leg=leg,
+        caller=phone(row, "caller"),
+        callee=phone(row, "called"),
+        call=_call(row, source, started_at=at if invited else None, answered_at=None if invited else at),
+        raw=message.raw,
     )
+    key = (exact_id(row, "appId") or "", session_id, action, leg or "", iso(at) if at else "")
+    return items.call_event(event, session_id=session_id, key=key)
 
 
 def cdr(action: str, message: Message, source: JiuyunSource) -> Parsed:
@@ -85,20 +76,15 @@ def cdr(action: str, message: Message, source: JiuyunSource) -> Parsed:
     if message.repaired == CUT_OFF:
         raise Malformed("cut_off")
     row = message.fields
-    session_id = _income_id(row) if action == "IncomeHangup" else _session_id(row, CDR_ACTIONS[action])
-    record_id = ".".join([_id(row, "appId") or "", session_id, action])
+    session_id = _income_id(row) if action == "IncomeHangup" else session_of(row, CDR_ACTIONS[action])
+    record_id = ".".join([exact_id(row, "appId") or "", session_id, action])
     call = _cdr_fields(row, source)
-    return Parsed(
-        kind=FactKind.CDR,
-        session_id=session_id,
-        key=f"cdr|{record_id}",
-        fingerprint=fingerprint(message.raw),
-        body=Cdr(record_id=record_id, call=call, legs=_legs(row, call), recordings=_recordings(row), raw=message.raw),
-    )
+    body = Cdr(record_id=record_id, call=call, legs=_legs(row, call), recordings=_recordings(row), raw=message.raw)
+    return items.cdr(body, session_id=session_id, key=(record_id,))
 
 
 def utc(row: JsonObject, name: str) -> datetime | None:
-    """A time of Beijing in UTC: 14 digits, or `yyyy-MM-dd HH:mm:ss` as type 10 has it (section 5).
+    """A time in UTC: 14 digits, or `yyyy-MM-dd HH:mm:ss` as type 10 has it; Beijing's [inferred: no zone is stated].
 
     Raises:
         Malformed: bad_time, when something else stands there.
@@ -115,22 +101,9 @@ def utc(row: JsonObject, name: str) -> datetime | None:
         raise Malformed("bad_time", name) from None
 
 
-def _session_id(row: JsonObject, name: str) -> str:
-    session_id = _id(row, name)
-    if session_id is None:
-        raise Malformed("no_session_id")
-    return session_id
-
-
-def _id(row: JsonObject, name: str) -> str | None:
-    """An id as sent; a JSON integer counts as its digits, a float is one that a JSON reader has rounded."""
-    value = row.get(name)
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else identifier(row, name)
-
-
 def _income_id(row: JsonObject) -> str:
     """The call's id where there is one, else the hash of section 7's key, which must not spell a number."""
-    if call_id := _id(row, "callId"):
+    if call_id := exact_id(row, "callId"):
         return call_id
     sent = [digits(row, name) or "" for name in _INCOME_KEY]
     if not any(sent[1:]):
@@ -138,7 +111,7 @@ def _income_id(row: JsonObject) -> str:
     return sha256_hex("|".join(sent).encode())[:32]
 
 
-def _call(row: JsonObject, source: JiuyunSource, **told: Any) -> CallFields:
+def _call(row: JsonObject, source: JiuyunSource, **more: Any) -> CallFields:
     """The real parties are `caller` and `called`, or `to` in a voice notice; X is `telX` or `maskNumber`."""
     return CallFields(
         product=PRODUCT,
@@ -148,7 +121,7 @@ def _call(row: JsonObject, source: JiuyunSource, **told: Any) -> CallFields:
         private_number=phone(row, "telX", "maskNumber"),
         display_number=phone(row, "displayNum"),
         user_data=digits(row, "userData"),
-        **told,
+        **more,
     )
 
 

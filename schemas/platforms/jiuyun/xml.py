@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from xml.parsers import expat
 
-from schemas.dialect.json_body import MAX_DEPTH
+from schemas.dialect.json_body import BOM, MAX_DEPTH
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 
@@ -24,7 +24,6 @@ ESCAPED: Final = "escaped"
 LEAVES: Final = "leaves"
 CUT_OFF: Final = "cut_off"
 
-_BOM: Final = b"\xef\xbb\xbf"
 _PREDEFINED: Final[Mapping[str, str]] = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _REFERENCE: Final = re.compile(r"&(amp|lt|gt|quot|apos);")
 _BARE_AMPERSAND: Final = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]+|#x[0-9A-Fa-f]+);)")
@@ -57,7 +56,7 @@ def load_xml(body: bytes) -> Document:
     if len(body) > MAX_BYTES:
         raise Malformed("too_large")
     try:
-        text = body.removeprefix(_BOM).decode().replace("\0", "").strip()
+        text = body.removeprefix(BOM).decode().replace("\0", "").strip()
     except UnicodeDecodeError:
         raise Malformed("not_utf8") from None
     try:

@@ -7,16 +7,15 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID
 
-from console.emulator.huawei.privatenumber.endings import ENDINGS, STEPS, Ending, in_mode
+from console.emulator.huawei.privatenumber.endings import ENDINGS, STEPS, in_mode, reaches
+from console.emulator.huawei.pushes import HOSTS, RECORDED_FROM_SECONDS, Ending
+from console.emulator.moments import beijing_digits
 
 MODES = ("AX", "AXB", "AXE", "AXYB", "X")
 CALL_GAP = timedelta(seconds=1)
 TALK_SECONDS = (10, 30, 60, 120, 240)  # upper bounds, one of them for a call; a sixth lasts 1 or 2 seconds
-BEIJING_AHEAD = timedelta(hours=8)
-HOSTS = ("callenabler246.huaweicaas.com", "callenabler245qh2.huaweicaas.com")
 EXTENSION_SHARE = 0.8  # of AXE calls; in the others A calls back, without collectInfo
 UNBOUND_DIRECTION = 2  # "abnormal (no binding etc.)"; docs/protocols/huawei-privatenumber.md section 3
-RECORDED_FROM_SECONDS = 3  # shorter calls have no file, docs/protocols/huawei-privatenumber.md section 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +76,7 @@ def _build_call(rng: Random, number: int, called_in: datetime, offset: int, ask:
         binding_id=str(UUID(int=rng.getrandbits(128), version=4)),
         host=host,
         caller=_real_number(offset + 2 * number),
-        callee=_real_number(offset + 2 * number + 1) if ending.reaches("callout") else None,
+        callee=_real_number(offset + 2 * number + 1) if reaches(ending, "callout") else None,
         private_number=f"+8617010000{rng.randrange(20):03d}",
         extension=extension,
         user_data=f"order{number}" if mode == "X" else None,
@@ -109,7 +108,7 @@ def _times(rng: Random, ending: Ending, called_in: datetime, extension: str | No
         "answer": rng.randint(2, 20),
         "disconnect": rng.choice((rng.randint(1, 2), *(rng.randint(3, longest) for longest in TALK_SECONDS))),
     }
-    left = {step for step in STEPS if not ending.reaches(step)} | ({"collectInfo"} if not extension else set())
+    left = {step for step in STEPS if not reaches(ending, step)} | ({"collectInfo"} if not extension else set())
     times: dict[str, datetime] = {}
     now = called_in
     for step, seconds in waits.items():
@@ -147,7 +146,7 @@ def _record_id(rng: Random, number: int, called_in: datetime) -> str:
     tail = rng.randrange(10**8)
     if rng.getrandbits(1):
         return f"{rng.getrandbits(128):032x}.{3757285803 + number}.{tail}.5"
-    return f"CAE-{called_in + BEIJING_AHEAD:%Y%m%d%H%M%S}-{tail:08d}{number}"
+    return f"CAE-{beijing_digits(called_in)}-{tail:08d}{number}"
 
 
 def _real_number(position: int) -> str:

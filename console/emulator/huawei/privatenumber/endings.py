@@ -5,27 +5,16 @@ Codes and names are from docs/protocols/huawei-reason-codes.md tables A (stateCo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from console.emulator.huawei.pushes import Ending
 
 STEPS = ("callin", "callout", "alerting", "answer")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ending:
-    """What became of a call, how far it came, and how the platform says so."""
-
-    outcome: str
-    weight: int
-    last_step: str
-    state_code: int
-    state_desc: str
-    fail_reason: int = 0
-    q850: int = 0
-    sip: int = 0
-
-    def reaches(self, step: str) -> bool:
-        """Tell if the call came as far as this step."""
-        return STEPS.index(step) <= STEPS.index(self.last_step)
+def reaches(ending: Ending, step: str) -> bool:
+    """Whether the call came as far as this step."""
+    return STEPS.index(step) <= STEPS.index(ending.last_step)
 
 
 ENDINGS = (

@@ -5,14 +5,13 @@ Written from docs/contract.md and docs/design.md section 5 without any of their 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
 
-from console.emulator.audio import make_wav
+from console.emulator.audio import digest_of, make_wav
 from console.emulator.huawei.privatenumber.calls import Call
-from console.emulator.huawei.privatenumber.payloads import Content
+from console.emulator.moments import read_utc, rfc3339, seconds_between
+from console.emulator.push import Content
 
 TIMELINE_TYPES = {
     "callin": "incoming",
@@ -31,7 +30,6 @@ TIMES = {
     "ended_at": ("callEndTime", "disconnect"),
 }
 DIRECTIONS = {0: "b_to_a", 1: "a_to_b", 2: "abnormal"}
-STAMP = "%Y-%m-%d %H:%M:%S"
 
 
 def expect(call: Call, *, seed: int, events: Mapping[str, Content], cdrs: Mapping[str, Content]) -> Content:
@@ -98,8 +96,7 @@ def _result(call: Call, top: Content, infos: Mapping[str, Content], cdrs: Iterab
 
 def _unanswered(call: Call, top: Content, infos: Mapping[str, Content]) -> str:
     """What the call was meant to be, if anything accepted says so; state code 0 alone says nothing."""
-    told = call.ending.outcome != "answered" and ("disconnect" in infos or "callEndTime" in top)
-    if told:
+    if call.ending.outcome != "answered" and ("disconnect" in infos or "callEndTime" in top):
         return call.ending.outcome
     return "cancelled" if top else "unknown"  # the CDR of a redial by itself
 
@@ -119,23 +116,8 @@ def _cdr(record_id: str, cdr: Content) -> Content:
 
 def _recordings(seed: int, cdrs: Iterable[Content]) -> Content:
     names = [cdr["recordObjectName"] for cdr in cdrs if "recordObjectName" in cdr]
-    return {name: wav_digest(make_wav(seed, name)) for name in names}
-
-
-def wav_digest(wav: bytes) -> dict[str, Any]:
-    """By which stored audio is compared with what was served."""
-    return {"sha256": hashlib.sha256(wav).hexdigest(), "bytes": len(wav)}
+    return {name: digest_of(make_wav(seed, name)) for name in names}
 
 
 def _time(text: str | None) -> datetime | None:
-    return datetime.strptime(f"{text}+0000", f"{STAMP}%z") if text else None
-
-
-def rfc3339(moment: datetime | None) -> str | None:
-    """A moment in UTC as records show it."""
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else None
-
-
-def seconds_between(begin: datetime | None, end: datetime | None) -> int | None:
-    """Whole seconds, None where one end is not known."""
-    return int((end - begin).total_seconds()) if begin and end else None
+    return read_utc(text) if text else None

@@ -14,8 +14,8 @@ from random import Random
 from typing import Any, Final
 
 from console.emulator.act import Heard
-from console.emulator.huawei.privatenumber.payloads import CONTENT_TYPE, encode, object_of
-from console.emulator.push import FIRST_MESSAGE, Content, Draft, Form, Item, Push
+from console.emulator.huawei.pushes import CONTENT_TYPE, encode
+from console.emulator.push import FIRST_MESSAGE, Content, Draft, Form, Item, Push, object_of
 from console.emulator.settings import EmulatorSettings
 
 MODES: Final = ("AXB", "AX", "AX without a suffix", "X", "X", "state")
@@ -92,7 +92,7 @@ class Messages:
         elif heard is not None:
             self._decisions[message.number] = {"action": "discard", "callee": None}
 
-    def as_told(self, push: Push) -> Push | None:
+    def as_it_went(self, push: Push) -> Push | None:
         """After a question only a routed message is notified."""
         message = self._all[push.calls[0]]
         if push.asks or not message.asks:
@@ -103,7 +103,7 @@ class Messages:
 
     def expect(self, number: int, items: Sequence[Item]) -> Content:
         """What `sms.notified` must say; `due` once its Notify was accepted."""
-        message, told = self._all[number], {item.name for item in items}
+        message, accepted = self._all[number], {item.name for item in items}
         return {
             "sender": message.sender,
             "receiver": message.receiver,
@@ -112,7 +112,7 @@ class Messages:
             "parts": message.parts,
             "sent_at": f"{message.sent_at:%Y-%m-%dT%H:%M:%S.%f}Z",
             "decision": self._decisions.get(number),
-            "due": "Notify" in told,
+            "due": "Notify" in accepted,
         }
 
 
@@ -184,8 +184,9 @@ def _sms_event(message: Message, mode: str) -> Content:
 
 
 def _state(message: Message, available: bool) -> Item:
-    told = {"virtualNumber": message.private_number, "available": available, "changedAt": f"{message.sent_at:%s}"}
-    return Item(message.number, f"state-{available}", 1, "number", told)
+    changed_at = f"{int(message.sent_at.timestamp())}"
+    content = {"virtualNumber": message.private_number, "available": available, "changedAt": changed_at}
+    return Item(message.number, f"state-{available}", 1, "number", content)
 
 
 def _action(heard: Heard) -> Content:

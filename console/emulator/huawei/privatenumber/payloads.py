@@ -5,17 +5,14 @@ Source: docs/protocols/huawei-privatenumber.md sections 1 and 3.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Sequence
 
 from console.emulator.huawei.privatenumber.calls import Call
+from console.emulator.huawei.pushes import RECORD_DOMAIN
+from console.emulator.moments import utc
+from console.emulator.push import Content
 
-Content = dict[str, Any]
-CONTENT_TYPE = "application/json;charset=UTF-8"
 SERVICE_TYPES = {"AX": "003", "AXB": "004", "AXE": "005", "AXYB": "007", "X": "004"}
-RECORD_DOMAIN = "ostor.huaweicaas.example"
 UNANSWERED_REDIAL = {"fwdUnaswRsn": 16, "ulFailReason": 7501, "sipStatusCode": 487}
 CDR_TIMES = {
     "callInTime": "callin",
@@ -26,14 +23,9 @@ CDR_TIMES = {
 }
 
 
-def stamp(moment: datetime) -> str:
-    """UTC without a zone mark, as in all pushes."""
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
 def event(call: Call, step: str) -> Content:
     """One call event with its envelope, as it is posted alone."""
-    info: Content = {"sessionId": call.session_id, "timestamp": stamp(call.times[step])}
+    info: Content = {"sessionId": call.session_id, "timestamp": utc(call.times[step])}
     if step == "collectInfo":
         return {"eventType": step, "statusInfo": info | {"digitInfo": call.extension}}
     info |= _parties(call, step)
@@ -65,7 +57,7 @@ def _binding_id(call: Call) -> str:
 
 def cdr(call: Call) -> Content:
     """The CDR of a call, one entry of `feeLst`; times and the callee only as far as the call came."""
-    times = {name: stamp(call.times[step]) for name, step in CDR_TIMES.items() if step in call.times}
+    times = {name: utc(call.times[step]) for name, step in CDR_TIMES.items() if step in call.times}
     return _head(call, call.record_id) | times | _codes(call) | _recording(call) | _tail(call)
 
 
@@ -78,20 +70,6 @@ def redial_cdr(call: Call) -> Content:
 def fee(records: Sequence[Content], *, app_key: str) -> Content:
     """Up to 50 CDRs of calls that ended together, each with the account's key."""
     return {"eventType": "fee", "feeLst": [_with_key(record, app_key) for record in records]}
-
-
-def encode(content: Mapping[str, Any]) -> bytes:
-    """The bytes of a push, without spaces as the samples of receivers show."""
-    return json.dumps(content, separators=(",", ":")).encode()
-
-
-def object_of(body: bytes) -> Content:
-    """The JSON object of an answer; empty when it is none."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _with_key(record: Content, app_key: str) -> Content:
@@ -114,7 +92,7 @@ def _head(call: Call, record_id: str) -> Content:
 
 
 def _codes(call: Call) -> Content:
-    failed = {"failTime": stamp(call.times["disconnect"])} if call.ending.fail_reason else {}
+    failed = {"failTime": utc(call.times["disconnect"])} if call.ending.fail_reason else {}
     return {
         "fwdUnaswRsn": call.ending.q850,
         **failed,
@@ -129,7 +107,7 @@ def _recording(call: Call) -> Content:
         return {"recordFlag": 0}
     return {
         "recordFlag": 1,
-        "recordStartTime": stamp(call.times["answer"]),
+        "recordStartTime": utc(call.times["answer"]),
         "recordDomain": RECORD_DOMAIN,
         "recordBucketName": "sp-emulated-bucket",
         "recordObjectName": call.object_name,

@@ -8,20 +8,20 @@ from random import Random
 
 from console.emulator.huawei.privatenumber import payloads
 from console.emulator.huawei.privatenumber.calls import Call
+from console.emulator.huawei.pushes import CONTENT_TYPE, MERGED_AT_MOST, TIE_BREAK, encode
+from console.emulator.moments import utc
 from console.emulator.push import Draft, Form, Item, Push, key_of, later, number, pack, sent_at
 from console.emulator.settings import EmulatorSettings
 
-MERGED_AT_MOST = 50  # records a POST, docs/protocols/huawei-privatenumber.md section 0
 MERGE_SIZES = (1, 1, 1, 2, 3, 5, 8, 13, MERGED_AT_MOST)
 AMENDED_MINUTES = (1, 4, 9, 24)
 AMENDED_BY = timedelta(seconds=3)
-TIE_BREAK = timedelta(milliseconds=10)  # keeps events of one second in their order
 
-EVENT = Form(path="/status", content_type=payloads.CONTENT_TYPE, write=lambda contents, _: payloads.encode(contents[0]))
+EVENT = Form(path="/status", content_type=CONTENT_TYPE, write=lambda contents, _: encode(contents[0]))
 CDR = Form(
     path="/fee",
-    content_type=payloads.CONTENT_TYPE,
-    write=lambda contents, app_key: payloads.encode(payloads.fee(contents, app_key=app_key)),
+    content_type=CONTENT_TYPE,
+    write=lambda contents, app_key: encode(payloads.fee(contents, app_key=app_key)),
 )
 
 
@@ -93,7 +93,7 @@ def _amend(settings: EmulatorSettings, rng: Random, calls: Sequence[Call], first
         if rng.random() >= settings.amended_share:
             continue
         old = Item(call.number, call.record_id, 1, "cdr", payloads.cdr(call))
-        content = old.content | {"callEndTime": payloads.stamp(call.times["disconnect"] + AMENDED_BY)}
+        content = old.content | {"callEndTime": utc(call.times["disconnect"] + AMENDED_BY)}
         new = Item(call.number, call.record_id, 2, "cdr", content)
         minutes = rng.choice(AMENDED_MINUTES)
         moment = known[key_of(old)] + timedelta(minutes=minutes)

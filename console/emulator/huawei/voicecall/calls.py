@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final, Literal
 
-from console.emulator.huawei.privatenumber.calls import BEIJING_AHEAD, HOSTS, RECORDED_FROM_SECONDS
+from console.emulator.huawei.pushes import HOSTS, RECORDED_FROM_SECONDS, Ending
+from console.emulator.moments import beijing_digits
 
 Product = Literal["callback", "notify", "verify"]
 PRODUCTS: Final[tuple[Product, ...]] = ("callback", "callback", "callback", "notify", "notify", "verify")
@@ -18,44 +19,30 @@ A_STEPS: Final = ("start_a", "ring_a", "answer_a")
 B_STEPS: Final = ("start_b", "ring_b", "answer_b")
 
 
-@dataclass(frozen=True, kw_only=True)
-class VoiceEnding:
-    """How a call ends, how far it comes, and the codes of docs/protocols/huawei-reason-codes.md tables C, D and E."""
-
-    outcome: str
-    weight: int
-    last_step: str
-    state_code: int
-    state_desc: str
-    fail_reason: int = 0
-    q850: int = 0
-    sip: int = 0
-
-
 # Of the first two, the CDR is that of the real record in section 2: 518, SIP status, and Q.850 0 on both legs.
 CALLBACK_ENDINGS: Final = (
-    VoiceEnding(outcome="answered", weight=60, last_step="answer_b", state_code=0,
-                state_desc="The user releases the call."),
-    VoiceEnding(outcome="no_answer", weight=10, last_step="ring_b", state_code=8101,
-                state_desc="The called user does not answer.", fail_reason=518, sip=480),
-    VoiceEnding(outcome="busy", weight=8, last_step="start_b", state_code=8102,
-                state_desc="The called user is busy.", fail_reason=518, sip=486),
-    VoiceEnding(outcome="unreachable", weight=6, last_step="start_b", state_code=8104,
-                state_desc="The called user's phone is powered off.", fail_reason=518, q850=20, sip=480),
-    VoiceEnding(outcome="no_answer", weight=10, last_step="ring_a", state_code=8101,
-                state_desc="The called user does not answer.", fail_reason=518, q850=19, sip=480),
-    VoiceEnding(outcome="unreachable", weight=6, last_step="start_a", state_code=8103,
-                state_desc="The called user cannot be reached.", fail_reason=518, q850=20, sip=480),
+    Ending(outcome="answered", weight=60, last_step="answer_b", state_code=0,
+           state_desc="The user releases the call."),
+    Ending(outcome="no_answer", weight=10, last_step="ring_b", state_code=8101,
+           state_desc="The called user does not answer.", fail_reason=518, sip=480),
+    Ending(outcome="busy", weight=8, last_step="start_b", state_code=8102,
+           state_desc="The called user is busy.", fail_reason=518, sip=486),
+    Ending(outcome="unreachable", weight=6, last_step="start_b", state_code=8104,
+           state_desc="The called user's phone is powered off.", fail_reason=518, q850=20, sip=480),
+    Ending(outcome="no_answer", weight=10, last_step="ring_a", state_code=8101,
+           state_desc="The called user does not answer.", fail_reason=518, q850=19, sip=480),
+    Ending(outcome="unreachable", weight=6, last_step="start_a", state_code=8103,
+           state_desc="The called user cannot be reached.", fail_reason=518, q850=20, sip=480),
 )  # fmt: skip
 ONE_LEG_ENDINGS: Final = (
-    VoiceEnding(outcome="answered", weight=66, last_step="answer_a", state_code=0,
-                state_desc="The user releases the call."),
-    VoiceEnding(outcome="no_answer", weight=16, last_step="ring_a", state_code=8101,
-                state_desc="The called user does not answer.", fail_reason=518, sip=480),
-    VoiceEnding(outcome="busy", weight=10, last_step="start_a", state_code=8102,
-                state_desc="The called user is busy.", fail_reason=518, q850=17, sip=486),
-    VoiceEnding(outcome="unreachable", weight=8, last_step="start_a", state_code=8104,
-                state_desc="The called user's phone is powered off.", fail_reason=518, q850=20, sip=480),
+    Ending(outcome="answered", weight=66, last_step="answer_a", state_code=0,
+           state_desc="The user releases the call."),
+    Ending(outcome="no_answer", weight=16, last_step="ring_a", state_code=8101,
+           state_desc="The called user does not answer.", fail_reason=518, sip=480),
+    Ending(outcome="busy", weight=10, last_step="start_a", state_code=8102,
+           state_desc="The called user is busy.", fail_reason=518, q850=17, sip=486),
+    Ending(outcome="unreachable", weight=8, last_step="start_a", state_code=8104,
+           state_desc="The called user's phone is powered off.", fail_reason=518, q850=20, sip=480),
 )  # fmt: skip
 
 
@@ -65,7 +52,7 @@ class VoiceCall:
 
     number: int
     product: Product
-    ending: VoiceEnding
+    ending: Ending
     session_id: str
     record_id: str
     host: str
@@ -113,7 +100,7 @@ def _build(rng: Random, number: int, product: Product, ends: datetime) -> VoiceC
         product=product,
         ending=ending,
         session_id=f"1201_{10_000 + number}_4294967295_{started:%Y%m%d%H%M%S}@{host}",
-        record_id=f"CAE-{started + BEIJING_AHEAD:%Y%m%d%H%M%S}-{rng.randrange(10**7):07d}{number}",
+        record_id=f"CAE-{beijing_digits(started)}-{rng.randrange(10**7):07d}{number}",
         host=host,
         user_a=f"+861381{2 * number:07d}",
         user_b=f"+861381{2 * number + 1:07d}" if "start_b" in times else None,
@@ -127,7 +114,7 @@ def _build(rng: Random, number: int, product: Product, ends: datetime) -> VoiceC
     )
 
 
-def _times(rng: Random, ending: VoiceEnding, product: Product, ends: datetime) -> dict[str, datetime]:
+def _times(rng: Random, ending: Ending, product: Product, ends: datetime) -> dict[str, datetime]:
     """The moments in order, counted back from the end, which the calls of one batch share."""
     steps = [*A_STEPS, *B_STEPS] if product == "callback" else list(A_STEPS)
     reached = steps[: steps.index(ending.last_step) + 1]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from console.emulator.huawei.privatenumber.payloads import RECORD_DOMAIN, encode
+from console.emulator.huawei.pushes import RECORD_DOMAIN, encode
 from console.emulator.huawei.voicecall.calls import VoiceCall
 from console.emulator.push import Content
 

@@ -13,10 +13,10 @@ from functools import partial
 from typing import Final
 
 from schemas.dialect.dialect import Asks, Dialect, RecordingApi
+from schemas.dialect.items import attempt_object, number_state
 from schemas.dialect.json_body import load_object
-from schemas.envelope import JsonObject
 from schemas.errors import Malformed
-from schemas.facts import FactKind, NumberState, Parsed
+from schemas.facts import Parsed
 from schemas.notification import Notification, Reply
 from schemas.platforms.huawei.privatenumber import calls
 from schemas.platforms.huawei.privatenumber.auth import verify
@@ -24,7 +24,7 @@ from schemas.platforms.huawei.privatenumber.questions import answer, question
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.platforms.huawei.privatenumber.shape import shape_of
 from schemas.platforms.huawei.privatenumber.sms import sms
-from schemas.platforms.huawei.pushes import fee_list, known_by_bytes, other, read_item
+from schemas.platforms.huawei.pushes import fee_list, other
 from schemas.platforms.huawei.recordings import AUDIO_HOSTS, recording_location, recording_request
 
 __all__ = ["DIALECT"]
@@ -44,13 +44,14 @@ def parse(notification: Notification, source: PrivateNumberSource) -> Sequence[P
     body = load_object(notification.body)
     match shape_of(body):
         case "call_event":
-            return [read_item(partial(calls.call_event, source=source), body)]
+            return [attempt_object(partial(calls.call_event, source=source), body)]
         case "cdr":
-            return [read_item(partial(calls.cdr, source=source), record) for record in fee_list(body)]
+            return [attempt_object(partial(calls.cdr, source=source), record) for record in fee_list(body)]
         case "sms":
-            return [read_item(sms, body)]
+            return [attempt_object(sms, body)]
         case "number_state":
-            return [_number_state(body, notification.body)]
+            # its body is not documented: a state that comes back in the same bytes is a re-push
+            return [number_state(body, sent=notification.body)]
         case "other":
             return [other(body, notification.body)]
 
@@ -58,11 +59,6 @@ def parse(notification: Notification, source: PrivateNumberSource) -> Sequence[P
 def reply(_: Notification) -> Reply:
     """HTTP 200 with an empty body."""
     return Reply()
-
-
-def _number_state(body: JsonObject, sent: bytes) -> Parsed:
-    """The body is not documented, so its digest is its key: a state that comes back in the same bytes is a re-push."""
-    return known_by_bytes(FactKind.NUMBER_STATE, NumberState(raw=body), body, sent, session_id="")
 
 
 DIALECT: Final[Dialect[PrivateNumberSource]] = Dialect(

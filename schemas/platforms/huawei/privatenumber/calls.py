@@ -7,22 +7,21 @@ from datetime import datetime
 from typing import Final
 
 from schemas.dialect.fields import as_integer, digits, phone, text, utc
-from schemas.dialect.json_body import fingerprint
-from schemas.dialect.q850 import q850_code, sip_code
 from schemas.envelope import JsonObject
-from schemas.facts import CallFields, Cdr, FactKind, Parsed
+from schemas.facts import CallFields, Parsed
 from schemas.platforms.huawei.privatenumber.codes import NEVER_FORWARDED, fail_code, state_code
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.platforms.huawei.privatenumber.shape import DIRECTIONS
 from schemas.platforms.huawei.pushes import (
+    Record,
     Status,
     call_event_fact,
-    record_id_of,
-    recordings_of,
+    cdr_fact,
+    failure_codes,
+    record_of,
     sent_codes,
-    session_of,
     status_of,
-)
+)  # fmt: skip
 from schemas.vocabulary import Mode
 
 PRODUCT: Final = "privatenumber"
@@ -57,22 +56,9 @@ def cdr(record: JsonObject, source: PrivateNumberSource) -> Parsed:
     Raises:
         Malformed: no_session_id, numeric_id, long_id, bad_time.
     """
-    session_id = session_of(record)
-    times = {name: utc(record, name) for name in _CDR_TIMES}
-    record_id = record_id_of(record, times.values())
-    return Parsed(
-        kind=FactKind.CDR,
-        session_id=session_id,
-        key=f"cdr|{session_id}|{record_id}",
-        fingerprint=fingerprint(record),
-        body=Cdr(
-            record_id=record_id,
-            call=_cdr_fields(record, source, times),
-            recordings=recordings_of(record),
-            implies=tuple([timeline_type for name, timeline_type in _CDR_TIMES.items() if times[name]]),
-            raw=record,
-        ),
-    )
+    read = record_of(record, _CDR_TIMES, utc)
+    implied = [timeline_type for name, timeline_type in _CDR_TIMES.items() if read.times[name]]
+    return cdr_fact(read, _cdr_fields(read, source), implies=implied)
 
 
 def _event_fields(status: Status, source: PrivateNumberSource, at: datetime | None) -> CallFields:
@@ -113,11 +99,11 @@ def _parties(status: Status) -> tuple[str | None, str | None, str | None]:
     return None, status.called, dialled or status.caller
 
 
-def _cdr_fields(record: JsonObject, source: PrivateNumberSource, times: Mapping[str, datetime | None]) -> CallFields:
-    mode = source.mode or _mode(record)
+def _cdr_fields(read: Record, source: PrivateNumberSource) -> CallFields:
+    record, times = read.row, read.times
     return CallFields(
         product=PRODUCT,
-        mode=mode,
+        mode=source.mode or _mode(record),
         direction=DIRECTIONS.get(as_integer(record.get("direction"))),
         caller=phone(record, "callerNum"),
         callee=phone(record, "fwdDstNum"),
@@ -131,11 +117,7 @@ def _cdr_fields(record: JsonObject, source: PrivateNumberSource, times: Mapping[
         ringing_at=times["fwdAlertingTime"],
         answered_at=times["fwdAnswerTime"],
         ended_at=times["callEndTime"],
-        codes=sent_codes(
-            fail_code(record.get("ulFailReason")),
-            q850_code(record.get("fwdUnaswRsn"), record.get("callOutUnaswRsn")),
-            sip_code(record.get("sipStatusCode")),
-        ),
+        codes=failure_codes(record, fail_code, "fwdUnaswRsn", "callOutUnaswRsn"),
     )
 
 

@@ -120,7 +120,7 @@ def _call_answer(info: JsonObject, decision: Decision, source: PrivateNumberSour
 
 def _connect_info(info: JsonObject, decision: Decision, callee: str) -> JsonObject:
     """Section 2, ApiConnectInfo: the number shown to the callee has to be the X of this call."""
-    return _told(
+    return _sent(
         displayCalleeNum=phone(info, "called"),
         calleeNum=callee,
         maxDuration=decision.max_minutes,
@@ -131,7 +131,7 @@ def _connect_info(info: JsonObject, decision: Decision, callee: str) -> JsonObje
 
 
 def _close_info(decision: Decision) -> JsonObject:
-    return _told(userData=_user_data(decision), **_tones(decision, _CLOSE_TONES))
+    return _sent(userData=_user_data(decision), **_tones(decision, _CLOSE_TONES))
 
 
 def _sms_action(event: JsonObject, decision: Decision, source: PrivateNumberSource) -> JsonObject:
@@ -140,8 +140,8 @@ def _sms_action(event: JsonObject, decision: Decision, source: PrivateNumberSour
     callee = _callee(decision, action="route", lengths=_SMS_CALLEE_LENGTHS)
     calling = digits(event, "calling")
     if callee is None or calling is None:
-        return _told(operation="DiscardMessage", userData=user_data)
-    return _told(operation="vNumberRoute", message={"called": callee, "calling": calling}, userData=user_data)
+        return _sent(operation="DiscardMessage", userData=user_data)
+    return _sent(operation="vNumberRoute", message={"called": callee, "calling": calling}, userData=user_data)
 
 
 def _callee(decision: Decision, *, action: str, lengths: range) -> str | None:
@@ -167,7 +167,7 @@ def _inner(body: JsonObject, name: str) -> JsonObject:
     return inner if isinstance(inner, dict) else {}
 
 
-def _told(**row: Any) -> JsonObject:
+def _sent(**row: Any) -> JsonObject:
     return {name: value for name, value in row.items() if value is not None}
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from schemas.dialect.fields import as_integer, digits, phone, text, utc
-from schemas.dialect.json_body import fingerprint
+from schemas.dialect import items
+from schemas.dialect.fields import as_integer, digits, exact_id, phone, text, utc
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
-from schemas.facts import FactKind, Parsed, Sms
+from schemas.facts import Parsed, Sms
 from schemas.platforms.huawei.privatenumber.codes import send_result, sms_status
 from schemas.platforms.huawei.privatenumber.shape import DIRECTIONS, waits
-from schemas.platforms.huawei.pushes import exact_id
 from schemas.vocabulary import SmsMode
 
 _NOT_SENT_YET: Final = 0  # a Block push says sendResult 0 too, of an SMS about which it asks
@@ -34,13 +33,7 @@ def sms(body: JsonObject) -> Parsed:
     if identifier is None:
         raise Malformed("no_sms_identifier")
     mode: SmsMode = "block" if waits(event.get("notificationMode")) else "notify"
-    return Parsed(
-        kind=FactKind.SMS,
-        session_id=identifier,
-        key=f"sms|{identifier}|{mode}",
-        fingerprint=fingerprint(body),
-        body=_sms(event, body, identifier=identifier, mode=mode),
-    )
+    return items.sms(_sms(event, body, identifier=identifier, mode=mode))
 
 
 def _sms(event: JsonObject, body: JsonObject, *, identifier: str, mode: SmsMode) -> Sms:

@@ -11,11 +11,12 @@ from functools import partial
 from typing import Final
 
 from schemas.dialect.dialect import Dialect, RecordingApi
+from schemas.dialect.items import attempt_object
 from schemas.dialect.json_body import load_object
 from schemas.errors import Malformed
 from schemas.facts import Parsed
 from schemas.notification import Notification, Reply
-from schemas.platforms.huawei.pushes import EVENT_TYPES, event_type_of, fee_list, holds_cdrs, other, read_item
+from schemas.platforms.huawei.pushes import EVENT_TYPES, event_type_of, fee_list, holds_cdrs, other
 from schemas.platforms.huawei.recordings import AUDIO_HOSTS, recording_location, recording_request
 from schemas.platforms.huawei.voicecall.auth import verify
 from schemas.platforms.huawei.voicecall.cdrs import cdr
@@ -42,9 +43,9 @@ def parse(notification: Notification, _: VoiceCallSource) -> Sequence[Parsed | M
     body = load_object(notification.body)
     product = named_by(notification.path)
     if event_type_of(body) in EVENT_TYPES:
-        return [read_item(partial(call_event, named=product), body)]
+        return [attempt_object(partial(call_event, named=product), body)]
     if holds_cdrs(body):
-        return [read_item(partial(cdr, named=product), record) for record in fee_list(body)]
+        return [attempt_object(partial(cdr, named=product), record) for record in fee_list(body)]
     return [other(body, notification.body)]
 
 

@@ -9,8 +9,7 @@ from schemas.envelope import JsonObject
 from schemas.facts import CallFields, Parsed
 from schemas.platforms.huawei.pushes import Status, call_event_fact, sent_codes, status_of
 from schemas.platforms.huawei.voicecall.codes import state_code
-from schemas.platforms.huawei.voicecall.fields import moment
-from schemas.platforms.huawei.voicecall.products import CALLBACK, ONE_LEG, product_of_event
+from schemas.platforms.huawei.voicecall.products import CALLBACK, ONE_LEG, moment, product_of_event
 
 
 def call_event(body: JsonObject, named: str | None) -> Parsed:
@@ -25,10 +24,10 @@ def call_event(body: JsonObject, named: str | None) -> Parsed:
     status = status_of(body)
     at = moment(status.info, "timestamp")
     product = product_of_event(status.info, status.timeline_type, named)
-    return call_event_fact(body, status, at, _told(status, at, product))
+    return call_event_fact(body, status, at, _event_fields(status, at, product))
 
 
-def _told(status: Status, at: datetime | None, product: str | None) -> CallFields:
+def _event_fields(status: Status, at: datetime | None, product: str | None) -> CallFields:
     """What one event tells of the call as a whole.
 
     Ringing and answered count where there is one leg only: of a callback, or of a product unknown, they may be A's,

@@ -1,4 +1,6 @@
-"""Which of VoiceCall's three products an item is about: docs/protocols/huawei-voicecall.md sections 1 and 2.
+"""Which of VoiceCall's three products an item is about, and how they spell their times.
+
+Source: docs/protocols/huawei-voicecall.md sections 0, 1 and 2.
 
 Content counts first. A CDR says 002 for callback and 001 for a voice that is played, which is a notification or a
 verification code: nothing in a CDR tells these two apart. Most call events say nothing at all. So the last segment
@@ -9,9 +11,10 @@ of the URL may say it, since each call may have URLs of its own (`statusUrl`, `f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
-from schemas.dialect.fields import as_integer, text
+from schemas.dialect.fields import as_integer, text, utc
 from schemas.envelope import JsonObject
 
 CALLBACK: Final = "callback"
@@ -54,6 +57,16 @@ def product_of_event(info: JsonObject, timeline_type: str, named: str | None) ->
     if text(info, "partyType"):
         return CALLBACK
     return NOTIFY if timeline_type == "digits" else named
+
+
+def moment(row: JsonObject, name: str) -> datetime | None:
+    """A time in UTC; old pushes have two spaces between date and time.
+
+    Raises:
+        Malformed: bad_time.
+    """
+    value = row.get(name)
+    return utc({name: " ".join(value.split())}, name) if isinstance(value, str) else utc(row, name)
 
 
 def _has_second_leg(record: JsonObject) -> bool:

@@ -68,7 +68,14 @@ def the_lines(truth: Path) -> list[dict[str, Any]]:
 async def a_play(door: Door, truth: Path, **changes: Any) -> tuple[Played, list[dict[str, Any]]]:
     async with door.open() as to:
         settings = EmulatorSettings(
-            to=to, app_key="KEY", app_secret="SECRET", start=START, calls=40, truth=truth, repush_factor=60_000.0
+            to=to,
+            platform="huawei_privatenumber",
+            app_key="KEY",
+            app_secret="SECRET",
+            start=START,
+            calls=40,
+            truth=truth,
+            repush_factor=60_000.0,
         )
         played = await play(replace(settings, **changes))
     return played, the_lines(truth)
@@ -180,7 +187,14 @@ async def test_progress_is_told_for_each_call(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     async with Door().open() as to:
         settings = EmulatorSettings(
-            to=to, app_key="K", app_secret="S", start=START, calls=5, truth=tmp_path / "t", repush_factor=60_000.0
+            to=to,
+            platform="huawei_privatenumber",
+            app_key="K",
+            app_secret="S",
+            start=START,
+            calls=5,
+            truth=tmp_path / "t",
+            repush_factor=60_000.0,
         )
         await play(settings, on_progress=lambda done, calls: told.append((done, calls)))
     assert told == [(done, 5) for done in range(1, 6)]

@@ -11,11 +11,14 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 
+from console.emulator.acts import APIS
+from console.emulator.aliyun.recordings import announce
 from console.emulator.aliyun.signing import rpc_signature
 from console.emulator.audio import MAX_BYTES, alaw, make_mp3, make_wav
-from console.emulator.huawei.privatenumber.payloads import RECORD_DOMAIN
+from console.emulator.huawei.pushes import RECORD_DOMAIN
+from console.emulator.huawei.recordings import API
 from console.emulator.huawei.signing import headers
-from console.emulator.recordings import API_PATH, Recordings, serve_recordings
+from console.emulator.recordings import Recordings, serve_recordings
 
 NONCE, CREATED = "a1b2c3", "2026-11-21T02:30:03Z"
 SECRET = "sesame"
@@ -36,7 +39,7 @@ class Hosts:
 
     async def ask(self, name: str, sent: dict[str, str]) -> aiohttp.ClientResponse:
         query = {"fileName": name, "recordDomain": RECORD_DOMAIN}
-        url = self.base + API_PATH
+        url = self.base + API.path
         async with self.session.get(url, params=query, headers=sent, allow_redirects=False) as answer:
             await answer.read()
             return answer
@@ -48,7 +51,7 @@ class Hosts:
 
 @pytest.fixture
 async def hosts() -> AsyncIterator[Hosts]:
-    recordings = Recordings(seed=1, app_key="KEY", app_secret=SECRET)
+    recordings = Recordings(seed=1, app_key="KEY", app_secret=SECRET, apis=APIS)
     async with serve_recordings(recordings) as base, aiohttp.ClientSession() as session:
         yield Hosts(recordings, session, base)
 
@@ -158,7 +161,7 @@ def a_query(**changes: str) -> dict[str, str]:
 
 async def test_aliyuns_api_names_the_address_of_a_call_that_was_announced(hosts: Hosts) -> None:
     name = a_link_name(hosts.recordings, "prompt")
-    hosts.recordings.announce_call("c1", "FC1", CALLED_AT, name)
+    announce(hosts.recordings, name, pool_key="FC1", call_id="c1", called_at=CALLED_AT)
     async with hosts.session.get(f"{hosts.base}/", params=a_query()) as answer:
         told = await answer.json()
     assert told["Code"] == "OK"
@@ -177,7 +180,8 @@ async def test_aliyuns_api_names_the_address_of_a_call_that_was_announced(hosts:
     ],
 )
 async def test_aliyuns_api_refuses_what_is_not_right(hosts: Hosts, changes: dict[str, str]) -> None:
-    hosts.recordings.announce_call("c1", "FC1", CALLED_AT, a_link_name(hosts.recordings, "prompt"))
+    name = a_link_name(hosts.recordings, "prompt")
+    announce(hosts.recordings, name, pool_key="FC1", call_id="c1", called_at=CALLED_AT)
     async with hosts.session.get(f"{hosts.base}/", params=a_query(**changes)) as answer:
         assert (await answer.json())["Code"] != "OK"
     assert len(hosts.recordings.faults) == 1

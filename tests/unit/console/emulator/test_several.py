@@ -15,9 +15,10 @@ import pytest
 import typer
 from aiohttp import web
 
-from console.commands.emulate import PLATFORMS, _places, _shares
+from console.commands.emulate import _places, _shares
+from console.emulator.acts import PLAYABLE
 from console.emulator.play import play_all
-from console.emulator.settings import EmulatorSettings, Platform
+from console.emulator.settings import EmulatorSettings
 
 START = datetime(2026, 11, 21, 2, 30, 3, tzinfo=UTC)
 XML = "<?xml version='1.0'?><Response><statusCode>0000</statusCode></Response>"
@@ -59,7 +60,7 @@ async def a_door(handler: Any) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def a_part(door: str, platform: Platform, truth: Path, **changes: Any) -> EmulatorSettings:
+def a_part(door: str, platform: str, truth: Path, **changes: Any) -> EmulatorSettings:
     return EmulatorSettings(
         to=f"{door}/v1/{platform}/token", platform=platform, app_key="KEY", app_secret="SECRET", start=START,
         truth=truth, **{"calls": 8, "repush_factor": 60_000.0, **changes},
@@ -69,10 +70,10 @@ def a_part(door: str, platform: Platform, truth: Path, **changes: Any) -> Emulat
 async def test_all_platforms_play_into_one_truth_with_one_end(tmp_path: Path) -> None:
     truth = tmp_path / "sent.jsonl"
     async with a_door(the_right_word) as door:
-        played = await play_all([a_part(door, platform, truth) for platform in PLATFORMS])
+        played = await play_all([a_part(door, platform, truth) for platform in PLAYABLE])
     lines = [json.loads(line) for line in truth.read_text().splitlines()]
     calls = [line for line in lines if line["type"] == "call"]
-    assert Counter(line["source"] for line in calls) == dict.fromkeys(PLATFORMS, 8)
+    assert Counter(line["source"] for line in calls) == dict.fromkeys(PLAYABLE, 8)
     assert len({line["session_id"] for line in calls}) == played.calls == played.calls_told == 32
     [end] = [line for line in lines if line["type"] == "end"]
     assert end == lines[-1]
@@ -80,8 +81,8 @@ async def test_all_platforms_play_into_one_truth_with_one_end(tmp_path: Path) ->
     assert (played.faults, played.posts_given_up, played.answers_wrong) == ([], 0, 0)
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-async def test_a_wrong_word_is_counted_and_named(tmp_path: Path, platform: Platform) -> None:
+@pytest.mark.parametrize("platform", PLAYABLE)
+async def test_a_wrong_word_is_counted_and_named(tmp_path: Path, platform: str) -> None:
     async with a_door(nothing_right) as door:
         played = await play_all([a_part(door, platform, tmp_path / "t", calls=2)])
     assert played.answers_wrong == played.posts_200 > 0
@@ -116,7 +117,7 @@ def test_a_platform_that_is_unknown_or_named_twice_is_refused(to: list[str]) -> 
 
 @pytest.mark.parametrize("calls", [4, 5, 7, 200, 1001])
 def test_the_platforms_share_the_calls(calls: int) -> None:
-    shares = _shares(PLATFORMS, calls)
+    shares = _shares([*PLAYABLE], calls)
     assert sum(shares) == calls
     assert min(shares) >= 1
     assert _shares(["jiuyun_axb"], calls) == [calls]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,24 +15,16 @@ from console.ledger.table import cells
 from console.reading import Account, reckon
 from runtime.broker.embedded import open_embedded
 from schemas.envelope import JsonObject
-from schemas.errors import Malformed
-from schemas.facts import FactKind, Parsed
-from schemas.notification import Notification
-from schemas.platforms import DIALECTS
 from schemas.topology import UNIQUE, Queue, Topology
 from tests.building.facts import all_events
-from tests.building.samples import SAMPLES_OF_ALL
 from tests.building.stores import SqliteRig, a_whole_call
 from tests.building.traffic import CLOSED as LATER
 from tests.building.traffic import arrive, passed_on
 from tests.contracts.brokers import numbered
 from workers.config import Config
-from workers.stores.ledger import folds
 
 CLOSED = datetime(2026, 11, 21, 10, 15, tzinfo=UTC)
 OPEN = datetime(2026, 11, 21, 10, 14, 59, tzinfo=UTC)
-SAMPLES = SAMPLES_OF_ALL
-IN_SESSIONS = {FactKind.ANNOUNCEMENT, FactKind.CALL_EVENT, FactKind.CDR, FactKind.SMS}
 
 
 def a_row(**counts: int) -> JsonObject:
@@ -117,31 +108,6 @@ def test_a_line_of_the_table_shows_each_equation_and_whether_it_holds() -> None:
     assert cells(row, [flying, elsewhere])[-1] == "in flight"
     assert cells(row, [flying, Difference(source="bj", hour="2026-11-21T09", what="")])[-1] == "DIFFERS"
     assert cells(row | {"compared": False}, [])[4] == "-"
-
-
-def test_the_beginning_of_a_key_says_whether_sessions_hold_the_fact() -> None:
-    """The ledger counts by it, on both sides; so every dialect has to keep to it."""
-    seen: set[str] = set()
-    for sample in sorted(SAMPLES.rglob("*.*")):
-        for item in parsed(sample):
-            assert folds(item.key) == (item.kind in IN_SESSIONS), (sample.name, re.sub(r"\|.*", "", item.key))
-            seen.add(item.kind)
-    assert {FactKind.CALL_EVENT, FactKind.CDR, FactKind.SMS} <= seen
-
-
-def parsed(sample: Path) -> list[Parsed]:
-    """What a sample holds; nothing where it is no notification."""
-    platform = sample.parent.name
-    source = DIALECTS[platform].settings.model_validate({"name": "s", "platform": platform, "tokens": ["t"]})
-    body = sample.read_bytes()
-    kind = "application/xml" if body[:1] == b"<" else "application/json"
-    try:
-        items = DIALECTS[platform].parse(
-            Notification(path="", remote="192.0.2.1", content_type=kind, body=body), source
-        )
-    except Malformed:
-        return []
-    return [item for item in items if isinstance(item, Parsed)]
 
 
 async def reckoned(config: Config, now: datetime = LATER) -> Account:

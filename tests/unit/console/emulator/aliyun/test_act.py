@@ -51,8 +51,8 @@ def a_question(act: Act) -> Push:
 
 
 def pushes_of(act: Act, number: int) -> list[Push]:
-    told = [act.as_told(push) for push in act.pushes if number in push.calls and not push.asks]
-    return [push for push in told if push]
+    sent = [act.as_it_went(push) for push in act.pushes if number in push.calls and not push.asks]
+    return [push for push in sent if push]
 
 
 def test_every_body_is_an_array_of_one_type_and_questions_are_forms() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from console.emulator.huawei.privatenumber.calls import MODES, Call, build_calls
-from console.emulator.huawei.privatenumber.endings import ENDINGS, STEPS
+from console.emulator.huawei.privatenumber.endings import ENDINGS, STEPS, reaches
 from console.emulator.huawei.privatenumber.expect import expect
 from console.emulator.huawei.privatenumber.payloads import cdr, event, fee, redial_cdr
-from console.emulator.huawei.privatenumber.plan import MERGED_AT_MOST, plan
+from console.emulator.huawei.privatenumber.plan import plan
+from console.emulator.huawei.pushes import MERGED_AT_MOST
 from console.emulator.push import Push
 from console.emulator.settings import EmulatorSettings
 
@@ -39,7 +40,12 @@ TIMES = {"callInTime", "fwdStartTime", "fwdAlertingTime", "fwdAnswerTime", "call
 
 def the_settings(**changes: Any) -> EmulatorSettings:
     settings = EmulatorSettings(
-        to="http://127.0.0.1:1/v1/huawei/t", app_key="KEY", app_secret="SECRET", start=START, seed=7
+        to="http://127.0.0.1:1/v1/huawei/t",
+        platform="huawei_privatenumber",
+        app_key="KEY",
+        app_secret="SECRET",
+        start=START,
+        seed=7,
     )
     return replace(settings, **changes)
 
@@ -104,7 +110,7 @@ def test_a_cdr_has_exactly_the_fields_of_its_mode_and_ending(call: Call) -> None
     [record] = fee([cdr(call)], app_key="KEY")["feeLst"]
     wanted = set(CDR_ALWAYS)
     for step, fields in CDR_BY_STEP.items():
-        wanted |= fields if call.ending.reaches(step) else set()
+        wanted |= fields if reaches(call.ending, step) else set()
     wanted |= CDR_RECORDED if call.object_name else set()
     wanted |= {"failTime"} if call.ending.outcome != "answered" else set()
     wanted |= {"extendNumber"} if call.extension else set()

@@ -12,6 +12,7 @@ import pytest
 from console.emulator.act import Act, Heard
 from console.emulator.huawei.privatenumber.act import private_number
 from console.emulator.push import Item, Push
+from console.emulator.recordings import Recordings
 from console.emulator.settings import EmulatorSettings
 
 START = datetime(2026, 11, 21, 2, 30, 3, tzinfo=UTC)
@@ -20,10 +21,15 @@ CALLEE = "+8613900000001"
 
 def an_act(**changes: Any) -> Act:
     settings = EmulatorSettings(
-        to="http://127.0.0.1:1/v1/huawei/t", app_key="KEY", app_secret="SECRET", start=START, seed=7,
+        to="http://127.0.0.1:1/v1/huawei/t",
+        platform="huawei_privatenumber",
+        app_key="KEY",
+        app_secret="SECRET",
+        start=START,
+        seed=7,
         **{"calls": 200, "ask": True, "messages": 40, **changes},
     )  # fmt: skip
-    return private_number(settings)
+    return private_number(settings, Recordings(seed=7, app_key="KEY", app_secret="SECRET"))
 
 
 def heard(body: object) -> Heard:
@@ -37,7 +43,7 @@ def a_question(act: Act, kind: str = "event") -> Push:
 def told_after(act: Act, question: Push) -> Sequence[Item]:
     """The items about its call that still go out after the answer, each once, in their last version."""
     [number] = question.calls
-    pushes = [act.as_told(push) for push in act.pushes if number in push.calls and not push.asks]
+    pushes = [act.as_it_went(push) for push in act.pushes if number in push.calls and not push.asks]
     return [item for push in pushes if push for item in push.items if item.call == number]
 
 

@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 from console.emulator.act import Heard, Request
+from console.emulator.huawei.pushes import MERGED_AT_MOST
 from console.emulator.huawei.voicecall import payloads
-from console.emulator.huawei.voicecall.act import MERGED_AT_MOST, expect, plan, voice_call
+from console.emulator.huawei.voicecall.act import voice_call
 from console.emulator.huawei.voicecall.calls import CALLBACK_ENDINGS, ONE_LEG_ENDINGS, VoiceCall, build_voice_calls
+from console.emulator.huawei.voicecall.expect import expect
+from console.emulator.huawei.voicecall.plan import plan
 from console.emulator.push import Push
 from console.emulator.recordings import Recordings
 from console.emulator.settings import EmulatorSettings
