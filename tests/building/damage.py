@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from hypothesis import strategies as st
+
+T = TypeVar("T")
 
 MOST_CHANGES: Final = 4
 SHORT_TEXTS: Final = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -33,6 +35,16 @@ def any_json(
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=fields),
         max_leaves=most,
     )
+
+
+def unnamed(strategy: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
+    """The same, but hypothesis does not print what it is made of: it warns when that is long."""
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> T:
+        return draw(strategy)
+
+    return drawn()
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
