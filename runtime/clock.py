@@ -25,3 +25,9 @@ def counting_from(start: datetime) -> Clock:
         return start + timedelta(seconds=time.monotonic() - started)
 
     return now
+
+
+def system_seconds() -> Callable[[], float]:
+    """As `system_clock`, in seconds since 1970: a tenth of its cost, for whoever asks several times a transaction."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()

@@ -23,7 +23,7 @@ from runtime.broker.embedded.consumer import EmbeddedConsumer
 from runtime.broker.embedded.file import File, open_file, refusal
 from runtime.broker.embedded.queues import Queues
 from runtime.broker.embedded.writer import Needs, Writer
-from runtime.clock import system_clock
+from runtime.clock import system_seconds
 from runtime.files import owned, read_only
 from schemas.errors import Unavailable, Unconfirmed, Unroutable
 from schemas.topology import Topology
@@ -143,13 +143,13 @@ async def open_embedded(
 ) -> AsyncIterator[Embedded]:
     """Open the broker over a file (created if missing), or in memory; closing it finishes what was given to it.
 
-    `clock` tells the seconds since 1970 and never goes back; without one it is a `system_clock` of this moment.
+    `clock` tells the seconds since 1970 and never goes back; without one it is `system_seconds`.
 
     Raises:
         Misconfigured: another process owns the file, or it is damaged or cannot be written.
         Unavailable: somebody who does not own it keeps it locked.
     """
-    clock = clock or _system_seconds()
+    clock = clock or system_seconds()
     with owned(path) if path is not None else nullcontext():
         file = str(path or ":memory:")
         writer = Writer(partial(_open_queues, path, busy_seconds=confirm_seconds, clock=clock), file=file)
@@ -184,8 +184,3 @@ def _open_queues(path: Path | None, *, busy_seconds: float, clock: Callable[[], 
     except sqlite3.Error as error:
         file.close()
         raise refusal(error, path) from None
-
-
-def _system_seconds() -> Callable[[], float]:
-    now = system_clock()
-    return lambda: now().timestamp()
