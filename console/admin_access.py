@@ -34,4 +34,4 @@ def read_token(directory: Path) -> str:
     try:
         return (directory / TOKEN_FILE).read_text()
     except OSError as error:
-        raise Unavailable(f"cannot read {directory / TOKEN_FILE}: {error.strerror}; does park run here?") from None
+        raise Unavailable(f"cannot read {directory / TOKEN_FILE}: {error.strerror}; is park running here?") from None

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,14 +20,37 @@ EXIT_UNAVAILABLE: Final = 69  # EX_UNAVAILABLE of sysexits.h
 EXIT_CONFIG: Final = 78  # EX_CONFIG
 
 app = typer.Typer(
-    help="One trustworthy record per call from what cloud-telephony platforms push.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
+
+def _print_version(*, asked: bool) -> None:
+    if asked:
+        typer.echo(f"callstitch {version('callstitch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version_asked: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=lambda asked: _print_version(asked=asked),
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """One trustworthy record per call from what cloud-telephony platforms push."""
+
+
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", envvar="CALLSTITCH_CONFIG", help="TOML file; none: the default config.")
+    Path | None,
+    typer.Option("--config", envvar="CALLSTITCH_CONFIG", help="TOML file; without one, the default config is used."),
 ]
 NumbersOption = Annotated[bool, typer.Option("--show-numbers", help="Do not mask phone numbers.")]
 

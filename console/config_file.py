@@ -28,11 +28,11 @@ SCALARS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # What pydantic says of a model is no help to whoever wrote a file.
 SAID: Final[Mapping[str, str]] = {
-    "extra_forbidden": "no such key (docs/config.md has all of them)",
+    "extra_forbidden": "unknown key (docs/config.md lists them all)",
     "missing": "is missing",
     "too_short": "must not be empty",
-    "string_type": "must be a text in quotes",
-    "is_instance_of": "must be a text in quotes",
+    "string_type": "must be a string in quotes",
+    "is_instance_of": "must be a string in quotes",
     "bool_parsing": "must be true or false",
     "tuple_type": "must be a list",
     "dict_type": "must be a table",
@@ -136,7 +136,7 @@ def _with_password(broker: BrokerAddress, password: str) -> BrokerAddress:
     try:
         return broker_address(str(URL(broker.text).with_password(password)))
     except ValueError:
-        raise Misconfigured("broker: not an address that a password can be put into") from None
+        raise Misconfigured("broker: this address cannot take a password") from None
 
 
 def default_config(tokens_file: Path) -> dict[str, Any]:
@@ -156,10 +156,10 @@ def _tokens(path: Path) -> dict[str, str]:
         return _kept_tokens(path)
     except OSError as error:
         raise Misconfigured(
-            f"cannot keep the tokens in {path}: {error.strerror}; name a --config to do without"
+            f"cannot store the tokens in {path}: {error.strerror}; with a --config none are needed"
         ) from None
     except (ValueError, TypeError):
-        raise Misconfigured(f"{path} is damaged: mend it, or move it away to have new tokens (and URLs) made") from None
+        raise Misconfigured(f"{path} is damaged: repair it, or move it away to get new tokens (and URLs)") from None
 
 
 def _kept_tokens(path: Path) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from console.app import app
 from console.commands import emulate, operate, parked, reconcile, run, sample
 
+__all__ = ["app", "main"]
+
 for module in (run, sample, operate, parked, reconcile, emulate):
     app.add_typer(module.commands)
 

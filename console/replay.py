@@ -71,5 +71,5 @@ async def _bring_back(config: Config, ids: Sequence[str]) -> int:
 async def _ask(session: aiohttp.ClientSession, ids: Sequence[str]) -> int:
     async with session.post("/commands/want", data=orjson.dumps({"ids": ids})) as answer:
         if answer.status != 200:  # noqa: PLR2004 - OK
-            raise Unavailable(f"the owner of the state answered {answer.status}; does it run the park stage?")
+            raise Unavailable(f"the owner of the state answered {answer.status}; is it running the park stage?")
         return int(orjson.loads(await answer.read())["wanted"])

@@ -1,28 +1,54 @@
-"""One call's story as rows: what was pushed, what was said about it, and when it left."""
+"""One call's story as lines: what was pushed, what was published about it, and when it left."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import orjson
 
+from console.moments import shown
+from console.screen import packed
 from schemas.envelope import JsonObject, Kind
+from schemas.masking import masked_json
+
+NOT_SENT: Final = "not yet"
 
 
-def trace_rows(session: JsonObject) -> list[list[str]]:
-    """Facts and everything that left, by our clock."""
-    rows = [*_facts(session), *_leaving(session)]
-    return sorted(rows, key=lambda row: row[0])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the story: our time (RFC 3339, UTC), what happened, and the details that there are."""
+
+    at: str
+    what: str
+    details: Mapping[str, Any]
+    times: Mapping[str, str | None]
 
 
-def _facts(session: JsonObject) -> Iterator[list[str]]:
+def steps(session: JsonObject) -> list[Step]:
+    """Facts and everything that left, in the order of our clock."""
+    return sorted([*_facts(session), *_leaving(session)], key=lambda step: step.at)
+
+
+def story(session: JsonObject, zone: ZoneInfo, *, show_numbers: bool) -> Iterator[str]:
+    """The lines of a trace, times in `zone`, numbers masked unless they are to be shown."""
+    for step in steps(session):
+        yield f"{shown(step.at, zone)}  {step.what}"
+        details = step.details if show_numbers else masked_json(dict(step.details))
+        times = {name: at if at == NOT_SENT else shown(at, zone) for name, at in step.times.items() if at is not None}
+        words = [f"{name}={value}" for name, value in {**details, **times}.items() if value is not None]
+        if words:
+            yield packed(words, indent="    ")
+
+
+def _facts(session: JsonObject) -> Iterator[Step]:
     for fact in session["state"]["facts"]:
         body = fact["body"]
         call = body.get("call", {})
         details = {
             "platform_type": body.get("platform_type"),
-            "platform_time": body.get("at") or call.get("ended_at"),
             "caller": body.get("caller") or call.get("caller"),
             "callee": body.get("callee") or call.get("callee"),
             "record_id": body.get("record_id"),
@@ -37,15 +63,15 @@ def _facts(session: JsonObject) -> Iterator[list[str]]:
             "place": body.get("place"),
             "reason": body.get("reason"),
         }
-        what = body.get("type") or fact["kind"]
-        yield [fact["at"], f"told: {what}", _words(details)]
+        times = {"platform_time": body.get("at") or call.get("ended_at")}
+        yield Step(at=fact["at"], what=f"received: {body.get('type') or fact['kind']}", details=details, times=times)
 
 
-def _leaving(session: JsonObject) -> Iterator[list[str]]:
+def _leaving(session: JsonObject) -> Iterator[Step]:
     for row in session["outbox"]:
-        sent = row["sent_at"] or "not sent yet"
+        times = {"sent": row["sent_at"] or NOT_SENT}
         if row["kind"] != Kind.EVENT:
-            yield [row["at"], f"ordered: {row['kind']}", _words({"key": row["body"]["key"], "sent": sent})]
+            yield Step(at=row["at"], what=f"ordered: {row['kind']}", details={"key": row["body"]["key"]}, times=times)
             continue
         event = orjson.loads(row["body"])
         call = event["data"].get("call", {})
@@ -56,10 +82,5 @@ def _leaving(session: JsonObject) -> Iterator[list[str]]:
             "status": event["data"].get("sms", {}).get("status"),
             "changed": " ".join(event["data"].get("changed", [])) or None,
             "id": event["id"],
-            "sent": sent,
         }
-        yield [row["at"], f"said: {event['type']}", _words(details)]
-
-
-def _words(details: dict[str, Any]) -> str:
-    return "  ".join(f"{name}={value}" for name, value in details.items() if value is not None)
+        yield Step(at=row["at"], what=f"published: {event['type']}", details=details, times=times)

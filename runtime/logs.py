@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import structlog
 
 from runtime.verdict import reason_of
 from schemas.masking import masked
+
+_PLAIN: Final = frozenset({"timestamp", "id", "call"})  # none of them spells a number, whatever it looks like
 
 
 def configure_logs(*, json: bool, level: int = logging.INFO) -> None:
@@ -42,7 +44,7 @@ def _dumps(row: Any, **_: Any) -> str:
 
 
 def _mask(_: Any, __: str, row: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {key: value if key == "timestamp" else _masked(value) for key, value in row.items()}
+    return {key: value if key in _PLAIN else _masked(value) for key, value in row.items()}
 
 
 def _masked(value: Any) -> Any:

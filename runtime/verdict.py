@@ -24,7 +24,7 @@ from schemas.topology import RETRY_DELAYS, STAGES
 def _retrying(stage: str) -> str:
     retrying = [row.name for row in STAGES.values() if row.delays]
     if stage not in retrying:
-        raise ValueError(f"no such stage retries; known: {', '.join(retrying)}")
+        raise ValueError(f"no such stage; those that retry: {', '.join(retrying)}")
     return stage
 
 

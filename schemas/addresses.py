@@ -61,7 +61,7 @@ def broker_address(text: str) -> BrokerAddress:
         return BrokerAddress(text=text, embedded=True, file=None if rest == _MEMORY else Path(rest))
     if kind in ("amqp", "amqps"):
         return BrokerAddress(text=text, embedded=False)
-    raise ValueError("neither embedded:PATH nor amqp://... (or amqps://...)")
+    raise ValueError("must be embedded:PATH, amqp://... or amqps://...")
 
 
 def store_address(text: str) -> StoreAddress:
@@ -75,7 +75,7 @@ def store_address(text: str) -> StoreAddress:
         return StoreAddress(text=text, directory=Path(rest))
     if text.startswith(_POSTGRESQL):
         return StoreAddress(text=text)
-    raise ValueError("neither sqlite:DIR nor postgresql://...")
+    raise ValueError("must be sqlite:DIR or postgresql://...")
 
 
 def objects_address(text: str) -> ObjectsAddress:
@@ -90,7 +90,7 @@ def objects_address(text: str) -> ObjectsAddress:
         return ObjectsAddress(text=text, directory=Path(path))
     if text.startswith("s3://"):
         return ObjectsAddress(text=text)
-    raise ValueError("neither file:DIR nor s3://bucket/prefix")
+    raise ValueError("must be file:DIR or s3://bucket/prefix")
 
 
 def _read_by(parse: Callable[[str], Any]) -> BeforeValidator:

@@ -35,7 +35,7 @@ def _duration(value: Any) -> Any:
 
 def _some_time(value: timedelta) -> timedelta:
     if value <= timedelta(0):
-        raise ValueError("a duration is longer than 0s")
+        raise ValueError("a duration must be longer than 0s")
     return value
 
 
@@ -71,7 +71,7 @@ def _url(value: str) -> str:
     except ValueError:  # its text repeats what stands in the file
         right = False
     if not right:
-        raise ValueError("a URL begins with https:// (or http://) and a host")
+        raise ValueError("a URL starts with https:// (or http://) and a host")
     return value
 
 
@@ -82,9 +82,7 @@ def _secret_url(value: SecretStr) -> SecretStr:
 
 def _host(value: str) -> str:
     if not _HOST.fullmatch(value):
-        raise ValueError(
-            "a host has neither scheme nor path: audio.example.com, .example.com, each with or without :port"
-        )
+        raise ValueError("a host has no scheme and no path: audio.example.com or .example.com, with or without :port")
     return value
 
 
@@ -97,7 +95,7 @@ def _token(value: SecretStr) -> SecretStr:
 
 def _event_type(value: str) -> str:
     if value not in EVENT_TYPES:
-        raise ValueError(f"no such event type; known: {', '.join(EVENT_TYPES)}")
+        raise ValueError(f"unknown event type; known ones: {', '.join(EVENT_TYPES)}")
     return value
 
 
@@ -107,7 +105,7 @@ def _tier(value: Any) -> str:
     for name, seconds in RETRY_DELAYS.items():
         if length == timedelta(seconds=seconds):
             return name
-    raise ValueError(f"a retry waits in one of the delay queues: {', '.join(RETRY_DELAYS)}")
+    raise ValueError(f"a retry can only wait in one of the delay queues: {', '.join(RETRY_DELAYS)}")
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_some_time)]

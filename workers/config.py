@@ -28,7 +28,7 @@ class _ByPlatform:
 
 def _foreign(name: str) -> str:
     if name.startswith(("callstitch.", "amq.")):
-        raise ValueError("names that begin with callstitch. or amq. are taken")
+        raise ValueError("names that start with callstitch. or amq. are reserved")
     return name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -17,6 +17,7 @@ from console.door_url import checked_url
 from console.emulator.acts import PLAYABLE
 from console.emulator.play import play_all
 from console.emulator.settings import EmulatorSettings, Played
+from console.screen import out, wrapped
 from runtime.admin import split_address
 from schemas.errors import Misconfigured
 
@@ -41,24 +42,30 @@ def emulate(
     *,
     to: Annotated[
         list[str],
-        typer.Option(help="Base URL of a source at the door, token included; PLATFORM=URL, once for each platform."),
+        typer.Option(help="URL of a source at the door, token included; PLATFORM=URL, once for each platform."),
     ],
-    platform: Annotated[str, typer.Option(help="What a URL without a platform's name is.")] = DEFAULT_PLATFORM,
+    platform: Annotated[str, typer.Option(help="The platform of a --to URL that names none.")] = DEFAULT_PLATFORM,
     seed: Annotated[int, typer.Option(help="Same seed, same traffic.")] = 1,
     calls: Annotated[int, typer.Option(help="How many calls to play, shared by the platforms.")] = 200,
-    rate: Annotated[float | None, typer.Option(help="Notifications per second; none: as fast as it goes.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Notifications a second; by default all it can.")] = None,
     truth: Annotated[Path | None, typer.Option(help="Where to write what was sent, as JSON lines.")] = None,
     recordings: Annotated[str, typer.Option(help="Where the recording API listens.", callback=_listen)] = "127.0.0.1:0",
-    app_key: Annotated[str, typer.Option(help="Signs the pushes and checks the recording requests.")] = "EMULATORKEY",
-    app_secret: Annotated[str, typer.Option(envvar="CALLSTITCH_EMULATOR_SECRET")] = "emulator-secret",  # noqa: S107
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once, at most.")] = 16,
+    app_key: Annotated[str, typer.Option(help="Key that signs the pushes and opens the recordings.")] = "EMULATORKEY",
+    app_secret: Annotated[
+        str, typer.Option(envvar="CALLSTITCH_EMULATOR_SECRET", help="Secret of that key.")
+    ] = "emulator-secret",  # noqa: S107
+    concurrency: Annotated[int, typer.Option(min=1, help="At most this many requests at a time.")] = 16,
     repush_factor: Annotated[
         float,
-        typer.Option(help="How many times faster than the platform it pushes again; 600: 1 minute is 0.1 s."),
+        typer.Option(help="How many times faster than the platform to push again; 600 turns a minute into 0.1 s."),
     ] = 600,
-    ask: Annotated[bool, typer.Option("--ask", help="Ask the questions too; the source needs control = true.")] = False,
-    messages: Annotated[int, typer.Option(min=0, help="SMS and number states besides, where a platform has them.")] = 0,
-    linger: Annotated[float, typer.Option(help="Seconds to go on serving recordings; negative: until stopped.")] = 0,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask questions too; the source needs control = true.")] = False,
+    messages: Annotated[
+        int, typer.Option(min=0, help="How many SMS and number states to add, where a platform has them.")
+    ] = 0,
+    linger: Annotated[
+        float, typer.Option(help="Seconds to keep serving recordings at the end; negative: until stopped.")
+    ] = 0,
 ) -> None:
     """Play platforms over real HTTP: their products and modes, re-pushes, merged CDRs, recordings and questions.
 
@@ -104,12 +111,23 @@ def _parts(
 
 
 def _play(parts: Sequence[EmulatorSettings], calls: int) -> Played:
-    with Progress(transient=False) as progress:
-        task = progress.add_task("playing calls", total=calls)
+    with Progress(disable=not out.is_terminal) as progress:
         try:
-            return asyncio.run(play_all(parts, on_progress=lambda done, _: progress.update(task, completed=done)))
+            return asyncio.run(play_all(parts, on_progress=bar(progress, calls)))
         except OSError as error:  # what the door does is counted; this is the truth's file, or the recordings' port
             raise Misconfigured(f"cannot play: {error}") from None
+
+
+def bar(progress: Progress, calls: int) -> Callable[[int, int], None]:
+    """Moves the bar, and ends its line with the last call: recordings are served on, with nothing more to show."""
+    task = progress.add_task("playing calls", total=calls)
+
+    def show(done: int, _: int) -> None:
+        progress.update(task, completed=done)
+        if done == calls:
+            progress.stop()
+
+    return show
 
 
 def _places(to: Sequence[str], platform: str) -> list[tuple[str, str]]:
@@ -129,7 +147,7 @@ def _places(to: Sequence[str], platform: str) -> list[tuple[str, str]]:
 def _shares(platforms: Sequence[str], calls: int) -> list[int]:
     """So many calls for each; the first takes what does not divide."""
     if calls < len(platforms):
-        raise typer.BadParameter("fewer calls than platforms", param_hint="--calls")
+        raise typer.BadParameter("there are fewer calls than platforms", param_hint="--calls")
     whole = sum(PLAYABLE[platform].share for platform in platforms)
     rest = [max(calls * PLAYABLE[platform].share // whole, 1) for platform in platforms[1:]]
     return [calls - sum(rest), *rest]
@@ -137,14 +155,16 @@ def _shares(platforms: Sequence[str], calls: int) -> list[int]:
 
 def _tell(played: Played) -> None:
     typer.echo(
-        f"{played.calls} calls, {played.posts_200} posts answered 200, {played.items_accepted} items"
-        f" ({played.distinct_items_accepted} distinct), {played.posts_given_up} given up,"
-        f" {played.questions} questions, {played.answers_wrong} answers wrong, {played.attempts_late} late"
+        wrapped(
+            f"{played.calls} calls, {played.posts_200} posts answered 200, {played.items_accepted} items"
+            f" ({played.distinct_items_accepted} distinct), {played.posts_given_up} given up,"
+            f" {played.questions} questions, {played.answers_wrong} wrong answers, {played.attempts_late} late"
+        )
     )
     if not played.posts_200:
         typer.echo(
             f"callstitch: no post was answered 200 ({played.attempts_unanswered} attempts had no answer,"
-            f" {played.attempts_refused} another status): does the door run there, with that source and token?",
+            f" {played.attempts_refused} another status): is the door running there, with that source and token?",
             err=True,
         )
     for fault in played.faults:

@@ -6,26 +6,26 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 import typer
 
 from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
 from console.config_file import load_config, redacted_url, shown
+from console.moments import DEFAULT_ZONE, ZoneOption
 from console.reading import ask_store
-from console.screen import out, print_table
-from console.tracing import trace_rows
+from console.screen import out, wrapped
+from console.tracing import story
 from runtime.broker import open_broker
 from schemas.envelope import JsonObject
-from schemas.masking import masked
 from workers.objects import open_objects
 from workers.stores import open_reads
 from workers.stores.reads import CallReads
 from workers.wiring import config_topology
 
 commands = typer.Typer()
-config_commands = typer.Typer(help="The config.", no_args_is_help=True)
+config_commands = typer.Typer(help="Look at the config.", no_args_is_help=True)
 commands.add_typer(config_commands, name="config")
 
 
@@ -46,7 +46,7 @@ def declare(config: ConfigOption = None) -> None:
 
 @commands.command()
 def check(config: ConfigOption = None) -> None:
-    """Check the config and reach everything that it names."""
+    """Check the config, and that the broker and the stores it names can be reached."""
 
     async def run() -> None:
         loaded = load_config(config)
@@ -66,7 +66,7 @@ def check(config: ConfigOption = None) -> None:
 
 @config_commands.command("show")
 def config_show(config: ConfigOption = None) -> None:
-    """Print the config as it is understood, secrets redacted."""
+    """Print the config as Callstitch reads it, secrets redacted."""
     with quietly():
         typer.echo(orjson.dumps(shown(load_config(config)), option=orjson.OPT_INDENT_2, default=_plain).decode())
 
@@ -76,17 +76,24 @@ def _plain(value: Any) -> Any:
 
 
 @commands.command()
-def trace(call: str, config: ConfigOption = None, *, show_numbers: NumbersOption = False) -> None:
-    """Print everything known about one call, in order; CALL is its id, or the platform's session id alone."""
+def trace(
+    call: Annotated[str, typer.Argument(metavar="CALL", help="Id of the call, or the platform's session id alone.")],
+    config: ConfigOption = None,
+    tz: ZoneOption = DEFAULT_ZONE,
+    *,
+    show_numbers: NumbersOption = False,
+) -> None:
+    """Print everything known about one call or SMS, in order."""
     with quietly():
-        show = (lambda text: text) if show_numbers else masked
         found, session = ask_store(load_config(config).store, partial(_meant, call=call))
         if session is None:
-            which = "".join(f"\n  {show(one)}" for one in found)
-            typer.echo(f"callstitch: {'say which call:' if found else 'no call has that id'}{which}", err=True)
+            what = "several calls have that id, choose one:" if found else "no call has that id"
+            typer.echo("\n  ".join([f"callstitch: {what}", *found]), err=True)
             raise typer.Exit(EXIT_DIFFERENCE)
-    out.print(f"call {found[0]}: {session['status']}, revision {session['state']['revision']}", markup=False)
-    print_table(["at", "what", "details"], [[show(cell) for cell in row] for row in trace_rows(session)])
+    out.print(wrapped(f"call {found[0]}"))
+    out.print(f"{session['status']}, revision {session['state']['revision']}; times in {tz}")
+    for line in story(session, tz, show_numbers=show_numbers):
+        out.print(line)
 
 
 async def _meant(reads: CallReads, call: str) -> tuple[Sequence[str], JsonObject | None]:

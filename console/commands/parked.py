@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import orjson
 import typer
 
 from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
 from console.config_file import load_config
+from console.moments import DEFAULT_ZONE, ZoneOption, in_utc, moment_option, shown
 from console.reading import ask_store
 from console.replay import Choice, bring_back, chosen
-from console.screen import print_table
-from schemas.masking import masked
+from console.screen import out, packed, wrapped
+from schemas.envelope import JsonObject
+from schemas.masking import masked_json
 
-OneArgument = Annotated[str, typer.Argument(metavar="ID|SIGNATURE", help="an id, or a group's signature")]
-WantedArgument = Annotated[str | None, typer.Argument(metavar="ID|SIGNATURE", help="an id, or a group's signature")]
-AllOption = Annotated[bool, typer.Option("--all", help="Everything that is parked there.")]
-SinceOption = Annotated[datetime | None, typer.Option(help="Last parked from then on, UTC.")]
-UntilOption = Annotated[datetime | None, typer.Option(help="Last parked before then, UTC.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say how many.")]
+OneArgument = Annotated[str, typer.Argument(metavar="ID|SIGNATURE", help="Id of a message, or signature of a group.")]
+WantedArgument = Annotated[
+    str | None, typer.Argument(metavar="ID|SIGNATURE", help="Id of a message, or signature of a group.")
+]
+AllOption = Annotated[bool, typer.Option("--all", help="Everything that is in there.")]
+SinceOption = Annotated[datetime | None, moment_option("Only messages last parked at this time or later.")]
+UntilOption = Annotated[datetime | None, moment_option("Only messages last parked before this time.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only print how many there are.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +38,7 @@ class Box:
     name: str
     help: str
     listed: str
+    empty: str
     shown: str
     again: str
     brought_back: str
@@ -41,19 +48,20 @@ BOXES = (
     Box(
         name="quarantine",
         help="Unreadable input, grouped by reason.",
-        listed="Unreadable input, one line per group of equal reasons.",
-        shown="Print quarantined input whole, with the raw bytes that came.",
+        listed="List unreadable input, grouped by reason.",
+        empty="the quarantine is empty",
+        shown="Print quarantined input in full, with the raw bytes that came.",
         again="release",
-        brought_back="Run today's code on the raw bytes of quarantined input again, for example after a fix of the "
-        "dialect.",
+        brought_back="Parse quarantined input again from its raw bytes, for example after a fix of the dialect.",
     ),
     Box(
         name="dead",
         help="Failed work, per stage.",
-        listed="Failed work, one line per stage and reason.",
-        shown="Print dead letters whole.",
+        listed="List failed work, grouped by stage and reason.",
+        empty="there are no dead letters",
+        shown="Print dead letters in full.",
         again="replay",
-        brought_back="Give dead letters to their stage again, as on the first attempt.",
+        brought_back="Send dead letters back to their stage, as on the first attempt.",
     ),
 )
 
@@ -63,8 +71,8 @@ def box_commands(box: Box) -> typer.Typer:
     group = typer.Typer(help=box.help, no_args_is_help=True)
 
     @group.command("list", help=box.listed)
-    def list_(config: ConfigOption = None) -> None:
-        _list(box.name, config)
+    def list_(config: ConfigOption = None, tz: ZoneOption = DEFAULT_ZONE) -> None:
+        _list(box, config, tz)
 
     @group.command("show", help=box.shown)
     def show(wanted: OneArgument, config: ConfigOption = None, *, show_numbers: NumbersOption = False) -> None:
@@ -78,11 +86,13 @@ def box_commands(box: Box) -> typer.Typer:
         everything: AllOption = False,
         since: SinceOption = None,
         until: UntilOption = None,
+        tz: ZoneOption = DEFAULT_ZONE,
         dry_run: DryRunOption = False,
     ) -> None:
         if not (everything or wanted or since or until):
             raise typer.BadParameter("choose an id, a signature, --since, --until or --all")
-        choice = Choice(box=box.name, wanted=wanted, everything=everything, since=_utc(since), until=_utc(until))
+        first, last = in_utc(since, tz), in_utc(until, tz)
+        choice = Choice(box=box.name, wanted=wanted, everything=everything, since=first, until=last)
         _bring_back(config, choice, dry_run=dry_run)
 
     return group
@@ -93,22 +103,39 @@ for one in BOXES:
     commands.add_typer(box_commands(one), name=one.name)
 
 
-def _list(box: str, config: Path | None) -> None:
-    columns = ["signature", "stage", "source", "count", "first_at", "last_at", "attempts", "reason", "example"]
+def _list(box: Box, config: Path | None, zone: ZoneInfo) -> None:
     with quietly():
-        groups = ask_store(load_config(config).store, lambda reads: reads.parked_groups(box))
-    print_table(columns, [[str(group[name]) for name in columns] for group in groups])
+        groups = ask_store(load_config(config).store, lambda reads: reads.parked_groups(box.name))
+    if not groups:
+        out.print(box.empty)
+        return
+    messages = sum(group["count"] for group in groups)
+    out.print(f"{messages} message(s) in {len(groups)} group(s), largest first; times in {zone}")
+    for group in groups:
+        out.print()
+        for line in _group_lines(group, zone):
+            out.print(line)
+
+
+def _group_lines(group: JsonObject, zone: ZoneInfo) -> Iterator[str]:
+    """One group; what is copied from it, its signature and the id of an example, is never split."""
+    where = [f"stage {group['stage']}"] if group["stage"] else []
+    yield packed([group["signature"], f"{group['count']} message(s)", *where, f"source {group['source'] or '-'}"])
+    yield wrapped(group["reason"], indent="    ")
+    first, last = shown(group["first_at"], zone), shown(group["last_at"], zone)
+    times = last if first == last else f"{first} to {last}"
+    yield packed([times, f"attempts {group['attempts']}"], indent="    ")
+    yield f"    example {group['example']}"
 
 
 def _show(box: str, wanted: str, config: Path | None, *, show_numbers: bool) -> None:
     with quietly():
         rows = ask_store(load_config(config).store, lambda reads: reads.parked(box, wanted=wanted, limit=20))
     if not rows:
-        typer.echo("callstitch: nothing of that id or signature", err=True)
+        typer.echo("callstitch: nothing has that id or signature", err=True)
         raise typer.Exit(EXIT_DIFFERENCE)
     for row in rows:
-        text = orjson.dumps(row, option=orjson.OPT_INDENT_2).decode()
-        typer.echo(text if show_numbers else masked(text))
+        typer.echo(orjson.dumps(row if show_numbers else masked_json(row), option=orjson.OPT_INDENT_2).decode())
 
 
 def _bring_back(config: Path | None, choice: Choice, *, dry_run: bool) -> None:
@@ -118,11 +145,7 @@ def _bring_back(config: Path | None, choice: Choice, *, dry_run: bool) -> None:
         if dry_run:
             typer.echo(f"{len(ids)} message(s) would go back; nothing was changed")
         elif not ids:
-            typer.echo("callstitch: nothing of that choice is parked", err=True)
+            typer.echo("callstitch: nothing that was chosen is in there", err=True)
             raise typer.Exit(EXIT_DIFFERENCE)
         else:
-            typer.echo(f"{bring_back(loaded, ids)} message(s) go back; they stay listed until they are published")
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+            typer.echo(f"{bring_back(loaded, ids)} message(s) go back as soon as the park stage has published them")

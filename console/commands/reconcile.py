@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from console.app import EXIT_DIFFERENCE, ConfigOption, quietly
 from console.config_file import load_config
-from console.ledger.table import COLUMNS, cells
+from console.ledger.table import lines, sentence
+from console.moments import DEFAULT_ZONE, ZoneOption, in_utc, moment_option
 from console.reading import Account, reckon
-from console.screen import out, print_table
-
-LEDGER_WIDTH: Final = 150  # narrower, its equations would break over lines
+from console.screen import out
 
 commands = typer.Typer()
 
@@ -25,42 +23,48 @@ commands = typer.Typer()
 @commands.command()
 def reconcile(
     config: ConfigOption = None,
-    since: Annotated[datetime | None, typer.Option(help="From this hour on, UTC.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Up to this hour, UTC.")] = None,
+    since: Annotated[datetime | None, moment_option("From this hour on.")] = None,
+    until: Annotated[datetime | None, moment_option("Up to and including this hour.")] = None,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    tz: ZoneOption = DEFAULT_ZONE,
     *,
     fact_by_fact: Annotated[
-        bool, typer.Option("--fact-by-fact", help="Compare the facts of closed hours even where the counts agree.")
+        bool, typer.Option("--fact-by-fact", help="Compare closed hours fact by fact, even where the counts agree.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, with times in UTC.")] = False,
 ) -> None:
-    """Compare what was answered with what became of it; exits 1 only for a difference in a closed window."""
+    """Compare what was answered with what became of it; exit code 1 means a difference in a closed window."""
     now = datetime.now(UTC)
     with quietly():
         loaded = load_config(config)
-        reckoning = reckon(loaded, since=since, until=until, source=source, now=now, fact_by_fact=fact_by_fact)
+        first, last = in_utc(since, tz), in_utc(until, tz)
+        reckoning = reckon(loaded, since=first, until=last, source=source, now=now, fact_by_fact=fact_by_fact)
         account = asyncio.run(reckoning)
         if source is not None and not account.rows and source not in {one.name for one in loaded.source}:
             raise typer.BadParameter("neither the config nor the ledger has a source of that name")
     if json:
         typer.echo(orjson.dumps(account.as_json(), option=orjson.OPT_INDENT_2).decode())
     else:
-        _print_account(account)
+        _print_account(account, tz)
     if not account.balanced:
         raise typer.Exit(EXIT_DIFFERENCE)
 
 
-def _print_account(account: Account) -> None:
-    table = Table(*COLUMNS, box=None)
-    for row in account.rows:
-        table.add_row(*cells(row, account.differences))
-    Console(soft_wrap=True, width=max(out.width, LEDGER_WIDTH)).print(table, markup=False)
-    outlets = [[one.queue, str(one.sent), _known(one.held), str(one.dead)] for one in account.outlets]
-    print_table(["events leave by", "sent (7 days)", "held", "dead"], outlets)
+def _print_account(account: Account, zone: ZoneInfo) -> None:
+    out.print(f"answered and what became of it, by source and hour; times in {zone}")
+    if not account.rows:
+        out.print("nothing was answered in that time")
+    for line in lines(account.rows, account.differences, zone):
+        out.print(line)
+    if account.outlets:
+        out.print("events leave by")
+    for one in account.outlets:
+        out.print(f"  {one.queue}")
+        out.print(f"    sent in 7 days {one.sent}, held {_known(one.held)}, dead {one.dead}")
     if account.queues is None:
-        out.print("the broker does not tell what its queues hold")
+        out.print("the broker does not say what its queues hold")
     for difference in account.differences:
-        out.print(str(difference), markup=False)
+        out.print(sentence(difference, zone))
     if account.balanced:
         out.print("balanced, but for what is in flight" if account.differences else "balanced")
 

@@ -17,6 +17,7 @@ from console.config_file import load_config
 from console.demo.run import run_demo
 from console.door_url import door_url
 from console.group.supervisor import role_in_group
+from console.moments import DEFAULT_ZONE, ZoneOption
 from console.roles import BoundRole, ingest_role, up_role, work_role
 from console.sabotage import VARIABLE as SABOTAGE_VARIABLE
 from console.sabotage import chosen_sabotage
@@ -39,17 +40,18 @@ def up(
     *,
     demo: Annotated[bool, typer.Option("--demo", help="Play 200 calls through it and check the ledger.")] = False,
     stay: Annotated[bool, typer.Option("--stay", help="With --demo: keep running afterwards.")] = False,
+    tz: ZoneOption = DEFAULT_ZONE,
 ) -> None:
     """Run everything in one process; the default config needs nothing installed."""
     if demo:
         with exit_codes():
-            raise typer.Exit(run_demo(config, stay=stay))
+            raise typer.Exit(run_demo(config, tz, stay=stay))
     _run(config, lambda loaded: up_role(loaded, sabotage=chosen_sabotage(), ready=_greeting(config, loaded)))
 
 
 @commands.command()
 def ingest(config: ConfigOption = None, processes: ProcessesOption = 1, member: MemberOption = None) -> None:
-    """Run the door alone."""
+    """Run the door, which takes what the platforms push and stores it on the broker."""
     make = partial(ingest_role, shared=processes > 1)
     _run(config, lambda loaded: role_in_group(loaded, None, make, processes=processes, member=member))
 
@@ -58,7 +60,7 @@ def ingest(config: ConfigOption = None, processes: ProcessesOption = 1, member: 
 def work(
     stage: Annotated[str, typer.Argument(help=", ".join(STAGES))],
     config: ConfigOption = None,
-    sink: Annotated[str | None, typer.Option(help="fan_out: only this sink.")] = None,
+    sink: Annotated[str | None, typer.Option(help="Only this sink (with fan_out).")] = None,
     processes: ProcessesOption = 1,
     member: MemberOption = None,
 ) -> None:
@@ -89,9 +91,10 @@ def _greeting(path: Path | None, config: Config) -> Callable[[], None] | None:
 
     def greet() -> None:
         for source in config.source:
-            typer.echo(f"{source.platform}: POST {door_url(config, source)}")
+            typer.echo(f"{source.platform}, POST to")
+            typer.echo(f"  {door_url(config, source)}")
         typer.echo(f"health and metrics: http://{config.ingest.admin}/readyz /livez /metrics")
-        typer.echo("events: var/calls.jsonl   recordings: var/recordings   stop: Ctrl-C")
+        typer.echo("events: var/calls.jsonl  recordings: var/recordings  stop: Ctrl-C")
         typer.echo("a call to try it with, from another terminal: callstitch sample axyb --post up")
 
     return greet

@@ -1,18 +1,19 @@
-"""What the demo shows: the last call of each kind, one call's timeline, the ledger, and where the evidence lies."""
+"""What the demo shows: each kind of call, one call's timeline, the ledger, and where the evidence is."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
-from rich.table import Table
 
+from console.moments import shown
+from console.screen import aligned, packed, wrapped
 from schemas.envelope import JsonObject
-from schemas.masking import mask_shortly
+from schemas.masking import mask_number
 
 SHOWN_DIFFERENCES: Final = 10
 COMMAND: Final = ".venv/bin/callstitch"
@@ -28,25 +29,37 @@ EVIDENCE: Final = {
 Kind = tuple[str, str, str]
 
 
-def show_calls(out: Console, records: Mapping[str, JsonObject]) -> None:
+def show_calls(out: Console, records: Mapping[str, JsonObject], zone: ZoneInfo) -> None:
     """How many calls there are of each source, product and mode, and the last one of it."""
-    table = Table("source", "product", "mode", "calls", "ended", "caller", "private", "callee", "outcome", "ring s",
-                  "talk s", "rev", "decided", "recording", title=f"{len(records)} calls: how many of each kind, and "
-                  "the last one (UTC, numbers masked)", title_justify="left", box=None)  # fmt: skip
+    out.print(f"{len(records)} calls: how many of each kind, and the last one of it")
+    out.print(f"(numbers masked, times in {zone})")
     counts = Counter(map(kind_of, records.values()))
     for kind, record in last_of_each_kind(records.values()).items():
-        recordings = ", ".join(row["state"] for row in record["recordings"]) or "-"
-        table.add_row(
-            *(name or "-" for name in kind),
-            _count(counts[kind]),
-            _clock(record["ended_at"]),
-            *(_number(record[name]) for name in ("caller", "private_number", "callee")),
-            record["outcome"],
-            *(_count(record[name]) for name in ("ring_seconds", "talk_seconds", "revision")),
-            (record["decision"] or {}).get("action", "-"),
-            recordings,
-        )
-    out.print(table)
+        out.print(packed([f"{counts[kind]:4}", " ".join(filter(None, kind)), *_end_of(record, zone)]))
+        out.print(packed([_way_of(record), *_more_of(record)], indent=" " * 6))
+
+
+def _end_of(record: JsonObject, zone: ZoneInfo) -> Iterator[str]:
+    yield record["outcome"]
+    if record["ended_at"]:
+        yield f"ended {shown(record['ended_at'], zone)}"
+
+
+def _way_of(record: JsonObject) -> str:
+    """From whom through which number to whom."""
+    numbers = (record[name] for name in ("caller", "private_number", "callee"))
+    return " > ".join(mask_number(number) for number in numbers if number)
+
+
+def _more_of(record: JsonObject) -> Iterator[str]:
+    for name, what in (("ring_seconds", "rang"), ("talk_seconds", "talked")):
+        if record[name]:
+            yield f"{what} {record[name]} s"
+    yield f"revision {record['revision']}"
+    if record["decision"]:
+        yield f"decided: {record['decision']['action']}"
+    if record["recordings"]:
+        yield f"recording {', '.join(row['state'] for row in record['recordings'])}"
 
 
 def kind_of(record: JsonObject) -> Kind:
@@ -63,28 +76,30 @@ def last_of_each_kind(records: Iterable[JsonObject]) -> dict[Kind, JsonObject]:
 
 def show_sources(out: Console, records: Mapping[str, JsonObject], ledger: JsonObject) -> None:
     """What each platform sent, and how many of its calls were answered."""
-    table = Table("source", "calls", "calls answered", "posts answered 200", "items in them", "questions",
-                  title="\nwhat each platform sent", title_justify="left", box=None)  # fmt: skip
+    rows = [("source", "calls", "answered", "posts answered 200", "items in them", "questions")]
     for source, sent in ledger["platform"].get("sources", {}).items():
         answered = sum(record["answered"] for record in records.values() if record["source"] == source)
         counts = (sent["calls"], answered, sent["posts_200"], sent["items_accepted"], sent["questions"])
-        table.add_row(source, *map(_count, counts))
-    out.print(table)
+        rows.append((source, *map(_count, counts)))
+    _print_table(out, "what each platform sent", rows)
 
 
-def show_timeline(out: Console, events: Iterable[JsonObject]) -> None:
+def show_timeline(out: Console, events: Iterable[JsonObject], zone: ZoneInfo) -> None:
     """One call's story: what the platform told, and what was published about it."""
     about = _one_call(events)
     if not about:
         return
     last = about[-1]
-    out.print(f"\none call: {last['subject']}", markup=False, highlight=False)
+    out.print("\n" + wrapped(f"one call: {last['subject']}"))
     for entry in last["data"]["call"]["timeline"]:
-        numbers = f"{_number(entry['caller'])} -> {_number(entry['callee'])}" if entry["callee"] else ""
-        out.print(f"  {_clock(entry['at'])}  {entry['type']:<9} {numbers}", markup=False, highlight=False)
+        out.print(f"  {shown(entry['at'], zone):<19}  {entry['type']:<9} {_between(entry)}".rstrip())
     for event in about:
         what = event["type"].removeprefix("callstitch.").removesuffix(".v1")
-        out.print(f"  revision {event['revision']}: {what}", markup=False, highlight=False)
+        out.print(f"  revision {event['revision']}: {what}")
+
+
+def _between(entry: JsonObject) -> str:
+    return " > ".join(mask_number(entry[name]) for name in ("caller", "callee") if entry[name] and entry["callee"])
 
 
 def _one_call(events: Iterable[JsonObject]) -> list[JsonObject]:
@@ -98,23 +113,9 @@ def _one_call(events: Iterable[JsonObject]) -> list[JsonObject]:
 
 def show_ledger(out: Console, ledger: JsonObject) -> None:
     """Both sides of the books, then the verdict."""
-    theirs, ours, events = ledger["platform"], ledger["ours"], ledger["events"]
-    table = Table("what is compared", "expected", "found", title="\nthe ledger: the platforms' truth, and what became "
-                  "of it", title_justify="left", box=None)  # fmt: skip
-    table.add_row("posts answered 200 / receipts", _count(theirs.get("posts_200")), _count(ours["receipts"]))
-    table.add_row("items accepted / accounted for", _count(theirs.get("items_accepted")), _count(ours["items"]))
-    distinct = ours["unique"] + ours["amended"]
-    table.add_row("distinct items", _count(theirs.get("distinct_items_accepted")), _count(distinct))
-    table.add_row("duplicates dropped", _count(theirs.get("duplicates")), _count(ours["duplicate"]))
-    played = theirs.get("calls", 0) + theirs.get("messages", 0)
-    table.add_row("calls and SMS / sessions", _count(played), _count(ours["sessions"]))
-    table.add_row("events made / delivered", _count(events["made"]), _count(events["delivered"]))
-    table.add_row("questions / decided", _count(theirs.get("questions")), _count(events["decided"]))
-    for box, count in ledger["parked"].items():
-        table.add_row(box, "0", _count(count))
-    out.print(table)
+    _print_table(out, "the ledger: the platforms' truth, and what became of it", list(_books(ledger)))
     for difference in ledger["differences"][:SHOWN_DIFFERENCES]:
-        out.print(f"  WRONG {difference}", markup=False, highlight=False)
+        out.print(wrapped(f"WRONG {difference}", indent="  "))
     more = len(ledger["differences"]) - SHOWN_DIFFERENCES
     if more > 0:
         out.print(f"  ... and {more} more")
@@ -126,26 +127,38 @@ def show_ledger(out: Console, ledger: JsonObject) -> None:
     out.print(f"\n{verdict} ({ledger['seconds']} s)", style="bold green" if ledger["balanced"] else "bold red")
 
 
+def _books(ledger: JsonObject) -> Iterator[tuple[str, str, str]]:
+    theirs, ours, events = ledger["platform"], ledger["ours"], ledger["events"]
+    yield "what is compared", "expected", "found"
+    yield "posts answered 200 / receipts", _count(theirs.get("posts_200")), _count(ours["receipts"])
+    yield "items accepted / accounted for", _count(theirs.get("items_accepted")), _count(ours["items"])
+    distinct = ours["unique"] + ours["amended"]
+    yield "distinct items", _count(theirs.get("distinct_items_accepted")), _count(distinct)
+    yield "duplicates dropped", _count(theirs.get("duplicates")), _count(ours["duplicate"])
+    played = theirs.get("calls", 0) + theirs.get("messages", 0)
+    yield "calls and SMS / sessions", _count(played), _count(ours["sessions"])
+    yield "events made / delivered", _count(events["made"]), _count(events["delivered"])
+    yield "questions / decided", _count(theirs.get("questions")), _count(events["decided"])
+    for box, count in ledger["parked"].items():
+        yield box, "0", _count(count)
+
+
+def _print_table(out: Console, title: str, rows: Sequence[Sequence[str]]) -> None:
+    out.print(f"\n{title}")
+    for line in aligned(rows, right=range(1, len(rows[0]))):
+        out.print(line)
+
+
 def show_evidence(out: Console, directory: Path, events: Iterable[JsonObject]) -> None:
     """Where everything lies that this run leaves behind, and what to do next."""
-    out.print(f"\nthe evidence, in {directory}/", markup=False, highlight=False)
+    out.print(f"\nthe evidence, in {directory}/")
     for name, what in EVIDENCE.items():
-        out.print(f"  {name:<12} {what}", markup=False, highlight=False)
-    steps = {f"{COMMAND} up": 'run it for yourself; README.md, "Five minutes", goes on from there'}
+        out.print(f"  {name:<12} {what}")
+    out.print("next:")
     if about := _one_call(events):
-        one = f"{COMMAND} trace --config {directory}/config.toml {about[-1]['subject']}"
-        steps = {one: "everything known about that one call"} | steps
-    out.print("next:", markup=False, highlight=False)
-    for command, what in steps.items():
-        out.print(f"  {command}\n      {what}", markup=False, highlight=False)
-
-
-def _clock(moment: str | None) -> str:
-    return f"{datetime.fromisoformat(moment):%H:%M:%S}" if moment else "-"
-
-
-def _number(number: str | None) -> str:
-    return mask_shortly(number) if number else "-"
+        out.print(f"  {COMMAND} trace --config {directory}/config.toml \\\n    {about[-1]['subject']}")
+        out.print("      everything known about that one call")
+    out.print(f'  {COMMAND} up\n      run it for yourself; README.md, "Five minutes", goes on from there')
 
 
 def _count(value: object) -> str:

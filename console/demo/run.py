@@ -12,8 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-
-from rich.console import Console
+from zoneinfo import ZoneInfo
 
 from console.config_file import load_config, read_toml
 from console.demo.books import demo_ledger
@@ -22,6 +21,7 @@ from console.demo.config import SOURCES, Places, config_text
 from console.demo.processes import CALLS, POLL_SECONDS, Demo, free_ports, keep_up, running, start_emulator
 from console.demo.report import show_calls, show_evidence, show_ledger, show_sources, show_timeline
 from console.reading import ask_store
+from console.screen import out
 from runtime.broker import open_broker
 from schemas.errors import Misconfigured, Unavailable
 from workers.config import Config
@@ -31,31 +31,28 @@ from workers.wiring import config_topology
 
 DIRECTORY: Final = Path("var/demo")
 SETTLE_SECONDS: Final = 45.0  # for everything to drain after the last push
-WIDTH: Final = 132  # narrower, the table of calls would lose its numbers
-
-out = Console(soft_wrap=True, width=max(Console().width, WIDTH))
 
 
-def run_demo(given: Path | None, *, stay: bool) -> int:
+def run_demo(given: Path | None, zone: ZoneInfo, *, stay: bool) -> int:
     """Play 200 calls, then compare; 0 when the ledger balances, else 1 with every difference named.
 
-    `given`: a config whose broker, store and queues the demo takes over, for example RabbitMQ.
+    `given`: a config whose broker, store and queues the demo takes over, for example RabbitMQ. Times are shown in
+    `zone`.
     """
     began = time.monotonic()
     demo = _prepare(given)
     asyncio.run(_refuse_leftovers(demo.config))
     with running(demo):
         broker = demo.config.broker.text.partition(":")[0]
-        out.print(f"playing {CALLS} calls of {len(SOURCES)} platforms over HTTP; broker: {broker}; some 20 seconds\n",
-                  highlight=False)  # fmt: skip
+        out.print(f"playing {CALLS} calls of {len(SOURCES)} platforms over HTTP (broker: {broker}), some 20 seconds\n")
         emulator = start_emulator(demo)
         try:
             settled = _play(demo, emulator)
-            code = _report(demo, settled=settled, seconds=time.monotonic() - began)
+            code = _report(demo, zone, settled=settled, seconds=time.monotonic() - began)
             if stay:
                 out.print("staying up; stop with Ctrl-C; the door:")
                 for source in SOURCES:
-                    out.print(f"  POST {demo.places.address(source)}", markup=False, highlight=False)
+                    out.print(f"  POST {demo.places.address(source)}")
                 _stay(demo)
         finally:
             emulator.terminate()
@@ -85,14 +82,14 @@ async def _refuse_leftovers(config: Config) -> None:
     """What a queue or a database still holds of another run would make this ledger a riddle."""
     async with open_reads(config.store) as reads:
         if await reads.holds_state():
-            raise Misconfigured("the demo wants an empty database")
+            raise Misconfigured("the demo needs an empty database")
     if config.broker.embedded:
         return
     async with open_broker(config.broker) as broker:
         depths = await broker.depths([queue.name for queue in config_topology(config).queues])
     full = [f"{name} ({depth})" for name, depth in depths.items() if depth]
     if full:
-        raise Misconfigured(f"the demo wants an empty virtual host; these queues hold messages: {', '.join(full)}")
+        raise Misconfigured(f"the demo needs an empty virtual host; these queues hold messages: {', '.join(full)}")
 
 
 def _play(demo: Demo, emulator: subprocess.Popen[bytes]) -> bool:
@@ -131,7 +128,7 @@ def _is_settled_still(demo: Demo) -> bool:
     return _is_settled(demo)
 
 
-def _report(demo: Demo, *, settled: bool, seconds: float) -> int:
+def _report(demo: Demo, zone: ZoneInfo, *, settled: bool, seconds: float) -> int:
     truth, events = read_truth(demo.places.truth), read_events(demo.places.events)
     ledger = asyncio.run(demo_ledger(demo.config, truth, events, now=datetime.now(UTC)))
     found = [*faults(truth, events, deaths=demo.starts - 1), *ledger["differences"]]
@@ -139,9 +136,9 @@ def _report(demo: Demo, *, settled: bool, seconds: float) -> int:
         found.append(f"not everything had drained {SETTLE_SECONDS:.0f} s after the last push")
     ledger |= {"balanced": not found, "differences": found, "seconds": round(seconds, 1), "starts": demo.starts}
     demo.places.ledger.write_text(json.dumps(ledger, indent=1))
-    show_calls(out, latest_records(events))
+    show_calls(out, latest_records(events), zone)
     show_sources(out, latest_records(events), ledger)
-    show_timeline(out, events)
+    show_timeline(out, events, zone)
     show_ledger(out, ledger)
     show_evidence(out, demo.places.directory, events)
     return 0 if not found else 1

@@ -63,11 +63,13 @@ def refuse_several(config: Config, stage: str | None, *, sink: str | None) -> No
         Misconfigured: a file that one process owns stands in the way, and which.
     """
     if config.broker.embedded:
-        raise Misconfigured("--processes: the embedded broker is one process; more need RabbitMQ (amqp://...)")
+        raise Misconfigured(
+            "--processes: the embedded broker allows one process only; several need RabbitMQ (amqp://...)"
+        )
     row = STAGES[stage] if stage is not None else None
     if row is not None and row.owns_state and not config.store.shared:
         raise Misconfigured(
-            f"--processes: on sqlite:DIR one process owns the state of {stage}; more need postgresql://..."
+            f"--processes: with sqlite:DIR one process owns the state of {stage}; several need postgresql://..."
         )
     alone = [f'the {one.kind} sink "{one.name}"' for one in config.sink if one.one_process and sink in (None, one.name)]
     if row is not None and not row.reads and alone:

@@ -23,12 +23,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from schemas.envelope import JsonObject
-from schemas.masking import masked
 from workers.stores.ledger import FactReads, strays
 
 CLOSES_AFTER: Final = timedelta(minutes=15)
 NAMED: Final = 10
 _HOUR: Final = timedelta(hours=1)
+_EXACTLY: Final = "%Y-%m-%dT%H:%M:%S.%fZ"  # of what is UTC: by it a fact is found in logs and tables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Sight:
         if not flows:
             return ""
         if self.queues is None:
-            return "the broker does not tell what its queues hold"
+            return "the broker does not say what its queues hold"
         holding = [f"{name} {depth}" for name, depth in self.queues.items() if depth]
         return f"queues hold messages: {', '.join(holding)}" if holding else ""
 
@@ -89,12 +89,12 @@ def _counted(row: JsonObject, sight: Sight) -> Iterator[Difference]:
 
 def _miscounts(row: JsonObject) -> Iterator[tuple[str, bool]]:
     if (missing := row["answered"] - row["receipts"] - row["dead_notifications"]) > 0:
-        yield f"{missing} notifications were answered 200 and have no receipt", True
+        yield f"{missing} notification(s) were answered 200 and have no receipt", True
     parts = row["unique"] + row["amended"] + row["duplicate"] + row["quarantined"]
     if row["items"] != parts:
         yield f"{row['items']} items, but {parts} are accounted for", False
     if (missing := row["quarantined"] - row["ever_quarantined"]) > 0:
-        yield f"{missing} items were quarantined and are not parked", True
+        yield f"{missing} item(s) were quarantined and are not parked", True
     if row["sessions"] != row["completed"] + row["incomplete"] + row["open"]:
         yield "sessions do not add up", False
 
@@ -126,26 +126,26 @@ async def _events(row: JsonObject, sight: Sight, books: FactReads | None) -> Dif
         source=source,
         hour=hour,
         what=f"{row['revisions']} revisions, but {row['events']} events of them",
-        names=[f"call {masked(call)}: {revisions} revisions, {made} events" for call, revisions, made in calls],
+        names=[f"call {call}: {revisions} revisions, {made} events" for call, revisions, made in calls],
         in_flight=sight.open_because(source, hour, flows=False),
     )
 
 
 def _facts_differ(missing: int) -> str:
     if missing > 0:
-        return f"{missing} facts were passed on and have not arrived in a session"
-    return f"{-missing} facts more are in sessions than were passed on"
+        return f"{missing} fact(s) were passed on and have not arrived in a session"
+    return f"{-missing} more fact(s) are in sessions than were passed on"
 
 
 async def _named_facts(books: FactReads, source: str, hour: str) -> list[Difference]:
     """Fact by fact: counts may differ where nothing is wrong (a fact told again after its claim was forgotten)."""
     since = _moment(hour)
     found = await strays(books, source, since, since + _HOUR)
-    lost = [f"fact {one.owner}, told at {one.at:%H:%M:%S.%f}" for one in found.lost]
-    doubled = [f"{one.kind} in call {masked(one.call_id)}, told at {one.at:%H:%M:%S.%f}" for one in found.doubled]
+    lost = [f"fact {one.owner} received {one.at:{_EXACTLY}}" for one in found.lost]
+    doubled = [f"{one.kind} in call {one.call_id} received {one.at:{_EXACTLY}}" for one in found.doubled]
     told = (
-        (f"{len(lost)} facts were passed on and are in no session", lost),
-        (f"{len(doubled)} facts are in a session and were not passed on, or are in two", doubled),
+        (f"{len(lost)} fact(s) were passed on and are in no session", lost),
+        (f"{len(doubled)} fact(s) are in a session and were not passed on, or are in two", doubled),
     )
     return [Difference(source=source, hour=hour, what=what, names=names[:NAMED]) for what, names in told if names]
 

@@ -61,7 +61,7 @@ async def test_facts_that_are_on_their_way_are_in_flight(store_rig: StoreRig, cl
         ):
             (difference,) = await found(store_rig, sight)
             assert difference.in_flight
-            assert difference.what == "5 facts were passed on and have not arrived in a session"
+            assert difference.what == "5 fact(s) were passed on and have not arrived in a session"
 
 
 async def test_a_fact_that_never_arrived_is_named_once_the_window_is_closed(
@@ -74,8 +74,8 @@ async def test_a_fact_that_never_arrived_is_named_once_the_window_is_closed(
     assert difference == Difference(
         source="huawei-bj",
         hour="2026-11-21T08",
-        what="1 facts were passed on and are in no session",
-        names=[f"fact {lost.id}, told at 08:00:33.000000"],
+        what="1 fact(s) were passed on and are in no session",
+        names=[f"fact {lost.id} received 2026-11-21T08:00:33.000000Z"],
     )
 
 
@@ -85,8 +85,8 @@ async def test_a_session_that_vanished_is_named_by_its_facts(
     await an_hour_of_traffic(claims, sessions)
     await behind_the_back(store_rig, "correlate", "DELETE FROM session WHERE id = ?", "huawei-bj:s2")
     (difference,) = await found(store_rig)
-    assert difference.what == "1 facts were passed on and are in no session"
-    assert [name.partition(",")[0] for name in difference.names] == [f"fact {a_whole_call('s2').id}|0"]
+    assert difference.what == "1 fact(s) were passed on and are in no session"
+    assert [name.partition(" received ")[0] for name in difference.names] == [f"fact {a_whole_call('s2').id}|0"]
 
 
 async def test_a_fact_in_two_sessions_is_named(store_rig: StoreRig, claims: ClaimStore, sessions: SessionStore) -> None:
@@ -96,8 +96,8 @@ async def test_a_fact_in_two_sessions_is_named(store_rig: StoreRig, claims: Clai
     )
     await behind_the_back(store_rig, "correlate", copied, "huawei-bj:s3", "huawei-bj:s2")
     facts, events = await found(store_rig)
-    assert facts.what == "1 facts are in a session and were not passed on, or are in two"
-    assert facts.names == ["cdr in call huawei-bj:s3, told at 08:01:10.000000"]
+    assert facts.what == "1 fact(s) are in a session and were not passed on, or are in two"
+    assert facts.names == ["cdr in call huawei-bj:s3 received 2026-11-21T08:01:10.000000Z"]
     assert events.names == ["call huawei-bj:s3: 1 revisions, 0 events"]
 
 
@@ -108,7 +108,7 @@ async def test_a_fact_that_nobody_claimed_is_named(
     await arrive(sessions, [a_cdr("r1-again", session="s2", told=71)])
     await sessions.due(at(99), stepping(99), 10)
     (difference,) = await found(store_rig)
-    assert difference.names == ["cdr in call huawei-bj:s2, told at 08:01:11.000000"]
+    assert difference.names == ["cdr in call huawei-bj:s2 received 2026-11-21T08:01:11.000000Z"]
 
 
 async def test_one_lost_and_one_doubled_in_an_hour_are_both_named_if_the_counts_differ(

@@ -36,7 +36,7 @@ async def test_a_dead_fact_is_accounted_for_until_it_is_replayed(
     assert await found(store_rig) == []
     await parked.replayed([dead.id])
     (lost,) = await found(store_rig)
-    assert lost.names == [f"fact {fact.id}, told at 08:59:59.000000"]
+    assert lost.names == [f"fact {fact.id} received 2026-11-21T08:59:59.000000Z"]
     await arrive(sessions, [fact])
     (row,) = await rows(store_rig)
     assert (row["dead"], row["wanted"], row["replayed"], row["dead_facts"]) == (0, 0, 1, 0)
@@ -57,7 +57,7 @@ async def test_quarantined_items_must_be_parked(store_rig: StoreRig, claims: Cla
     await claims.claim([a_receipt("n1", quarantined=1)], [a_tally("t1", 1)])
     async with store_rig.open_sessions():
         (difference,) = await found(store_rig)
-        assert difference.what == "1 items were quarantined and are not parked"
+        assert difference.what == "1 item(s) were quarantined and are not parked"
         notification = Envelope(id="n1", kind=Kind.NOTIFICATION, source="huawei-bj", at=T0, body={})
         bad = quarantined(notification, reason="not_json", stage="dedupe")
         await park(parked, box="quarantine", clock=lambda: at(2 * HOUR)).handle([bad])
@@ -85,7 +85,7 @@ async def test_an_answered_notification_without_receipt_may_be_a_dead_letter(
     await claims.claim([], [a_tally("t1", 1)])
     async with store_rig.open_sessions():
         (missing,) = await found(store_rig)
-        assert missing.what == "1 notifications were answered 200 and have no receipt"
+        assert missing.what == "1 notification(s) were answered 200 and have no receipt"
         notification = Envelope(id="n1", kind=Kind.NOTIFICATION, source="huawei-bj", at=T0, body={})
         dead = dead_envelope(notification, reason="its source is not in the config", stage="callstitch.received.v1")
         await park(parked, box="dead", clock=lambda: at(999)).handle([dead])

@@ -75,7 +75,7 @@ def test_the_commands_read_the_state(played: Played) -> None:
     call = json.loads(events[0])["subject"]
     reconciled, traced = played.command("reconcile"), played.command("trace", call.partition(":")[2])
     assert (reconciled.returncode, "balanced" in reconciled.stdout) == (0, True)
-    assert (traced.returncode, "said: callstitch.call.completed.v1" in traced.stdout) == (0, True), traced.stderr
+    assert (traced.returncode, "published: callstitch.call.completed.v1" in traced.stdout) == (0, True), traced.stderr
     assert played.command("quarantine", "list").returncode == 0
 
 

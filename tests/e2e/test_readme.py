@@ -84,7 +84,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstTerminal
 def test_the_five_minutes_end_as_they_say(terminal: FirstTerminal, jq: Path) -> None:
     assert jq.exists()
     log = terminal.log_file.read_text()
-    assert log.count(f"POST http://{terminal.environ['CALLSTITCH_INGEST_LISTEN']}/v1/") == 4
+    assert log.count(f"  http://{terminal.environ['CALLSTITCH_INGEST_LISTEN']}/v1/") == 4
 
     terminal.paste(POST)
     wait_for(lambda: len(terminal.events()) == 1, 10, why=terminal.tail)

@@ -251,7 +251,7 @@ async def test_an_older_state_is_brought_forward_and_a_newer_one_is_refused(dsn:
         await migrate(database, "things", [first, second])
         await migrate(database, "things", [first, second])
         assert [dict(row) for row in await database.fetch("SELECT * FROM thing")] == [{"n": 1, "word": "kept"}]
-        with pytest.raises(Misconfigured, match="version 2; we know 1"):
+        with pytest.raises(Misconfigured, match="version 2; this program knows 1"):
             await migrate(database, "things", [first])
 
 
@@ -281,7 +281,7 @@ async def test_the_ledger_of_version_1_is_read_and_only_hours_after_it_are_compa
         counts = [(row["hour"], row["compared"], row["arrived"]) for row in await rows(rig, at(5 * HOUR))]
         assert counts == [("2026-11-21T08", False, 1), ("2026-11-21T10", True, 1)]
         (difference,) = await found(rig, Sight(now=at(5 * HOUR)))
-        assert difference.names == [f"fact {lost.id}, told at 10:00:01.000000"]
+        assert difference.names == [f"fact {lost.id} received 2026-11-21T10:00:01.000000Z"]
 
 
 async def test_a_migration_that_fails_changes_nothing(dsn: str) -> None:

@@ -201,7 +201,7 @@ async def test_hours_after_an_upgrade_are_compared_and_sessions_from_before_it_c
         assert (row["hour"], row["compared"], row["passed"], row["arrived"]) == ("2026-11-21T10", True, 2, 1)
         assert sum(row["arrived"] for row in counted) == 7, "five events and two CDRs"
         (difference,) = await found(rig_2, Sight(now=at(5 * HOUR)))
-        assert difference.names == [f"fact {lost.id}, told at 10:00:01.000000"]
+        assert difference.names == [f"fact {lost.id} received 2026-11-21T10:00:01.000000Z"]
 
 
 async def test_a_newer_state_is_refused_and_left_alone(rig: SqliteRig) -> None:

@@ -137,5 +137,5 @@ def _key(secret: str, *, name: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not key:
-        raise Misconfigured(f"sink {name}: secret: neither whsec_... nor base64")
+        raise Misconfigured(f"sink {name}: secret: must be whsec_... or base64")
     return key

@@ -37,11 +37,11 @@ FAULTS = {
     "a platform that nobody knows": (SOURCE.replace("huawei_privatenumber", VALUE), "source.0.platform"),
     "a sink that nobody knows": (f'[[sink]]\nname = "crm"\nkind = "{VALUE}"', "sink.0"),
     "an event that nobody knows": (f'[[queue]]\nname = "billing"\nevents = ["{VALUE}"]', "queue.0.events"),
-    "a broker that is no text": ("broker = 7", "broker: must be a text in quotes"),
-    "a store that is a table": ('[store]\ntext = "sqlite:x"', "store: must be a text in quotes"),
-    "a broker that nobody knows": (f'broker = "kafka://{VALUE}"', "broker: neither embedded:PATH nor amqp://..."),
-    "a store that nobody knows": (f'store = "mysql:{VALUE}"', "store: neither sqlite:DIR nor postgresql://..."),
-    "an object store that nobody knows": (f'objects = "ftp://{VALUE}"', "objects: neither file:DIR nor s3://bucket"),
+    "a broker that is no text": ("broker = 7", "broker: must be a string in quotes"),
+    "a store that is a table": ('[store]\ntext = "sqlite:x"', "store: must be a string in quotes"),
+    "a broker that nobody knows": (f'broker = "kafka://{VALUE}"', "broker: must be embedded:PATH, amqp://..."),
+    "a store that nobody knows": (f'store = "mysql:{VALUE}"', "store: must be sqlite:DIR or postgresql://..."),
+    "an object store that nobody knows": (f'objects = "ftp://{VALUE}"', "objects: must be file:DIR or s3://bucket"),
     "a table that is a text": (f'ingest = "{VALUE}"', "ingest"),
     "a wait that no delay queue has": (
         '[retry.fetch_recording]\nschedule = ["1s", "32m"]',
@@ -96,7 +96,7 @@ FAULTS = {
     "one table where many may be": ('[queue]\nname = "billing"', "queue: write [[queue]]"),
     "a rule with an unknown key": (
         f'[[rule]]\nsource = "x"\naction = "close"\nwhen = "{VALUE}"',
-        "rule.0.when: no such key",
+        "rule.0.when: unknown key",
     ),
     "no TOML": (f"broker = {VALUE}", "config.toml"),
 }
@@ -157,7 +157,7 @@ def test_damaged_tokens_are_named_and_left_alone(tmp_path: Path, monkeypatch: py
 def test_a_directory_that_takes_no_tokens_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "var").write_text("a file where the directory would be")
-    with pytest.raises(Misconfigured, match=r"cannot keep the tokens in var/tokens\.json"):
+    with pytest.raises(Misconfigured, match=r"cannot store the tokens in var/tokens\.json"):
         load_config(None, {})
 
 

@@ -40,9 +40,9 @@ STRANGE: dict[Callable[[str], object], list[str]] = {
     objects_address: ["", "file", "file:", "file://", "s3:bucket", f"ftp://u:{HIDDEN}@h/x", "var/recordings"],
 }
 ALLOWED: dict[Callable[[str], object], str] = {
-    broker_address: "neither embedded:PATH nor amqp://...",
-    store_address: "neither sqlite:DIR nor postgresql://...",
-    objects_address: "neither file:DIR nor s3://bucket/prefix",
+    broker_address: "must be embedded:PATH, amqp://...",
+    store_address: "must be sqlite:DIR or postgresql://...",
+    objects_address: "must be file:DIR or s3://bucket/prefix",
 }
 
 
@@ -66,7 +66,7 @@ def test_recordings_lie_in_a_directory_or_in_a_bucket(text: str, address: Object
 def test_anything_else_is_refused_with_what_is_allowed_and_is_not_repeated(
     parse: Callable[[str], object], text: str
 ) -> None:
-    with pytest.raises(ValueError, match="neither") as refused:
+    with pytest.raises(ValueError, match="must be") as refused:
         parse(text)
     assert str(refused.value).startswith(ALLOWED[parse])
     assert HIDDEN not in str(refused.value)

@@ -23,18 +23,18 @@ TAKEN = [
     (EventTypes, ["call.completed"], ("call.completed",)),
 ]
 REFUSED = [
-    (Duration, "0s", "a duration is longer than 0s"),
+    (Duration, "0s", "a duration must be longer than 0s"),
     (Duration, "2 weeks", "a duration looks like 500ms, 2s, 15m, 24h or 7d"),
     (Tier, "32m", "one of the delay queues: 1s, 5s, 30s, 2m, 10m, 1h, 6h"),
     (Address, "127.0.0.1", "an address is host:port"),
     (Address, "127.0.0.1:65536", "an address is host:port"),
-    (Url, "https://", "a URL begins with https://"),
-    (Url, "https://u:p@host:port/", "a URL begins with https://"),
-    (Host, "https://audio.example.com", "a host has neither scheme nor path"),
+    (Url, "https://", "a URL starts with https://"),
+    (Url, "https://u:p@host:port/", "a URL starts with https://"),
+    (Host, "https://audio.example.com", "a host has no scheme and no path"),
     (Name, "Huawei", "should match pattern"),
     (Token, "a/b", "a token may contain only letters, digits and - . _ ~"),
     (Secret, "", "at least 1"),
-    (EventTypes, ["call.finished"], "no such event type; known: call.completed,"),
+    (EventTypes, ["call.finished"], "unknown event type; known ones: call.completed,"),
     (EventTypes, [], "at least 1"),
 ]
 

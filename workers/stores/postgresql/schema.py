@@ -84,7 +84,7 @@ async def migrate(database: Database, part: str, migrations: Sequence[str]) -> d
             await connection.execute("CREATE TABLE meta (part text PRIMARY KEY, version int NOT NULL)")
         version: int = await connection.fetchval("SELECT version FROM meta WHERE part = $1", part) or 0
         if version > len(migrations):
-            raise Misconfigured(f"the {part} of this store are of version {version}; we know {len(migrations)}")
+            raise Misconfigured(f"the {part} of this store are version {version}; this program knows {len(migrations)}")
         for script in migrations[version:]:
             await connection.execute(script)
         await connection.execute(

@@ -159,6 +159,6 @@ def _migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> N
     )
     version: int = db.execute("SELECT version FROM meta").fetchone()[0]
     if version > len(migrations):
-        raise Misconfigured(f"{path} is of version {version}; this program knows {len(migrations)}")
+        raise Misconfigured(f"{path} is version {version}; this program knows {len(migrations)}")
     for n, script in enumerate(migrations[version:], version + 1):
         db.executescript(f"BEGIN IMMEDIATE; {script}; UPDATE meta SET version = {n}; COMMIT")  # noqa: S608 - our own text

@@ -5,11 +5,14 @@ from __future__ import annotations
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
 
 from console.demo.report import EVIDENCE, last_of_each_kind, show_calls, show_evidence, show_timeline
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def a_record(number: int, **changes: Any) -> dict[str, Any]:
@@ -30,7 +33,7 @@ def an_event(kind: str, record: dict[str, Any], revision: int) -> dict[str, Any]
 
 def written(show: Any, *arguments: Any) -> str:
     text = StringIO()
-    show(Console(file=text, width=160), *arguments)
+    show(Console(file=text, soft_wrap=True, markup=False, highlight=False), *arguments)
     return text.getvalue()
 
 
@@ -54,16 +57,24 @@ def test_every_kind_of_call_is_shown_by_its_last_one_in_the_same_order_whatever_
     ]
 
 
-def test_the_table_counts_the_calls_of_each_kind_and_masks_their_numbers() -> None:
+def test_the_calls_of_each_kind_are_counted_and_the_numbers_of_the_last_one_masked() -> None:
     records = {str(n): a_record(n, mode="AXE" if n == 3 else "AXB") for n in range(4)}
+    private = {
+        "private_number": "+8617010000002",
+        "decision": {"action": "connect"},
+        "recordings": [{"state": "stored"}],
+    }
+    records["3"] |= private
 
-    lines = written(show_calls, records).splitlines()
-
-    assert [line.split()[:4] for line in lines if line.startswith(" huawei")] == [
-        ["huawei", "privatenumber", "AXB", "3"],
-        ["huawei", "privatenumber", "AXE", "1"],
+    assert written(show_calls, records, SHANGHAI).splitlines() == [
+        "4 calls: how many of each kind, and the last one of it",
+        "(numbers masked, times in Asia/Shanghai)",
+        "   3  huawei privatenumber AXB  answered  ended 2026-01-01 08:02:00",
+        "      +86138****0001 > +86138****0002  rang 1 s  talked 2 s  revision 1",
+        "   1  huawei privatenumber AXE  answered  ended 2026-01-01 08:03:00",
+        "      +86138****0001 > +86170****0002 > +86138****0002  rang 1 s  talked 2 s",
+        "      revision 1  decided: connect  recording stored",
     ]
-    assert "1380000" not in "".join(lines)
 
 
 def test_one_call_is_told_though_the_last_event_is_about_no_call() -> None:
@@ -71,9 +82,9 @@ def test_one_call_is_told_though_the_last_event_is_about_no_call() -> None:
     sms = {"type": "callstitch.sms.notified.v1", "id": "s", "subject": "huawei:m", "revision": 1, "data": {"sms": {}}}
     decided = {"type": "callstitch.call.decided.v1", "id": "d", "subject": "huawei:1", "data": {"decision": {}}}
 
-    lines = written(show_timeline, [told, decided, sms]).splitlines()
+    lines = written(show_timeline, [told, decided, sms], SHANGHAI).splitlines()
     assert lines == ["", "one call: huawei:1", "  revision 1: call.completed"]
-    assert written(show_timeline, [sms]) == ""
+    assert written(show_timeline, [sms], SHANGHAI) == ""
 
 
 def test_the_report_ends_with_the_evidence_and_with_what_to_do_next() -> None:
@@ -81,5 +92,5 @@ def test_the_report_ends_with_the_evidence_and_with_what_to_do_next() -> None:
 
     assert "var/demo/" in text
     assert all(name in text for name in EVIDENCE)
-    assert "trace --config var/demo/config.toml huawei:1" in text
+    assert "trace --config var/demo/config.toml \\\n    huawei:1\n" in text
     assert text.index("callstitch up") > text.index("callstitch trace")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
 
 from console.ledger.account import COUNTS, totals
 from console.ledger.equations import Difference, Sight, compare
-from console.ledger.table import cells
+from console.ledger.table import balance, lines, sentence
 from console.reading import Account, reckon
 from runtime.broker.embedded import open_embedded
 from schemas.envelope import JsonObject
@@ -24,6 +25,7 @@ from tests.contracts.brokers import numbered
 from workers.config import Config
 
 CLOSED = datetime(2026, 11, 21, 10, 15, tzinfo=UTC)
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 OPEN = datetime(2026, 11, 21, 10, 14, 59, tzinfo=UTC)
 
 
@@ -75,7 +77,7 @@ async def test_an_hour_that_cannot_be_compared_tells_nothing_of_facts() -> None:
     [
         ({"callstitch.unique.v1": 0}, ""),
         ({"callstitch.unique.v1": 2, "callstitch.dead.v1": 0}, "queues hold messages: callstitch.unique.v1 2"),
-        (None, "the broker does not tell what its queues hold"),
+        (None, "the broker does not say what its queues hold"),
     ],
 )
 async def test_what_queues_hold_is_in_flight_however_old_the_window(queues: Mapping[str, int] | None, why: str) -> None:
@@ -98,16 +100,47 @@ def test_totals_add_all_rows_up() -> None:
     assert totals([a_row(items=2, unique=2), a_row(items=3, duplicate=3)])["items"] == 5
 
 
-def test_a_line_of_the_table_shows_each_equation_and_whether_it_holds() -> None:
+def test_the_table_fits_eighty_columns_and_spells_out_what_is_not_settled() -> None:
     row = a_row(answered=3, receipts=3, items=4, unique=2, amended=1, duplicate=1, passed=3, arrived=1, dead_facts=1)
     row |= {"sessions": 1, "completed": 1, "events": 2, "sent": 1, "dead": 1, "replayed": 2, "wanted": 1}
-    shown = ["bj", "2026-11-21T09", "3 / 3", "4 = 2+1+1+0", "3 = 1+1+1", "1 = 1+0+0", "2 = 1+1", "0/1/0", "3"]
-    assert cells(row, []) == [*shown, "ok"]
+    quiet = a_row(answered=1234567, receipts=1234567) | {"hour": "2026-11-21T10", "compared": False}
+    flying = Difference(source="bj", hour="2026-11-21T09", what="", in_flight="the window is open")
+
+    assert list(lines([row, quiet], [flying], SHANGHAI)) == [
+        "bj",
+        "  hour              answered  receipts  items  facts  sessions  events  balance",
+        "  2026-11-21 17:00         3         3      4      3         1       2  in flight",
+        "      items: 4 = 2 unique + 1 amended + 1 duplicate + 0 quarantined",
+        "      facts passed on: 3 = 1 in sessions + 1 dead + 1 in flight",
+        "      sessions: 1 = 1 completed + 0 incomplete + 0 open",
+        "      events: 2 = 1 sent + 1 not sent yet",
+        "      set aside: 1 in dead; 3 went back",
+        "  2026-11-21 18:00   1234567   1234567      0      -         0       0  ok",
+        "in all",
+        "  items: 4 = 2 unique + 1 amended + 1 duplicate + 0 quarantined",
+        "  sessions: 1 = 1 completed + 0 incomplete + 0 open",
+        "  events: 2 = 1 sent + 1 not sent yet",
+        "  set aside: 1 in dead; 3 went back",
+    ]
+
+
+def test_a_line_of_the_table_says_whether_its_equations_hold() -> None:
     flying = Difference(source="bj", hour="2026-11-21T09", what="", in_flight="the window is open")
     elsewhere = Difference(source="bj", hour="2026-11-21T10", what="")
-    assert cells(row, [flying, elsewhere])[-1] == "in flight"
-    assert cells(row, [flying, Difference(source="bj", hour="2026-11-21T09", what="")])[-1] == "DIFFERS"
-    assert cells(row | {"compared": False}, [])[4] == "-"
+    differs = Difference(source="bj", hour="2026-11-21T09", what="")
+    assert balance(a_row(), [elsewhere]) == "ok"
+    assert balance(a_row(), [flying, elsewhere]) == "in flight"
+    assert balance(a_row(), [flying, differs]) == "DIFFERS"
+
+
+def test_a_difference_is_told_in_the_zone_of_the_screen_and_splits_no_id() -> None:
+    owner = "0" * 90
+    found = Difference(source="bj", hour="2026-11-21T23", what="1 fact(s) are in no session", names=[f"fact {owner}"])
+    assert sentence(found, SHANGHAI).splitlines() == [
+        "bj 2026-11-22 07:00: 1 fact(s) are in no session",
+        "  fact",
+        f"  {owner}",
+    ]
 
 
 async def reckoned(config: Config, now: datetime = LATER) -> Account:
