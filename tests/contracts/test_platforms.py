@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from schemas.dialect import items
 from schemas.dialect.dialect import AnyDialect
+from schemas.dialect.fields import MAX_ID
 from schemas.errors import Permanent, Transient
 from schemas.fact_json import encode_fact
 from schemas.facts import FactKind, Parsed
@@ -47,6 +49,7 @@ from workers.calls.sms import build_sms
 
 NOW = datetime(2024, 3, 5, 6, 7, 8, tzinfo=UTC)
 SMS_RECORD = TypeAdapter(SmsRecord)
+KIND_OF = {**{word: kind for kind, word in items.WORDS.items()}, items.NUMBER_BY_CONTENT: FactKind.NUMBER_STATE}
 OF_A_CALL = (FactKind.CALL_EVENT, FactKind.CDR, FactKind.ANNOUNCEMENT)
 
 
@@ -82,7 +85,9 @@ def tells_no_number(refusal: str) -> bool:
 def is_a_sound_fact(item: Parsed, source: Source) -> None:
     """It has a key of its kind, reads the same behind the broker, and makes a record as published."""
     assert re.fullmatch("[0-9a-f]{64}", item.fingerprint)
-    assert len(item.session_id) <= 256
+    assert len(item.session_id) <= MAX_ID
+    assert KIND_OF[item.key.partition("|")[0]] == item.kind
+    assert items.folds(item.key) == (item.kind in (*OF_A_CALL, FactKind.SMS))
     fact = fact_of(item, source, at=NOW)
     assert through_the_broker(fact) == fact
     if item.kind in OF_A_CALL:
@@ -142,9 +147,9 @@ def test_an_item_is_read_the_same_whatever_stands_beside_it(dialect: AnyDialect,
     """A refused item leaves its neighbours as they are, and in any order each has the same key and fingerprint."""
     batch = data.draw(st.sampled_from(batches(dialect)))
     source = data.draw(st.sampled_from(sources(dialect)))
-    items = data.draw(st.lists(any_item_of(batch), min_size=1, max_size=4))
-    together = said(dialect, a_push(batch.of(items)), source)
-    alone = [said(dialect, a_push(batch.of([item])), source) for item in items]
+    rows = data.draw(st.lists(any_item_of(batch), min_size=1, max_size=4))
+    together = said(dialect, a_push(batch.of(rows)), source)
+    alone = [said(dialect, a_push(batch.of([row])), source) for row in rows]
     assert together == [result for results in alone for result in results]
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from schemas.envelope import Envelope, Kind
-from schemas.errors import Misconfigured, Permanent, Unavailable
-from tests.services.full_disk import a_disk_that_holds
+from schemas.errors import Misconfigured, Permanent
 from workers.sinks.jsonl import Jsonl
 
 AT = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)
@@ -70,17 +69,6 @@ async def test_a_torn_last_line_is_cut_at_open(tmp_path: Path, torn: bytes) -> N
         assert path.read_bytes() == whole + b'{"id":"event-1"}\n'
 
 
-async def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
-    path = tmp_path / "calls.jsonl"
-    async with a_sink(path).open(now) as sink:
-        await sink.write([an_event(1)])
-        with a_disk_that_holds(60), pytest.raises(Unavailable):
-            await sink.write([an_event(n) for n in range(2, 10)])
-        assert path.read_bytes() == b'{"id":"event-1"}\n'
-        assert await sink.write([an_event(2)]) == [None]
-    assert path.read_bytes() == b'{"id":"event-1"}\n{"id":"event-2"}\n'
-
-
 async def test_batches_written_at_once_do_not_mix(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     async with a_sink(path).open(now) as sink:
@@ -120,15 +108,6 @@ async def test_the_file_stays_open_until_a_cancelled_write_is_done(
         await asyncio.to_thread(started.wait)
         task.cancel()
     assert synced == ["fsync"]
-
-
-async def test_a_second_owner_is_refused(tmp_path: Path) -> None:
-    async with a_sink(tmp_path / "calls.jsonl").open(now):
-        with pytest.raises(Misconfigured):
-            async with a_sink(tmp_path / "calls.jsonl").open(now):
-                pass
-    async with a_sink(tmp_path / "calls.jsonl").open(now):
-        pass
 
 
 async def test_a_path_that_cannot_be_a_file_is_the_operators_to_mend(tmp_path: Path) -> None:

@@ -2,100 +2,37 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import BaseTestServer, TestServer
 from pydantic import SecretStr
-from standardwebhooks.webhooks import Webhook as Verifier
 
-from schemas.envelope import Envelope, Kind
 from schemas.errors import Misconfigured, Paused, Transient
 from schemas.stage import Failed
+from tests.contracts.sinks import an_event, now
+from tests.services.customer import SECRET, Customer, a_customer
 from workers.fan_out import fan_out
-from workers.sinks.webhook import Webhook
-
-SECRET = "whsec_" + base64.b64encode(b"a key of thirty-two bytes length").decode()
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
+async def refuse(customer: Customer, status: int, **headers: str) -> Exception | None:
+    """What the sink makes of one such answer."""
 
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, headers=headers)
 
-def an_event(n: int, text: str = "+8613800000021 呼叫") -> Envelope:
-    body = f'{{"specversion":"1.0","id":"event-{n}","data":{{"text":"{text}"}}}}'.encode()
-    return Envelope(id=f"event-{n}", kind=Kind.EVENT, source="huawei-bj", at=now(), body=body, route="call.completed.x")
-
-
-def body_of(event: Envelope) -> bytes:
-    assert isinstance(event.body, bytes)
-    return event.body
-
-
-@dataclass
-class Customer:
-    """An endpoint that checks signatures with the package of Standard Webhooks."""
-
-    server: BaseTestServer = field(init=False)
-    answer: Answer | None = None
-    received: dict[str, bytes] = field(default_factory=dict)
-    under_way: int = 0
-    most_under_way: int = 0
-
-    async def take(self, request: web.Request) -> web.StreamResponse:
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
-        try:
-            body = await request.read()
-            Verifier(SECRET).verify(body, dict(request.headers))
-            assert request.content_type == "application/cloudevents+json"
-            self.received[request.headers["webhook-id"]] = body
-            return await self.answer(request) if self.answer else web.Response(status=204)
-        finally:
-            self.under_way -= 1
-
-    def sink(self, **changes: Any) -> Webhook:
-        fields: dict[str, Any] = {
-            "name": "crm",
-            "kind": "webhook",
-            "url": f"http://localhost:{self.server.port}/calls",
-            "secret": SecretStr(SECRET),
-            "allow_private": True,
-        }
-        return Webhook(**{**fields, **changes})
-
-    async def refuse(self, status: int, **headers: str) -> Exception | None:
-        """What the sink makes of one such answer."""
-
-        async def answer(_: web.Request) -> web.Response:
-            return web.Response(status=status, headers=headers)
-
-        self.answer = answer
-        async with self.sink().open(now) as webhook:
-            (result,) = await webhook.write([an_event(1)])
-        return result
+    customer.answer = answer
+    async with customer.sink().open(now) as webhook:
+        (result,) = await webhook.write([an_event(1)])
+    return result
 
 
 @pytest.fixture
 async def customer() -> AsyncIterator[Customer]:
-    played = Customer()
-    app = web.Application()
-    app.router.add_post("/calls", played.take)
-    async with TestServer(app) as played.server:
+    async with a_customer() as played:
         yield played
-
-
-async def test_each_event_arrives_signed_and_byte_for_byte(customer: Customer) -> None:
-    events = [an_event(n) for n in range(5)]
-    async with customer.sink().open(now) as webhook:
-        assert await webhook.write(events) == [None] * 5
-    assert customer.received == {event.id: event.body for event in events}
 
 
 async def test_a_secret_without_the_prefix_signs_the_same(customer: Customer) -> None:
@@ -126,15 +63,15 @@ async def test_sixteen_requests_are_under_way_and_waiting_costs_no_timeout(custo
 
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 404, 422, 429, 500, 503])
 async def test_everything_but_2xx_is_worth_another_attempt(customer: Customer, status: int) -> None:
-    error = await customer.refuse(status, Location="/elsewhere", **{"Retry-After": "90"})
+    error = await refuse(customer, status, Location="/elsewhere", **{"Retry-After": "90"})
     assert isinstance(error, Transient)
     assert (str(error), error.retry_after) == (f"http_{status}", 90.0)
-    assert len(customer.received) == 1
+    assert customer.requests == 1
 
 
 async def test_retry_after_may_be_a_date(customer: Customer) -> None:
     date = f"{now() + timedelta(seconds=200):%a, %d %b %Y %H:%M:%S GMT}"
-    error = await customer.refuse(503, **{"Retry-After": date})
+    error = await refuse(customer, 503, **{"Retry-After": date})
     assert isinstance(error, Transient)
     assert error.retry_after is not None
     assert 190 < error.retry_after <= 200
@@ -142,7 +79,7 @@ async def test_retry_after_may_be_a_date(customer: Customer) -> None:
 
 async def test_410_pauses_the_sink(customer: Customer) -> None:
     with pytest.raises(Paused):
-        await customer.refuse(410)
+        await refuse(customer, 410)
 
 
 async def test_one_refused_event_does_not_send_the_others_again(customer: Customer) -> None:

@@ -45,14 +45,6 @@ def test_the_words_are_those_of_claims_already_made() -> None:
     }
 
 
-@pytest.mark.parametrize("sample", sorted(SAMPLES_OF_ALL.rglob("*.*")), ids=lambda path: path.name)
-def test_the_first_word_of_every_key_is_its_kind_s_and_says_whether_sessions_keep_the_fact(sample: Path) -> None:
-    for item in parsed(sample):
-        word = item.key.partition("|")[0]
-        assert WORDS[word] == item.kind
-        assert items.folds(item.key) == (item.kind in FOLDED)
-
-
 def test_the_samples_have_every_kind_that_is_told_by_all_platforms() -> None:
     found = {item.kind for sample in SAMPLES_OF_ALL.rglob("*.*") for item in parsed(sample)}
     assert {FactKind.CALL_EVENT, FactKind.CDR, FactKind.SMS, FactKind.NUMBER_STATE, FactKind.OTHER} <= found
