@@ -8,6 +8,7 @@ Source: docs/design.md section 5.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -53,7 +54,7 @@ _CALLED_DIGITS: Final = 16
 
 def key_of(kind: KindOfFact, *parts: str) -> str:
     """The key of a fact of this kind; `parts` name it within its source."""
-    return _joined(WORDS[kind], *parts)
+    return _SEPARATOR.join((WORDS[kind], *parts))
 
 
 def folds(key: str) -> bool:
@@ -101,7 +102,7 @@ def number_state(raw: JsonObject, *, sent: bytes | None = None) -> Parsed:
     Two that differ in anything are two changes: the same number comes and goes.
     """
     digest = fingerprint(raw)
-    key = _joined(NUMBER_BY_CONTENT, digest) if sent is None else key_of(FactKind.NUMBER_STATE, sha256_hex(sent))
+    key = NUMBER_BY_CONTENT + _SEPARATOR + digest if sent is None else key_of(FactKind.NUMBER_STATE, sha256_hex(sent))
     return Parsed(kind=FactKind.NUMBER_STATE, session_id="", key=key, fingerprint=digest, body=NumberState(raw=raw))
 
 
@@ -152,7 +153,9 @@ def attempt(read: Callable[[], Parsed]) -> Parsed | Malformed:
 
 def attempt_object(read: Callable[[JsonObject], Parsed], item: Any) -> Parsed | Malformed:
     """The same for an item that has to be an object: `not_an_object` is what else it is."""
-    return attempt(lambda: read(item)) if isinstance(item, dict) else Malformed("not_an_object")
+    if not isinstance(item, dict):
+        return Malformed("not_an_object")
+    return attempt(partial(read, item))
 
 
 def _parsed(
@@ -161,7 +164,3 @@ def _parsed(
     return Parsed(
         kind=kind, session_id=session_id, key=key_of(kind, *key), fingerprint=fingerprint(body.raw), body=body
     )
-
-
-def _joined(*parts: str) -> str:
-    return _SEPARATOR.join(parts)
