@@ -26,6 +26,7 @@ _TOP_KEYS: Final = ("broker", "store", "objects")
 _FILE_SINK: Final = '[[sink]]\nname = "file"\nkind = "jsonl"\npath = "calls.jsonl"\n'
 
 PATIENCE_SECONDS: Final = 60.0  # for what takes moments where nothing else runs
+FINISH_SECONDS: Final = 120.0  # what nobody answers is pushed again after 0.1, 0.5, 1.4, 12, 32 and 62 s
 
 T = TypeVar("T")
 
@@ -187,7 +188,7 @@ class Emulator(Program):
         wait_for(lambda: self.answered() >= pushes, seconds, why=self.tail)
         assert self.truth().end is None, "the play is over already: play more calls"
 
-    def finish(self, seconds: float) -> Truth:
+    def finish(self, seconds: float = FINISH_SECONDS) -> Truth:
         """Wait for its last push; it goes on serving recordings."""
 
         def ended() -> bool:
@@ -199,17 +200,11 @@ class Emulator(Program):
 
 
 @contextmanager
-def playing(
-    up: Up, *, calls: int, rate: float | None = None, seed: int = 1, repush_factor: float | None = None
-) -> Iterator[Emulator]:
-    """An emulator that plays `calls` calls at `rate` notifications a second, and serves recordings to the end.
-
-    It pushes `repush_factor` times faster again than the platform does (600: after 0.1, 0.4, 0.9, 10.6, 20 and 30 s).
-    """
+def playing(up: Up, *, calls: int, rate: float | None = None, seed: int = 1) -> Iterator[Emulator]:
+    """An emulator that plays `calls` calls at `rate` notifications a second, and serves recordings to the end."""
     arguments = ["emulate", "--to", up.door, "--calls", str(calls), "--seed", str(seed), "--truth", "sent.jsonl"]
     arguments += ["--recordings", up.recordings, "--app-key", APP_KEY, "--linger", "-1"]
     arguments += ["--rate", str(rate)] if rate else []
-    arguments += ["--repush-factor", str(repush_factor)] if repush_factor else []
     emulator = Emulator(
         arguments=arguments,
         directory=up.directory,

@@ -20,7 +20,6 @@ ALL_IS_WELL = "chaos: lost 0, wrong 0, two bodies 0, completed twice 0, parked 0
 
 
 @pytest.mark.rabbitmq
-@pytest.mark.timeout(420)
 def test_roles_rabbitmq_and_postgresql_die_under_load_and_nothing_is_lost_or_wrong(tmp_path: Path) -> None:
     install(rabbitmq.install, postgresql.install)
 
@@ -31,7 +30,6 @@ def test_roles_rabbitmq_and_postgresql_die_under_load_and_nothing_is_lost_or_wro
     assert "broker stop" in told or "broker kill" in told, "the broker was never hit"
 
 
-@pytest.mark.timeout(420)
 def test_a_worker_that_acks_before_its_work_is_caught(tmp_path: Path) -> None:
     code, told = chaos(
         tmp_path, "--stack", "embedded", "--seconds", "5", "--faults", "", "--sabotage", "ack_first", "--drain", "3"

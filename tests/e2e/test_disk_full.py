@@ -18,7 +18,6 @@ ANSWERED_BEFORE = 60
 FULL_SECONDS = 60.0  # for a file that still has pages to write over
 STATE_FULL = "the state file cannot be written: database or disk is full"
 BACK_SECONDS = 60.0  # the longest pause between two tries is 15 s
-REPUSH_FACTOR = 1500  # what is refused comes again after 0.04 to 12 s
 
 
 @where_mounts_are_allowed
@@ -36,7 +35,7 @@ def test_with_the_disk_full_the_door_answers_503_and_all_goes_on_when_there_is_r
             assert what_the_broker_says(up) == {("state/broker.db", "database or disk is full")}
 
         up.wait_until_ready(BACK_SECONDS)  # the same process: it fails when that one has ended
-        truth = emulator.finish(60)
+        truth = emulator.finish()
         assert truth.end is not None
         assert truth.end["attempts_refused"] > 0, "there was room before the platform met the full disk"
         wait_until_balanced(up, truth, BACK_SECONDS)
@@ -53,7 +52,7 @@ def test_with_the_states_disk_full_the_door_goes_on_and_the_work_is_done_when_th
             assert up.post(the_first_push()) == 200, "the broker's disk has room, and the broker keeps what comes"
             up.wait_for(lambda: emulator.answered() > answered, FULL_SECONDS)
 
-        truth = emulator.finish(60)
+        truth = emulator.finish()
         assert truth.end is not None
         assert truth.end["attempts_refused"] == 0
         wait_until_balanced(up, truth, BACK_SECONDS)
@@ -75,7 +74,7 @@ def a_small_disk(directory: Path) -> Iterator[SmallDisk]:
 @contextmanager
 def under_load(up: Up) -> Iterator[Emulator]:
     """In the middle of a play."""
-    with playing(up, calls=CALLS, rate=RATE, repush_factor=REPUSH_FACTOR) as emulator:
+    with playing(up, calls=CALLS, rate=RATE) as emulator:
         emulator.wait_until_answered(ANSWERED_BEFORE)
         yield emulator
 

@@ -23,7 +23,7 @@ from tests.chaos.receiver import Receiver
 from tests.e2e.balance import wait_until_balanced
 from tests.e2e.programs import Role, wait_for
 from tests.e2e.roles import end_in_order, running_roles
-from tests.e2e.running import Up, playing
+from tests.e2e.running import FINISH_SECONDS, Up, playing
 
 FROZEN_SECONDS = float(os.environ.get("CALLSTITCH_FROZEN_SECONDS", "60"))
 RATE = 100.0  # notifications a second
@@ -69,7 +69,9 @@ def test_a_worker_that_was_frozen_beside_one_that_was_not_makes_no_record_wrong(
             time.sleep(FROZEN_SECONDS)
             assert lines(door) > said, "the others did not go on"
 
-        wait_until_balanced(door, emulator.finish(60 + FROZEN_SECONDS), BALANCED_SECONDS, store=postgres_dsn)
+        wait_until_balanced(
+            door, emulator.finish(FINISH_SECONDS + FROZEN_SECONDS), BALANCED_SECONDS, store=postgres_dsn
+        )
         ids = {event["id"] for event in door.events()}
         wait_for(lambda: ids <= receiver.accepted.keys(), BALANCED_SECONDS, why=workers["fan_out.hook.awake"].tail)
         assert receiver.accepted.keys() <= ids

@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.balance import parked, wait_until_balanced
 from tests.e2e.programs import Role
 from tests.e2e.roles import FILE_WORKERS, end_in_order, running_roles
-from tests.e2e.running import playing
+from tests.e2e.running import FINISH_SECONDS, playing
 from tests.e2e.test_outage import NOTHING_PARKED
 from tests.services.postgresql import PostgreSQL
 
@@ -25,7 +25,7 @@ AWAY_SECONDS = float(os.environ.get("CALLSTITCH_OUTAGE_SECONDS", "4"))
 RATE = float(os.environ.get("CALLSTITCH_OUTAGE_RATE", "50"))  # notifications a second
 ITEMS_A_CALL = 6  # the emulator makes some more, so that the platform pushes for longer than the outage
 ANSWERED_BEFORE = 60
-BACK_SECONDS = 60.0 + AWAY_SECONDS  # the longest pause between two tries is 15 s, then comes the backlog
+BACK_SECONDS = 120.0 + AWAY_SECONDS  # the longest pause between two tries is 15 s, then comes the backlog
 NEED_THE_STORE = ("dedupe", "correlate", "park")
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(300 + 5 * AWAY_SECONDS)]
@@ -52,7 +52,7 @@ def test_with_postgresql_away_the_door_answers_200_and_nothing_is_dead_lettered(
         own_postgresql.start()
         back_since = time.monotonic()
 
-        truth = emulator.finish(60 + AWAY_SECONDS)
+        truth = emulator.finish(FINISH_SECONDS + AWAY_SECONDS)
         assert truth.end is not None
         assert (truth.end["attempts_refused"], truth.end["attempts_unanswered"]) == (0, 0), "the door was not open"
         assert meanwhile > 0

@@ -22,7 +22,7 @@ from tests.scenarios.traffic import Platform, Post, Round, rounds
 
 STAGES: Final = ("dedupe", "correlate", "fetch_recording", "fan_out.file")
 DEATH_SECONDS: Final = 60.0
-BALANCED_SECONDS: Final = 60.0  # an outbox row whose sender died is sent again when its lease of 5 s is over
+BALANCED_SECONDS: Final = 120.0  # an outbox row whose sender died is sent again when its lease of 5 s is over
 # Published or written, but not yet known to be: the same bytes go out once more (docs/notes/effectively-once.md section
 # 3).
 DELIVERED_AGAIN: Final = frozenset(
