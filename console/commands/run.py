@@ -58,7 +58,7 @@ def ingest(config: ConfigOption = None, processes: ProcessesOption = 1, member: 
 
 @commands.command()
 def work(
-    stage: Annotated[str, typer.Argument(help=", ".join(STAGES))],
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help=", ".join(STAGES))],
     config: ConfigOption = None,
     sink: Annotated[str | None, typer.Option(help="Only this sink (with fan_out).")] = None,
     processes: ProcessesOption = 1,
