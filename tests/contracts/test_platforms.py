@@ -24,6 +24,7 @@ from schemas.fact_json import encode_fact
 from schemas.facts import FactKind, Parsed
 from schemas.notification import Reply, from_json, to_json
 from schemas.platforms import DIALECTS
+from schemas.question import Decision
 from schemas.record import SmsRecord
 from schemas.recording import RecordingWanted
 from schemas.settings import Host
@@ -114,7 +115,7 @@ def test_any_push_is_verified_and_acknowledged(dialect: AnyDialect, data: st.Dat
 @modest
 @given(data=st.data(), decision=DECISIONS)
 def test_a_question_is_a_fact_of_its_push_and_any_answer_fits_any_push(
-    dialect: AnyDialect, data: st.DataObject, decision: Any
+    dialect: AnyDialect, data: st.DataObject, decision: Decision
 ) -> None:
     assert dialect.asks is not None
     push, source = data.draw(pushes(dialect)), data.draw(st.sampled_from(sources(dialect)))
