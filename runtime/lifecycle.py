@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+from asyncio import new_event_loop
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 
 from runtime import drain
+
+with suppress(ImportError):  # there is no wheel of it for every platform
+    from uvloop import new_event_loop
 
 log = structlog.get_logger()
 
@@ -25,15 +30,9 @@ def run_process(role: Role) -> None:
     Whatever the role raises is raised here; a drain that is cut off at the deadline is no error, because what was
     not acked comes again.
     """
-    try:
-        import uvloop  # noqa: PLC0415 - an extra where there is no wheel for the platform
-    except ImportError:
-        factory: Callable[[], asyncio.AbstractEventLoop] | None = None
-    else:
-        factory = uvloop.new_event_loop
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_until_signal(role))
 
 

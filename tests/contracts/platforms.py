@@ -47,9 +47,13 @@ def sources(dialect: AnyDialect) -> list[Source]:
 
 
 def samples(dialect: AnyDialect) -> Mapping[str, bytes]:
-    """The platform's own published payloads by file name; those of all platforms while it has none."""
-    own = {name: body for name, body in SAMPLES.items() if name.startswith(f"{dialect.name}/")}
-    return own or SAMPLES
+    """The platform's own published payloads by file name; none, while nobody has put them there."""
+    return {name: body for name, body in SAMPLES.items() if name.startswith(f"{dialect.name}/")}
+
+
+def known(dialect: AnyDialect) -> Mapping[str, bytes]:
+    """Payloads to make others of: its own, or those of all platforms while it has none."""
+    return samples(dialect) or SAMPLES
 
 
 def said(dialect: AnyDialect, push: Notification, source: Source) -> list[Parsed | str] | str:
@@ -70,8 +74,8 @@ def pushes(dialect: AnyDialect) -> st.SearchStrategy[Notification]:
         content_type=st.sampled_from([JSON, XML, _FORM, ""]) | SHORT_TEXTS,
         headers=st.dictionaries(st.sampled_from(sorted(KEPT_HEADERS)), SHORT_TEXTS | st.sampled_from(_HEADERS)),
         body=st.binary(max_size=64)
-        | st.sampled_from(sorted(samples(dialect))).map(SAMPLES.__getitem__)
-        | _cut(samples(dialect))
+        | st.sampled_from(sorted(known(dialect))).map(SAMPLES.__getitem__)
+        | _cut(known(dialect))
         | any_item(dialect).map(lambda body: json.dumps(body).encode()),
     )
     return unnamed(anything)
@@ -88,12 +92,8 @@ def any_item(dialect: AnyDialect) -> st.SearchStrategy[Any]:
 
 @cache
 def json_of(dialect: AnyDialect) -> Mapping[str, Any]:
-    """The samples that are JSON, decoded."""
-    found: dict[str, Any] = {}
-    for name, body in samples(dialect).items():
-        if name.endswith(".json"):
-            found[name] = json.loads(body)
-    return found
+    """The payloads that are JSON, decoded."""
+    return {name: json.loads(body) for name, body in known(dialect).items() if name.endswith(".json")}
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Batch:
 def batches(dialect: AnyDialect) -> list[Batch]:
     """Its samples in which twice the items are twice the results."""
     found = []
-    for body in json_of(dialect).values():
+    for body in [body for name, body in json_of(dialect).items() if name in samples(dialect)]:
         top = {"": body}
         for rows, key in places(top):
             if isinstance(rows[key], list) and rows[key]:
@@ -152,10 +152,10 @@ DECISIONS: Final = st.builds(
 
 def _paths(dialect: AnyDialect) -> st.SearchStrategy[str]:
     """A sample is named after what it is, and so are the paths by which some platforms tell one push from another."""
-    stems = [PurePath(name).name.partition(".")[0] for name in samples(dialect)]
+    stems = [PurePath(name).name.partition(".")[0] for name in known(dialect)]
     parts = [re.split("[-_]", stem) for stem in stems]
     named = {*stems, *("".join(map(str.title, row)) for row in parts), *(part for row in parts for part in row)}
-    forms = {name: body for name, body in samples(dialect).items() if name.endswith(".form")}
+    forms = {name: body for name, body in known(dialect).items() if name.endswith(".form")}
     asked = _cut(forms).map(lambda form: "/x?" + form.decode(errors="replace")) if forms else st.nothing()
     return st.just("") | SHORT_TEXTS | st.sampled_from(sorted(f"/{name}" for name in named)) | asked
 
@@ -164,7 +164,7 @@ def _words(dialect: AnyDialect) -> tuple[list[str], list[Any]]:
     """The names of fields in its samples, and the values of them."""
     names: set[str] = set()
     values: dict[str, Any] = {}
-    for name, body in samples(dialect).items():
+    for name, body in known(dialect).items():
         for word, value in _fields(name, body):
             names.add(word)
             values[repr(value)] = value

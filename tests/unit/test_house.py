@@ -1,0 +1,96 @@
+"""The rules of the house that no linter has: sizes, imports at the top, and no circle between two modules."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.building.tree import PACKAGES, ROOT, modules
+
+MOST_LINES: Final = 300
+MOST_LINES_OF_A_FUNCTION: Final = 50
+FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+IMPORTS: Final = (ast.Import, ast.ImportFrom)
+
+TREES: Final = {path: ast.parse((ROOT / path).read_text()) for path in modules()}
+NAMES: Final = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): tree for path, tree in TREES.items()}
+
+
+def test_no_file_is_long() -> None:
+    files = [*modules(), *(path.relative_to(ROOT) for path in sorted((ROOT / "tests").rglob("*.py")))]
+    sizes = {str(path): len((ROOT / path).read_text().splitlines()) for path in files}
+    assert {path: size for path, size in sizes.items() if size > MOST_LINES} == {}
+
+
+def test_no_function_is_long() -> None:
+    assert [place for path, tree in TREES.items() for place in long_functions(path, tree)] == []
+
+
+def long_functions(path: Path, tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, FUNCTIONS):
+            size = (node.end_lineno or node.lineno) - node.lineno + 1
+            if size > MOST_LINES_OF_A_FUNCTION:
+                yield f"{path}:{node.lineno} {node.name}: {size} lines"
+
+
+def test_every_import_stands_at_the_top() -> None:
+    assert [place for path, tree in TREES.items() for place in late_imports(path, tree)] == []
+
+
+def late_imports(path: Path, tree: ast.Module) -> Iterator[str]:
+    """An import inside a function, or by name while the program runs."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield from (f"{path}:{late.lineno}" for late in ast.walk(node) if isinstance(late, IMPORTS))
+            case ast.Call(func=ast.Attribute(attr="import_module") | ast.Name(id="import_module" | "__import__")):
+                yield f"{path}:{node.lineno}"
+
+
+def test_no_module_is_in_a_circle() -> None:
+    try:
+        TopologicalSorter({name: imported_by(name) for name in NAMES}).prepare()
+    except CycleError as found:
+        pytest.fail(" -> ".join(found.args[1]))
+
+
+def imported_by(module: str) -> set[str]:
+    """The modules of ours that it imports by their own name; a package counts where one of its own names is taken."""
+    found: set[str] = set()
+    for node in ast.walk(NAMES[module]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in PACKAGES:
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {one if one in NAMES else node.module for one in whole}
+    return found & NAMES.keys()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def one():\n    import json\n",
+        "async def one():\n    from json import loads\n",
+        "class One:\n    def two(self):\n        def three():\n            import json\n",
+        'import importlib\nimportlib.import_module("json")\n',
+    ],
+)
+def test_a_late_import_is_seen(source: str) -> None:
+    assert list(late_imports(Path("one.py"), ast.parse(source))) != []
+
+
+def test_a_long_function_is_seen() -> None:
+    lines = "    pass\n" * MOST_LINES_OF_A_FUNCTION
+    assert list(long_functions(Path("one.py"), ast.parse(f"def one():\n{lines}"))) == ["one.py:1 one: 51 lines"]
+
+
+def test_imports_are_seen() -> None:
+    """Else no circle would be found."""
+    assert {"runtime.broker.base", "runtime.broker.embedded", "schemas.addresses"} <= imported_by("runtime.broker")
+    assert sum(len(imported_by(name)) for name in NAMES) > len(NAMES)
