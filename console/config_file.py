@@ -14,9 +14,9 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from yarl import URL
 
-from schemas.addresses import BrokerAddress, broker_address
 from schemas.errors import Misconfigured
 from schemas.platforms import DIALECTS
+from schemas.settings.addresses import BrokerAddress, broker_address
 from workers.config import Config
 
 SCALARS: Final[Mapping[str, tuple[str, ...]]] = {

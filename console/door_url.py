@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from schemas.source import Source
+from schemas.settings.source import Source
 from workers.config import Config
 
 _SOURCE_PATH: Final = re.compile(r"(/.+)?/v1/[a-z0-9-]{1,40}/[^/]+(/.*)?")  # a proxy may stand in front

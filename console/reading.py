@@ -14,9 +14,9 @@ from console.ledger.equations import Difference, Sight, compare
 from runtime.broker import open_broker
 from runtime.broker.embedded import depths as embedded_depths
 from runtime.verdict import policies
-from schemas.addresses import BrokerAddress, StoreAddress
 from schemas.envelope import JsonObject
 from schemas.errors import Unavailable
+from schemas.settings.addresses import BrokerAddress, StoreAddress
 from schemas.topology import STAGES, retry_queue, sink_queue
 from workers.config import Config, DownstreamQueue
 from workers.sinks import AnySink

@@ -7,7 +7,7 @@ from schemas.envelope import Envelope, derived_id
 from schemas.fact_json import fact_envelope, identified
 from schemas.facts import Decided
 from schemas.question import Asked, Decision
-from schemas.source import Source
+from schemas.settings.source import Source
 from schemas.vocabulary import DecidedBy
 
 

@@ -27,7 +27,7 @@ from schemas.envelope import Envelope, Kind, new_id, new_trace
 from schemas.errors import Rejected, Unavailable
 from schemas.notification import KEPT_HEADERS, Notification, Reply, to_json
 from schemas.question import Asked
-from schemas.source import Source
+from schemas.settings.source import Source
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from runtime.telemetry import DoorMetrics
 from schemas.dialect.dialect import AnyDialect, Asks
 from schemas.errors import Rejected
 from schemas.notification import Notification
-from schemas.source import AskingSource, SignedSource, Source
+from schemas.settings.source import AskingSource, SignedSource, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

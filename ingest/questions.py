@@ -21,7 +21,7 @@ from schemas.envelope import Envelope
 from schemas.notification import Reply
 from schemas.numbers import e164
 from schemas.question import Answer, Asked, Decision, Question, decision_without_answer, fits, refusal
-from schemas.source import AskingSource
+from schemas.settings.source import AskingSource
 from schemas.topology import DECISIONS
 from schemas.vocabulary import DecidedBy
 

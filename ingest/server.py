@@ -22,7 +22,7 @@ from runtime.telemetry import Telemetry
 from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind, new_id
 from schemas.errors import Unavailable
-from schemas.source import Source
+from schemas.settings.source import Source
 
 log = structlog.get_logger()
 

@@ -9,10 +9,10 @@ from pydantic import AfterValidator, Field, GetCoreSchemaHandler, model_validato
 from pydantic_core import CoreSchema, core_schema
 
 from runtime.verdict import RetryingStage, StageRetry
-from schemas.addresses import Broker, Objects, Store, broker_address, objects_address, store_address
 from schemas.platforms import DIALECTS
 from schemas.settings import EventTypes, Ingest, Name, Settings
-from schemas.source import AskingSource, Source
+from schemas.settings.addresses import Broker, Objects, Store, broker_address, objects_address, store_address
+from schemas.settings.source import AskingSource, Source
 from schemas.topology import DEFAULT_EVENTS
 from workers.decide import Rule
 from workers.sinks import AnySink

@@ -19,7 +19,7 @@ from schemas.errors import Malformed, Permanent, Transient
 from schemas.fact_json import fact_envelope, identified
 from schemas.facts import Fact
 from schemas.notification import Notification, from_json
-from schemas.source import Source
+from schemas.settings.source import Source
 from schemas.stage import Failed, Outcome, Stage
 from schemas.value import value
 from workers.retention import now_and_then

@@ -28,7 +28,7 @@ from schemas.errors import Malformed, Permanent, Transient, Unavailable
 from schemas.fact_json import fact_envelope, identified
 from schemas.facts import Recording
 from schemas.recording import HttpRequest, RecordingWanted, wanted_from_json
-from schemas.source import SignedSource, Source
+from schemas.settings.source import SignedSource, Source
 from schemas.stage import Failed, Handler, Outcome
 from workers.outside.download import RECORDING_BYTES, Audio, Downloader, follow, parse_address
 from workers.outside.errors import our_errors, read_at_most, retry_after

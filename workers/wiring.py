@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from runtime.answering import AnswerLoop
 from runtime.bench import Bench, StageSpec
 from runtime.broker.base import Broker
 from runtime.clock import Clock
-from runtime.consumer import StageLoop
+from runtime.consume.answering import AnswerLoop
+from runtime.consume.loop import StageLoop
 from runtime.crash import crash_points
 from runtime.poison import Trials
 from runtime.telemetry import Telemetry
@@ -20,7 +20,7 @@ from runtime.verdict import policies
 from schemas.envelope import JsonObject
 from schemas.errors import Misconfigured
 from schemas.platforms import DIALECTS
-from schemas.source import Source
+from schemas.settings.source import Source
 from schemas.stage import Stage
 from schemas.topology import BOXES, STAGES, StageRow, Subscription, Topology, sink_queue, topology
 from workers.calls.step import Patience

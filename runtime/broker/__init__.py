@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from runtime.broker.base import Broker
 from runtime.broker.embedded import open_embedded
 from runtime.broker.rabbitmq import open_rabbitmq
-from schemas.addresses import BrokerAddress
+from schemas.settings.addresses import BrokerAddress
 
 
 def open_broker(address: BrokerAddress) -> AbstractAsyncContextManager[Broker]:

@@ -16,7 +16,7 @@ from schemas.facts import Parsed
 from schemas.notification import Notification, Reply
 from schemas.question import Asked, Decision
 from schemas.recording import HttpRequest, RecordingWanted
-from schemas.source import Source
+from schemas.settings.source import Source
 
 S = TypeVar("S", bound=Source)
 S_contra = TypeVar("S_contra", bound=Source, contravariant=True)

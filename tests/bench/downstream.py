@@ -13,7 +13,7 @@ from typing import Final
 import orjson
 
 from runtime.broker import open_broker
-from schemas.addresses import broker_address
+from schemas.settings.addresses import broker_address
 from tests.bench.bodies import EVENT_STEPS, call_of
 from tests.bench.figures import counts_differ
 

@@ -16,13 +16,13 @@ from runtime.bench import Bench, StageSpec
 from runtime.broker import open_broker
 from runtime.broker.base import Broker, Message
 from runtime.clock import system_clock
-from runtime.consumer import StageLoop
+from runtime.consume.loop import StageLoop
 from runtime.lifecycle import run_process
 from runtime.telemetry import Telemetry
 from runtime.verdict import policies
 from runtime.wire import monotonic_message_ids
-from schemas.addresses import broker_address
 from schemas.envelope import Envelope, EnvelopeKind, Kind
+from schemas.settings.addresses import broker_address
 from schemas.stage import Stage
 from schemas.topology import RECEIVED, UNIQUE, sink_queue
 

@@ -10,7 +10,7 @@ from typing import Final
 from runtime.broker import open_broker
 from runtime.broker.base import Broker, Delivery, Message
 from runtime.wire import monotonic_message_ids
-from schemas.addresses import broker_address
+from schemas.settings.addresses import broker_address
 from schemas.topology import Queue, Topology
 from tests.bench.bodies import SESSION
 

@@ -10,7 +10,7 @@ from typing import Final
 from runtime.bench import Bench, StageSpec
 from runtime.broker.base import Broker
 from runtime.clock import system_clock
-from runtime.consumer import StageLoop
+from runtime.consume.loop import StageLoop
 from runtime.telemetry import Telemetry
 from runtime.verdict import Policy
 from runtime.wire import bundles, monotonic_message_ids, unpack

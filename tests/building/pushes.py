@@ -28,7 +28,7 @@ from schemas.facts import (
     Sms,
 )
 from schemas.notification import Notification
-from schemas.source import Source
+from schemas.settings.source import Source
 from schemas.vocabulary import TimelineType
 from workers.calls.kept import kept_fact
 

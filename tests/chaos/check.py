@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from console.demo.check import Truth, faults
 from console.reading import ask_store
 from runtime.broker import open_broker
-from schemas.addresses import broker_address, store_address
 from schemas.envelope import JsonObject
+from schemas.settings.addresses import broker_address, store_address
 from tests.building.reading import all_totals, parked_by_box
 from tests.chaos.receiver import Receiver
 from tests.chaos.tail import Events, Sent

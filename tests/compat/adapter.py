@@ -23,13 +23,13 @@ from runtime import wire
 from runtime.broker.base import Delivery
 from runtime.broker.base import Message as BrokerMessage
 from runtime.isolate import run_isolated
-from schemas.addresses import store_address
 from schemas.envelope import Envelope, Kind, decode_bundle, decode_envelope, encode_bundles, encode_envelope
 from schemas.errors import Malformed
 from schemas.notification import Notification, Reply, to_json
 from schemas.platforms import DIALECTS
 from schemas.question import Answer, Asked, Decision, Question
-from schemas.source import AskingSource, Source
+from schemas.settings.addresses import store_address
+from schemas.settings.source import AskingSource, Source
 from schemas.stage import Failed, Stage
 from tests.compat.recorded import Message, Push
 from workers.calls.step import Patience

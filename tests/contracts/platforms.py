@@ -17,7 +17,7 @@ from schemas.errors import Malformed
 from schemas.facts import Parsed
 from schemas.notification import KEPT_HEADERS, Notification
 from schemas.question import Decision
-from schemas.source import Source
+from schemas.settings.source import Source
 from tests.building.damage import LEAVES, SHORT_TEXTS, any_json, damaged, names_or, places, unnamed
 from tests.building.pushes import JSON, XML, a_push
 from tests.building.samples import SAMPLES_OF_ALL

@@ -11,7 +11,7 @@ from itertools import count
 import pytest
 
 from runtime.broker.base import Broker, Message
-from runtime.consumer import PACE_SECONDS
+from runtime.consume.loop import PACE_SECONDS
 from runtime.wire import SUSPICION, bundles, pack
 from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind
 from schemas.errors import Malformed, Paused, Permanent, Transient, Unavailable

@@ -16,8 +16,8 @@ from unittest import mock
 
 import pytest
 
-from schemas.addresses import objects_address
 from schemas.errors import Unavailable
+from schemas.settings.addresses import objects_address
 from tests.services.bucket import KEYS, Bucket, a_bucket
 from tests.services.full_disk import a_disk_that_holds
 from workers.fetch_recording import ObjectStore

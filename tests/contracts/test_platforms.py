@@ -28,7 +28,7 @@ from schemas.question import Decision
 from schemas.record import SmsRecord
 from schemas.recording import RecordingWanted
 from schemas.settings import Host
-from schemas.source import Source
+from schemas.settings.source import Source
 from tests.building.damage import SHORT_TEXTS
 from tests.building.facts import kept
 from tests.building.pushes import XML, a_push, fact_of, through_the_broker

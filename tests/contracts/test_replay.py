@@ -13,7 +13,7 @@ from runtime.bench import Bench, StageSpec
 from runtime.broker.base import Broker
 from runtime.broker.embedded import open_embedded
 from runtime.clock import system_clock
-from runtime.consumer import StageLoop
+from runtime.consume.loop import StageLoop
 from runtime.telemetry import Telemetry
 from runtime.verdict import Policy
 from runtime.wire import dead_envelope, monotonic_message_ids, pack, quarantined, unpack

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from console.demo.check import Truth, faults, left_open
 from console.reading import ask_store
-from schemas.addresses import store_address
+from schemas.settings.addresses import store_address
 from tests.building.reading import all_totals, parked_by_box
 from tests.e2e.programs import wait_for
 from tests.e2e.running import Up

@@ -17,7 +17,7 @@ from console.emulator.huawei.privatenumber.calls import build_calls
 from console.emulator.huawei.privatenumber.plan import plan
 from console.emulator.settings import EmulatorSettings
 from console.reading import ask_store
-from schemas.addresses import store_address
+from schemas.settings.addresses import store_address
 from tests.e2e.balance import parked, wait_until_balanced
 from tests.e2e.running import APP_KEY, Up, playing, running_up
 from tests.services.rabbitmq import RabbitMQ

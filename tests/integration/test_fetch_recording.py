@@ -15,7 +15,7 @@ from console.emulator.recordings import Recordings, serve_recordings
 from runtime.verdict import POLICIES, Retry, verdict
 from schemas.facts import Recording
 from schemas.platforms.jiuyun.settings import JiuyunSource
-from schemas.source import Source
+from schemas.settings.source import Source
 from schemas.stage import Failed
 from schemas.topology import RETRY_DELAYS
 from tests.services.recording_theatre import (

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.addresses import objects_address
 from schemas.errors import Misconfigured, Unavailable
+from schemas.settings.addresses import objects_address
 from tests.services.bucket import KEYS, Bucket, a_bucket
 from workers.objects import open_objects
 from workers.objects.bucket import CHUNK_BYTES

@@ -11,7 +11,7 @@ from typing import Any
 
 from console.demo.check import Truth, faults
 from console.reading import ask_store
-from schemas.addresses import store_address
+from schemas.settings.addresses import store_address
 from tests.building.reading import all_totals, parked_by_box
 from tests.e2e.running import Up
 from tests.scenarios.traffic import Platform, Round

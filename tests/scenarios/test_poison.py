@@ -14,10 +14,10 @@ from runtime.broker import open_broker
 from runtime.crash import EXIT_CODE, VARIABLE
 from runtime.poison import REASON
 from runtime.wire import bundles, monotonic_message_ids
-from schemas.addresses import broker_address, store_address
 from schemas.envelope import Envelope, Kind, new_id
 from schemas.errors import Misconfigured
 from schemas.notification import Notification, to_json
+from schemas.settings.addresses import broker_address, store_address
 from schemas.topology import RECEIVED, topology
 from tests.e2e.programs import end, wait_for
 from tests.e2e.running import Up, prepared_up

@@ -18,14 +18,14 @@ from aiohttp import web
 from aiohttp.test_utils import BaseTestServer, TestServer
 from pydantic import SecretStr
 
-from schemas.addresses import objects_address
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Transient
 from schemas.facts import Fact, Recording
 from schemas.platforms import DIALECTS
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.recording import RecordingWanted
-from schemas.source import Source
+from schemas.settings.addresses import objects_address
+from schemas.settings.source import Source
 from schemas.stage import Failed, Handler
 from tests.building.pushes import fact_in
 from workers.fetch_recording import open_fetch_recording

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.addresses import ObjectsAddress
+from schemas.settings.addresses import ObjectsAddress
 from workers.objects.bucket import BucketObjects, open_bucket
 from workers.objects.directory import DirectoryObjects, open_directory
 

@@ -16,7 +16,7 @@ import aiohttp
 from yarl import URL
 
 from schemas.errors import Permanent
-from schemas.source import Source
+from schemas.settings.source import Source
 
 USUAL_PORTS: Final = frozenset({80, 443})
 CONNECTIONS: Final = 16

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from runtime.clock import Clock
-from schemas.addresses import StoreAddress
+from schemas.settings.addresses import StoreAddress
 from workers.correlate import SessionStore
 from workers.dedupe import ClaimStore
 from workers.park import ParkedStore

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Literal
 
 from schemas.settings import Duration, Secret
-from schemas.source import AskingSource, SignedSource
+from schemas.settings.source import AskingSource, SignedSource
 from schemas.vocabulary import Mode
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from schemas.source import SignedSource
+from schemas.settings.source import SignedSource
 
 
 class HuaweiSource(SignedSource):

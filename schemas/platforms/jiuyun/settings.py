@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.source import Source
+from schemas.settings.source import Source
 from schemas.vocabulary import Mode
 
 

@@ -16,8 +16,8 @@ from typing import Final
 
 from runtime.broker import open_broker
 from runtime.broker.base import Broker
-from schemas.addresses import broker_address
 from schemas.envelope import BUNDLE_CONTENT_TYPE, EVENT_CONTENT_TYPE
+from schemas.settings.addresses import broker_address
 from schemas.topology import Subscription, sink_queue, topology
 from tests.bench import queues
 from tests.bench.bodies import Posts

@@ -16,7 +16,7 @@ from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import CallFields, Cdr, Parsed
 from schemas.notification import Notification, Reply
-from schemas.source import Source
+from schemas.settings.source import Source
 
 
 class ToySource(Source):

@@ -10,7 +10,7 @@ import pytest
 from runtime.broker.base import Broker
 from runtime.broker.embedded import open_embedded
 from runtime.clock import system_clock
-from runtime.consumer import StageLoop
+from runtime.consume.loop import StageLoop
 from runtime.telemetry import Telemetry
 from runtime.verdict import (
     POLICIES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from schemas.platforms.huawei.settings import HuaweiSource
-from schemas.source import AskingSource
+from schemas.settings.source import AskingSource
 from schemas.vocabulary import Mode
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.platforms import DIALECTS
-from schemas.source import AskingSource, SignedSource, Source
+from schemas.settings.source import AskingSource, SignedSource, Source
 
 
 @pytest.mark.parametrize("name", DIALECTS)

@@ -11,11 +11,11 @@ import structlog
 
 from runtime.bench import Bench
 from runtime.broker.base import Consumer, Delivery
+from runtime.consume.waiting import stopped_within
 from runtime.isolate import run_isolated
 from runtime.poison import QUIET_SECONDS, Aside, Sorted
 from runtime.settle import Settler, backoffs
 from runtime.verdict import reason_of
-from runtime.waiting import stopped_within
 from runtime.wire import again, unpack
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Paused, Unavailable

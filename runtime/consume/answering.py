@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from runtime.broker.base import Broker, Consumer, Delivery
+from runtime.consume.waiting import next_batch
 from runtime.telemetry import StageMetrics
 from runtime.verdict import reason_of
-from runtime.waiting import next_batch
 from schemas.topology import StageRow
 
 log = structlog.get_logger()

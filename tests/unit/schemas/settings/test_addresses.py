@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.addresses import (
+from schemas.settings.addresses import (
     BrokerAddress,
     ObjectsAddress,
     StoreAddress,

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from runtime import drain
-from runtime.batches import PAUSE_SECONDS, Batches
 from runtime.bench import Bench
 from runtime.broker.base import Consumer, Delivery
+from runtime.consume.batches import PAUSE_SECONDS, Batches
+from runtime.consume.ticks import Ticks
+from runtime.consume.waiting import next_batch, stopped_within
 from runtime.poison import Sorted, Suspects
 from runtime.settle import Settler
-from runtime.ticks import Ticks
-from runtime.waiting import next_batch, stopped_within
 
 PACE_SECONDS: Final = 0.02
 

@@ -8,9 +8,9 @@ from typing import Final
 import structlog
 
 from runtime.bench import Bench
+from runtime.consume.waiting import stopped_within
 from runtime.settle import Settler
 from runtime.verdict import reason_of
-from runtime.waiting import stopped_within
 from schemas.errors import Unavailable
 
 log = structlog.get_logger()
