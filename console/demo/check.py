@@ -93,10 +93,10 @@ def faults(truth: Truth, events: list[JsonObject], *, deaths: int = 0) -> list[s
             found += [f"{session_id}: {fault}" for fault in _wrong_fields(_without_lost(line, record, deaths), record)]
     made = {record["session_id"] for record in known.values() if record}
     found += [f"{session_id}: a call that was never made" for session_id in sorted(latest.keys() - made)]
-    return [*found, *_wrong_messages(truth, events), *_untold(truth, events)]
+    return [*found, *_wrong_messages(truth, events, deaths), *_untold(truth, events)]
 
 
-def _wrong_messages(truth: Truth, events: Iterable[JsonObject]) -> Iterator[str]:
+def _wrong_messages(truth: Truth, events: Iterable[JsonObject], deaths: int) -> Iterator[str]:
     """SMS: the last `sms.notified` of each, against what the platform told and heard."""
     latest: dict[str, JsonObject] = {}
     for event in events:
@@ -109,6 +109,8 @@ def _wrong_messages(truth: Truth, events: Iterable[JsonObject]) -> Iterator[str]
             yield f"{identifier}: no event about this SMS"
         if sms is None or line["given_up"]:
             continue
+        if deaths and sms["decision"] is None:
+            expect = {**expect, "decision": None}
         shown = {name: _decision(sms) if name == "decision" else sms[name] for name in expect if name != "due"}
         yield from (
             f"{identifier}: {name} is not the platform's truth" for name in shown if shown[name] != expect[name]

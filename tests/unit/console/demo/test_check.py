@@ -112,6 +112,15 @@ def test_an_sms_is_compared_with_what_was_told_of_it() -> None:
     assert faults(Truth(calls={}, end=None), [an_sms()]) == ["m1: an SMS that was never sent"]
 
 
+def test_the_decision_on_an_sms_may_be_lost_by_a_death_too_and_nothing_else_of_it() -> None:
+    line = {"given_up": [], "expect": {**SMS, "decision": {"action": "route", "callee": "+8613800000004"}}}
+    truth = Truth(calls={}, end=None, messages={"m1": line})
+    assert faults(truth, [an_sms(decision=None)], deaths=1) == []
+    for lost in ({"decision": None}, {"decision": {"action": "discard", "callee": None}}):
+        assert faults(truth, [an_sms(**lost)]) == ["m1: decision is not the platform's truth"]
+    assert len(faults(truth, [an_sms(decision=None, receiver=None)], deaths=1)) == 1
+
+
 def test_fewer_notices_than_were_accepted_are_a_fault() -> None:
     truth = Truth(calls={}, end={"numbers_changed": 1, "notices": 0})
     [fault] = faults(truth, [])
