@@ -22,7 +22,7 @@ from tests.building.damage import LEAVES, SHORT_TEXTS, any_json, damaged, names_
 from tests.building.pushes import JSON, XML, a_push
 from tests.building.samples import SAMPLES_OF_ALL
 
-NUMBER: Final = "13866887021"  # what no refusal may repeat
+NUMBER: Final = "13866887021"
 SECRET: Final = "a-secret-of-the-source"
 SAMPLES: Final = {
     str(path.relative_to(SAMPLES_OF_ALL)): path.read_bytes() for path in sorted(SAMPLES_OF_ALL.glob("*/*"))

@@ -29,6 +29,7 @@ _BUSY_SECONDS: Final = 60.0  # "retry after 1 min"
 _NOT_YET: Final = 1012007  # also said of a wrong name, and for good after 7 days: the retry schedule ends it
 _BUSY: Final = frozenset({1010010, 1011006})
 _INTERNAL: Final = frozenset({1010001, 1023001, 1023002})
+_MOST_CODE: Final = 9_999_999  # docs/protocols/huawei-reason-codes.md section G: they have seven digits
 _BLOCKED_SECONDS: Final = 1900.0
 _REFUSED: Final = frozenset({1010003, 1010040, 1020166, 1020176, 1023006})
 
@@ -88,7 +89,9 @@ def recording_location(status: int, headers: Mapping[str, str], body: bytes) -> 
 
 
 def _result_code(body: bytes) -> int | None:
+    """None for what is longer than any of them: it may be a number of somebody's, and an error repeats the code."""
     try:
-        return as_integer(load_object(body).get("resultcode"))
+        code = as_integer(load_object(body).get("resultcode"))
     except Malformed:
         return None
+    return code if code is not None and 0 <= code <= _MOST_CODE else None

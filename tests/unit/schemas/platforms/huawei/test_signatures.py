@@ -195,6 +195,13 @@ def test_another_attempt_may_help(status: int, body: bytes, retry_after: float |
     assert failed.value.retry_after == retry_after
 
 
+@pytest.mark.parametrize("code", [13866887021, "138668870"])
+def test_a_code_that_is_too_long_to_be_one_is_not_repeated(code: Any) -> None:
+    """It may be a number of somebody's; found by the contract suite."""
+    with pytest.raises(Transient, match=r"resultcode None$"):
+        API.location(400, {}, an_error(code))
+
+
 @pytest.mark.parametrize(
     ("status", "body", "told"),
     [
