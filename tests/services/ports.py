@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
-from collections.abc import Iterator
+import sys
 from typing import Final
 
 # Below every system's ephemeral range (Linux starts at 32768). A port inside that range may be taken by somebody's
 # outgoing connection while our server is stopped, or answer its own client: TCP lets a socket connect to itself.
 _LOWEST: Final = 20_000
 _HIGHEST: Final = 32_000
-_SHARES: Final = 8  # a drawn port is listened on only later, so no two workers of a run draw from the same share
-
-
-def _drawn_once() -> Iterator[int]:
-    """Every port of this process's share, in an order of its own: with pytest-xdist its worker's share, gw0, gw1..."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    share = range(_LOWEST + worker % _SHARES, _HIGHEST, _SHARES)
-    yield from random.SystemRandom().sample(share, len(share))
-
-
-_DRAWN: Final = _drawn_once()
+_ATTEMPTS: Final = 200
+_RESERVED: Final[list[socket.socket]] = []  # until this process ends
 
 
 def free_port() -> int:
-    """A TCP port that nothing on loopback listens on now, and that was not given out before.
+    """A TCP port of loopback for a server to come; no other run on this machine is given it while this one lasts.
+
+    Until the server comes, a connection is refused.
 
     Raises:
-        OSError: there is none left.
+        OSError: none was found.
     """
-    for port in _DRAWN:
-        if _bindable(port):
+    for port in random.SystemRandom().sample(range(_LOWEST, _HIGHEST), _ATTEMPTS):
+        if _is_reserved(port):
             return port
-    raise OSError(f"no free port is left of {_LOWEST} to {_HIGHEST}")
+    raise OSError(f"no free port among {_ATTEMPTS} tried")
 
 
 def answers(port: int) -> bool:
@@ -44,11 +36,20 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _bindable(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+def _is_reserved(port: int) -> bool:
+    """Bind it for ourselves alone, and then let servers, which set SO_REUSEADDR, bind it beside us and listen.
+
+    Only Linux lets them; elsewhere it is free now, and no more than that.
+    """
+    holder = socket.socket()
+    try:
+        holder.bind(("127.0.0.1", port))
+    except OSError:
+        holder.close()
+        return False
+    if sys.platform != "linux":
+        holder.close()
+        return True
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _RESERVED.append(holder)
     return True
