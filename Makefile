@@ -26,7 +26,7 @@ demo: $(RUNTIME)  ## 200 calls through the whole pipeline, and a ledger that bal
 
 # Most tests wait most of the time, so some files run at once, each worker with services of its own. Servers from
 # outside are one for all: then one file after the other.
-WORKERS ?= $(if $(CALLSTITCH_TEST_AMQP)$(CALLSTITCH_TEST_POSTGRES),0,3)
+WORKERS ?= $(if $(CALLSTITCH_TEST_AMQP)$(CALLSTITCH_TEST_POSTGRES),0,5)
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: lint  ## Lint, types, import contracts and the unit tests, in under two minutes: before each commit
