@@ -15,7 +15,7 @@ from tests.bench.contender import ROOT
 from tests.bench.peers_environment import versions
 from tests.bench.theatre import Theatre
 
-_OURS: Final = ("aiohttp", "aiormq", "asyncpg", "orjson", "pydantic", "uvloop")
+_OURS: Final = ("aiohttp", "aio-pika", "aiormq", "asyncpg", "orjson", "pydantic", "uvloop")
 _KIB_A_GIB: Final = 1024 * 1024
 
 
