@@ -8,7 +8,6 @@ Source: docs/design.md section 5.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -155,12 +154,14 @@ def attempt_object(read: Callable[[JsonObject], Parsed], item: Any) -> Parsed | 
     """The same for an item that has to be an object: `not_an_object` is what else it is."""
     if not isinstance(item, dict):
         return Malformed("not_an_object")
-    return attempt(partial(read, item))
+    try:
+        return read(item)
+    except Malformed as error:
+        return error.with_traceback(None)
 
 
 def _parsed(
     kind: KindOfFact, body: CallEvent | Cdr | Sms | Announcement, *, session_id: str, key: Iterable[str]
 ) -> Parsed:
-    return Parsed(
-        kind=kind, session_id=session_id, key=key_of(kind, *key), fingerprint=fingerprint(body.raw), body=body
-    )
+    spelled = _SEPARATOR.join((WORDS[kind], *key))
+    return Parsed(kind=kind, session_id=session_id, key=spelled, fingerprint=fingerprint(body.raw), body=body)
