@@ -154,7 +154,10 @@ class SessionJson(TypedDict):
 
 
 class IdentityJson(TypedDict):
-    """What tells a fact from the others of its session; `type` is that of a call event, noted by correlate."""
+    """What tells a fact from the others of its session; the last two are noted by correlate.
+
+    `type` is that of a call event. `seen`: correlate's own clock, of a fact from a door whose clock is ahead of it.
+    """
 
     id: str
     kind: KindOfFact
@@ -162,6 +165,7 @@ class IdentityJson(TypedDict):
     fingerprint: str
     at: str
     type: NotRequired[TimelineType]
+    seen: NotRequired[str]
 
 
 class FactJson(SessionJson, IdentityJson):

@@ -6,9 +6,11 @@ Session, revision and outbox row are one transaction in the store; only then doe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Protocol
+
+import structlog
 
 from schemas.envelope import Envelope
 from schemas.facts import FactKind
@@ -21,6 +23,9 @@ from workers.calls.step import Patience, Step, step
 from workers.retention import now_and_then
 
 SWEEP_ROWS: Final = 500
+WARN_EVERY: Final = timedelta(minutes=1)
+
+log = structlog.get_logger()
 
 _OF_NO_SESSION: Final = frozenset({FactKind.OTHER, FactKind.NUMBER_STATE})
 
@@ -76,6 +81,8 @@ def correlate(
     def stepping(now: datetime, traces: Mapping[str, str]) -> StepFunction:
         return partial(_step, now=now, patience=patience, traces=traces)
 
+    ahead = _doors_ahead(patience)
+
     async def handle(batch: Sequence[Envelope]) -> Sequence[Envelope]:
         now = clock()
         calls: dict[str, list[KeptFact]] = {}
@@ -83,6 +90,9 @@ def correlate(
         at_once: list[Envelope] = []
         for envelope in batch:
             fact = _fact(envelope)
+            if fact.at > now:
+                fact.seen_at(now)
+                ahead(fact, now)
             if (fact.kind == FactKind.CALL_EVENT and fact.source in progress) or _leaves_at_once(fact):
                 at_once.append(event_at_once(fact, trace=envelope.trace))
             if fact.kind not in _OF_NO_SESSION:
@@ -107,6 +117,20 @@ def correlate(
 def _fact(envelope: Envelope) -> KeptFact:
     body: Any = envelope.body
     return kept_fact(body)
+
+
+def _doors_ahead(patience: Mapping[str, Patience]) -> Callable[[KeptFact, datetime], None]:
+    """What warns of a door whose clock is ahead by more than `settle`, once a minute for each source."""
+    warned: dict[str, datetime] = {}
+
+    def ahead(fact: KeptFact, now: datetime) -> None:
+        by = fact.at - now
+        if by <= patience.get(fact.source, _PATIENCE).settle or warned.get(fact.source, now) > now:
+            return
+        warned[fact.source] = now + WARN_EVERY
+        log.warning("clock.ahead", source=fact.source, seconds=round(by.total_seconds()))
+
+    return ahead
 
 
 def _leaves_at_once(fact: KeptFact) -> bool:

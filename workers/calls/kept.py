@@ -60,6 +60,16 @@ class KeptFact:
         return self.identity.get("type")
 
     @property
+    def waits_from(self) -> datetime:
+        """From when on waits are counted: its moment, but never later than the clock that the waits end by."""
+        seen = self.identity.get("seen")
+        return self.at if seen is None else datetime.fromisoformat(seen)
+
+    def seen_at(self, now: datetime) -> None:
+        """Note the clock by which its session waits: that of the door it came through is ahead."""
+        self.identity["seen"] = now.isoformat()
+
+    @property
     def row(self) -> Any:
         """The body as JSON: `EventJson`, `CdrJson` and so on, by its kind."""
         if self._row is None:

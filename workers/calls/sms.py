@@ -49,7 +49,7 @@ def sms_step(
     record = build_sms(facts, revision=current.revision + 1)
     if current.published is not None and _same(orjson.loads(current.published), record):
         return Step(session=current.having(changed_at=None))
-    changed_at = old.changed_at or min((fact.at for fact in news), default=now)
+    changed_at = old.changed_at or min((fact.waits_from for fact in news), default=now)
     due = _due_at(facts, patience) if current.published is None else changed_at + patience.settle
     if due > now:
         return Step(session=current.having(changed_at=changed_at), due_at=due)
@@ -94,9 +94,9 @@ def _same(published: SmsRecord, record: SmsRecord) -> bool:
 
 def _due_at(facts: Sequence[KeptFact], patience: Patience) -> datetime:
     """At once when question, decision and notice are there; a notice alone waits for what may have been overtaken."""
-    notices = [fact.at for fact in facts if fact.kind == FactKind.SMS and fact.row["mode"] == "notify"]
-    questions = [fact.at for fact in facts if fact.kind == FactKind.SMS and fact.row["mode"] == "block"]
-    decisions = [fact.at for fact in facts if fact.kind == FactKind.DECISION]
+    notices = [fact.waits_from for fact in facts if fact.kind == FactKind.SMS and fact.row["mode"] == "notify"]
+    questions = [fact.waits_from for fact in facts if fact.kind == FactKind.SMS and fact.row["mode"] == "block"]
+    decisions = [fact.waits_from for fact in facts if fact.kind == FactKind.DECISION]
     if notices and questions and decisions:
         return max(*notices, *questions, *decisions)
     if notices:

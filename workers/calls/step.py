@@ -88,7 +88,7 @@ def _only_waits(session: Session, now: datetime, patience: Patience) -> Step | N
 
 def _next(session: Session, record: CallRecord, patience: Patience) -> tuple[str, datetime] | None:
     """The event that comes next and its moment; None when everything has been said."""
-    cdrs = [fact.at for fact in session.facts.values() if fact.kind == FactKind.CDR]
+    cdrs = [fact.waits_from for fact in session.facts.values() if fact.kind == FactKind.CDR]
     if cdrs and not session.completed:
         return "call.completed", LONG_AGO if record["complete"] else min(cdrs) + patience.settle
     if not cdrs and not (session.incomplete or session.completed):
@@ -102,10 +102,10 @@ def _next(session: Session, record: CallRecord, patience: Patience) -> tuple[str
 
 
 def _overdue_at(session: Session, patience: Patience) -> datetime:
-    ends = [fact.at for fact in session.facts.values() if fact.event_type == "ended"]
+    ends = [fact.waits_from for fact in session.facts.values() if fact.event_type == "ended"]
     if ends:
         return min(ends) + patience.cdr_wait
-    return max([fact.at for fact in session.facts.values()]) + patience.open_max
+    return max([fact.waits_from for fact in session.facts.values()]) + patience.open_max
 
 
 def _newly_ended(session: Session, record: CallRecord) -> list[RecordingRow]:
@@ -129,7 +129,7 @@ def _with_change_noted(current: Session, old: Session, record: CallRecord, winne
     causes = [cause for fact in winners if (cause := _cause(fact, old)) is not None]
     if current.changed_by is not None:
         causes.append(current.changed_by)
-    first = min((fact.at for fact in winners), default=None)
+    first = min((fact.waits_from for fact in winners), default=None)
     return current.having(
         changed_at=current.changed_at or first or LONG_AGO,
         changed_by=max(causes, key=_PRIORITY.index, default="event"),
