@@ -41,7 +41,7 @@ class Kind:
     FACT: Final = "fact"  # schemas.facts.Fact
     RECORDING_WANTED: Final = "recording_wanted"  # schemas.recording.RecordingWanted
     EVENT: Final = "event"  # bytes of one CloudEvent
-    QUARANTINED: Final = "quarantined"  # {reason, stage, envelope}; from dedupe {item, items} too
+    QUARANTINED: Final = "quarantined"  # {reason, stage, envelope}; from dedupe {items, bad, reasons, first} too
     DEAD: Final = "dead"  # {reason, stage, envelope}
 
 
@@ -160,7 +160,7 @@ def decode_envelope(row: JsonObject) -> Envelope:
     )
 
 
-def quarantine_copy(envelope: Envelope, *, parked_id: str, reason: str, stage: str, **which: int) -> Envelope:
+def quarantine_copy(envelope: Envelope, *, parked_id: str, reason: str, stage: str, **which: Any) -> Envelope:
     """The copy for quarantine, with the raw notification inside; `which` says what in it cannot be read."""
     return Envelope(
         id=parked_id,

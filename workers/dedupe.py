@@ -27,6 +27,7 @@ from workers.retention import now_and_then
 INFLATED_BYTES: Final = 8 * 1024 * 1024
 INFLATED_TIMES: Final = 50  # JSON of CDRs shrinks to a tenth or a twentieth; a bomb to a thousandth
 INFLATED_ALWAYS: Final = 64 * 1024
+BAD_TOLD: Final = 20  # items of one push that quarantine names; the others it counts
 
 ClaimResult = Literal["new", "mine", "amended", "duplicate", "earlier"]
 
@@ -130,7 +131,7 @@ class _Opened:
     envelope: Envelope
     receipt: Receipt
     facts: Sequence[Fact] = ()
-    quarantined: Sequence[Envelope] = ()
+    quarantined: Envelope | None = None
     failed: Sequence[Failed] = ()
 
 
@@ -145,22 +146,24 @@ def _open(envelope: Envelope, sources: Mapping[str, Source], dialects: Mapping[s
     except Malformed as error:
         items = [error]
     facts: list[Fact] = []
-    bad: list[Envelope] = []
+    bad: list[tuple[int, str]] = []
     for n, item in enumerate(items):
         if isinstance(item, Malformed):
-            bad.append(_quarantined(envelope, item, n, of=len(items)))
+            bad.append((n, item.reason))
         else:
             fact_id = derived_id(envelope.id, n)
             facts.append(identified(item, envelope, fact_id=fact_id, platform=source.platform))
-    return _Opened(envelope=envelope, receipt=_receipt(envelope, facts, bad), facts=facts, quarantined=bad)
+    quarantined = _quarantined(envelope, bad, of=len(items)) if bad else None
+    receipt = _receipt(envelope, facts, quarantined=len(bad))
+    return _Opened(envelope=envelope, receipt=receipt, facts=facts, quarantined=quarantined)
 
 
-def _receipt(envelope: Envelope, facts: Sequence[Fact] = (), bad: Sequence[Envelope] = ()) -> Receipt:
+def _receipt(envelope: Envelope, facts: Sequence[Fact] = (), *, quarantined: int = 0) -> Receipt:
     return Receipt(
         envelope_id=envelope.id,
         source=envelope.source,
         at=envelope.at,
-        quarantined=len(bad),
+        quarantined=quarantined,
         claims=[_claim(fact) for fact in facts],
     )
 
@@ -168,24 +171,35 @@ def _receipt(envelope: Envelope, facts: Sequence[Fact] = (), bad: Sequence[Envel
 def _counts(opened: Sequence[_Opened], results: Mapping[str, ClaimResult]) -> Mapping[tuple[str, str], int]:
     """What became of the items, by source and result."""
     counts = Counter([(fact.source, _COUNTED_AS[results[fact.id]]) for one in opened for fact in one.facts])
-    counts.update([(one.envelope.source, "quarantined") for one in opened for _ in one.quarantined])
+    for one in opened:
+        if one.quarantined is not None:
+            counts[one.envelope.source, "quarantined"] += one.receipt.quarantined
     return counts
 
 
 def _outcome(one: _Opened, results: Mapping[str, ClaimResult]) -> Outcome:
     trace = one.envelope.trace
     passed = [fact_envelope(fact, trace=trace) for fact in one.facts if results[fact.id] != "duplicate"]
-    return [*one.failed, *one.quarantined, *passed]
+    return [*one.failed, *([one.quarantined] if one.quarantined else []), *passed]
 
 
 def _claim(fact: Fact) -> Claim:
     return Claim(source=fact.source, key=fact.key, fingerprint=fact.fingerprint, owner=fact.id, at=fact.at)
 
 
-def _quarantined(envelope: Envelope, error: Malformed, n: int, *, of: int) -> Envelope:
-    """The raw notification, byte for byte, with the reason and which of its items could not be read."""
-    parked_id = derived_id("quarantined", envelope.id, n)
-    return quarantine_copy(envelope, parked_id=parked_id, reason=error.reason, stage="dedupe", item=n, items=of)
+def _quarantined(envelope: Envelope, bad: Sequence[tuple[int, str]], *, of: int) -> Envelope:
+    """The raw notification, byte for byte and once, with how many of its items could not be read, which, and why."""
+    reasons = Counter([reason for _, reason in bad])
+    return quarantine_copy(
+        envelope,
+        parked_id=derived_id("quarantined", envelope.id),
+        reason=", ".join(sorted(reasons)),
+        stage="dedupe",
+        items=of,
+        bad=len(bad),
+        reasons=reasons,
+        first=[{"item": n, "reason": reason} for n, reason in bad[:BAD_TOLD]],
+    )
 
 
 def _tally(envelope: Envelope) -> Tally:

@@ -23,7 +23,10 @@ _VARIES: Final = re.compile(r"\d+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parked:
-    """One message out of the flow; `raw` is its whole envelope as JSON, `signature` groups equal failures."""
+    """One message out of the flow; `raw` is its whole envelope as JSON, `signature` groups equal failures.
+
+    `items` is how many items of a push it stands for: a push is parked once, however many of them cannot be read.
+    """
 
     id: str
     box: str  # quarantine, dead or unrouted
@@ -33,6 +36,7 @@ class Parked:
     signature: str
     at: datetime
     raw: bytes
+    items: int = 1
 
 
 class ParkedStore(Protocol):
@@ -40,6 +44,9 @@ class ParkedStore(Protocol):
 
     async def park(self, messages: Sequence[Parked]) -> None:
         """Keep them; one that comes again adds an attempt and moves `last_at`.
+
+        What was released and is still unreadable stands for the most items it ever stood for, as its receipt does, and
+        shows what it stands for now.
 
         Raises:
             Unavailable: the store is away; as for all of these.
@@ -113,4 +120,5 @@ def _parked(envelope: Envelope, box: str, at: datetime) -> Parked:
         signature=signature,
         at=at,
         raw=encode_envelope(envelope),
+        items=body.get("bad", 1),
     )

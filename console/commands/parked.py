@@ -120,7 +120,9 @@ def _list(box: Box, config: Path | None, zone: ZoneInfo) -> None:
 def _group_lines(group: JsonObject, zone: ZoneInfo) -> Iterator[str]:
     """One group; what is copied from it, its signature and the id of an example, is never split."""
     where = [f"stage {group['stage']}"] if group["stage"] else []
-    yield packed([group["signature"], f"{group['count']} message(s)", *where, f"source {group['source'] or '-'}"])
+    bad = [f"up to {group['items']} bad items"] if group["items"] > group["count"] else []
+    found = [f"{group['count']} message(s)", *bad]
+    yield packed([group["signature"], *found, *where, f"source {group['source'] or '-'}"])
     yield wrapped(group["reason"], indent="    ")
     first, last = shown(group["first_at"], zone), shown(group["last_at"], zone)
     times = last if first == last else f"{first} to {last}"

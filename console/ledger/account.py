@@ -96,7 +96,7 @@ async def _add_books(
 def _add_parked(row: JsonObject, parked: ParkedCount) -> None:
     row[parked.box if parked.state == "parked" else parked.state] += parked.count
     if parked.box == "quarantine":
-        row["ever_quarantined"] += parked.count
+        row["ever_quarantined"] += parked.items
     if parked.box != "unrouted" and parked.state != "replayed":
         died = {Kind.FACT: "dead_facts", Kind.NOTIFICATION: "dead_notifications"}.get(parked.kind)
         if died == "dead_facts" or (died and parked.box == "dead"):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from runtime.wire import dead_envelope, quarantined
-from schemas.envelope import Envelope, Kind
+from schemas.envelope import Envelope, Kind, quarantine_copy
 from tests.building.facts import T0, enveloped
 from tests.building.stores import StoreRig, a_receipt, a_tally, a_whole_call, asked, at
 from tests.building.traffic import HOUR, an_hour_of_traffic, arrive, found, passed_on, received, rows
@@ -65,6 +65,46 @@ async def test_quarantined_items_must_be_parked(store_rig: StoreRig, claims: Cla
         await parked.want([bad.id])
         await parked.replayed([bad.id])
         assert await found(store_rig) == []
+
+
+async def test_a_push_is_parked_once_and_stands_for_all_of_its_bad_items(
+    store_rig: StoreRig, claims: ClaimStore, parked: ParkedStore
+) -> None:
+    """Also after a release that can read some of them: the receipt, which is written once, says quarantined for all."""
+    await claims.claim([a_receipt("n1", quarantined=50)], [a_tally("t1", 1)])
+    async with store_rig.open_sessions():
+        (difference,) = await found(store_rig)
+        assert difference.what == "50 item(s) were quarantined and are not parked"
+        stage = park(parked, box="quarantine", clock=lambda: at(2 * HOUR))
+        await stage.handle([unreadable(bad=50)])
+        assert await found(store_rig) == []
+        (group,) = await asked(store_rig, lambda reads: reads.parked_groups("quarantine"))
+        assert (group["count"], group["items"], group["reason"]) == (1, 50, "bad_time")
+        await parked.want([group["example"]])
+        await parked.replayed([group["example"]])
+        await stage.handle([unreadable(bad=3)])
+        assert await found(store_rig) == []
+        (shown,) = await asked(store_rig, lambda reads: reads.parked("quarantine", wanted="q1", limit=20))
+        assert (shown["raw"]["body"]["bad"], shown["state"], shown["attempts"]) == (3, "parked", 2)
+
+
+async def test_items_that_an_older_program_parked_one_by_one_still_count(
+    store_rig: StoreRig, claims: ClaimStore, parked: ParkedStore
+) -> None:
+    """Their messages may lie in the queue yet."""
+    await claims.claim([a_receipt("n1", quarantined=2)], [a_tally("t1", 1)])
+    async with store_rig.open_sessions():
+        stage = park(parked, box="quarantine", clock=lambda: at(2 * HOUR))
+        for n in range(2):
+            body = {"reason": "bad_time", "stage": "dedupe", "item": n, "items": 2, "envelope": {}}
+            await stage.handle([Envelope(id=f"q{n}", kind=Kind.QUARANTINED, source="huawei-bj", at=T0, body=body)])
+        assert await found(store_rig) == []
+
+
+def unreadable(*, bad: int) -> Envelope:
+    """What dedupe makes of a push of 50 items of which so many are bad."""
+    notification = Envelope(id="n1", kind=Kind.NOTIFICATION, source="huawei-bj", at=T0, body={})
+    return quarantine_copy(notification, parked_id="q1", reason="bad_time", stage="dedupe", items=50, bad=bad)
 
 
 async def test_what_is_released_from_quarantine_counts_as_passed_on(

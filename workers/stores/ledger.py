@@ -63,7 +63,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParkedCount:
-    """Parked messages by what they were: `state` is parked, wanted (it goes back) or replayed."""
+    """Parked messages by what they were: `state` is parked, wanted (it goes back) or replayed.
+
+    `items` is how many items of pushes they stand for.
+    """
 
     source: str
     hour: str
@@ -72,6 +75,7 @@ class ParkedCount:
     kind: str
     state: str
     count: int
+    items: int
 
 
 class CountReads(Protocol):

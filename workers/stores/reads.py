@@ -56,7 +56,8 @@ class ParkedReads(Protocol):
     async def parked_groups(self, box: str) -> Sequence[JsonObject]:
         """What waits there, grouped by signature, stage, reason and source, most first: 40,000 equal failures are one.
 
-        Each with its `count`, `first_at`, `last_at`, the most `attempts`, and the id of an `example`.
+        Each with its `count`, how many `items` of pushes these stand for at most, `first_at`, `last_at`, the most
+        `attempts`, and the id of an `example`.
         """
         ...
 

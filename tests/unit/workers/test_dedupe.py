@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from schemas.envelope import Envelope, JsonObject, Kind
+from schemas.envelope import Envelope, JsonObject, Kind, encode_envelope
 from schemas.notification import to_json
 from schemas.platforms import DIALECTS
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
@@ -69,6 +69,26 @@ async def test_every_item_of_a_batch_is_counted_by_what_became_of_it(stage: Stag
         (SOURCE, "duplicate"): 2,
         (SOURCE, "quarantined"): 1,
     }
+
+
+async def test_a_push_is_quarantined_once_however_many_of_its_items_are_bad(stage: Stage, counts: Counts) -> None:
+    """A thousand bad items of a push of 1 MiB were a thousand copies of it."""
+    push = pushed("n1", *({"icid": "x" * 1000} for _ in range(500)), {"sessionId": "s", "callInTime": "noon"})
+    (quarantined,) = await stage.handle([push])
+    assert isinstance(quarantined, Envelope)
+    assert isinstance(quarantined.body, dict)
+    told = {name: what for name, what in quarantined.body.items() if name != "envelope"}
+    assert len(told.pop("first")) == 20
+    assert told == {
+        "reason": "bad_time, no_session_id",
+        "stage": "dedupe",
+        "items": 501,
+        "bad": 501,
+        "reasons": {"no_session_id": 500, "bad_time": 1},
+    }
+    assert quarantined.body["envelope"] == orjson.loads(encode_envelope(push))
+    assert counts == {(SOURCE, "quarantined"): 501}
+    assert len(encode_envelope(quarantined)) < len(encode_envelope(push)) + 4096
 
 
 async def test_an_earlier_telling_is_passed_on_and_counts_as_a_duplicate(stage: Stage, counts: Counts) -> None:

@@ -64,11 +64,15 @@ _UNSAID: Final = (
     " ORDER BY 1 LIMIT $4"
 )
 _RAW: Final = "convert_from(raw, 'UTF8')::json"
+_BAD: Final = (  # no json: that refuses a push with NUL in it
+    "substring(convert_from(raw, 'UTF8')"
+    ' from \'"body":{"reason":"[^"]*","stage":"dedupe","items":[0-9]+,"bad":([0-9]{1,6}),\')'
+)
 _PARKED: Final = (
     f"SELECT source, coalesce(hour, substr({_RAW} ->> 'at', 1, 13),"  # noqa: S608 - our own text
     " to_char(first_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24')) AS hour, box, stage,"
-    f" coalesce(kind, {_RAW} #>> '{{body,envelope,kind}}', '') AS kind, state, count(*) AS count"
-    " FROM parked GROUP BY 1, 2, 3, 4, 5, 6"
+    f" coalesce(kind, {_RAW} #>> '{{body,envelope,kind}}', '') AS kind, state, count(*) AS count,"
+    f" sum(coalesce(items, {_BAD}::int, 1))::bigint AS items FROM parked GROUP BY 1, 2, 3, 4, 5, 6"
 )
 _PASSED_FACTS: Final = "SELECT * FROM " + _CLAIMS.format(  # noqa: S608 - our own text
     columns="key, fingerprint, owner, at", which="at >= $1 AND at < $2 AND source = $3"

@@ -12,12 +12,14 @@ from workers.stores.postgresql.schema import clean
 
 _PARK: Final = (
     "INSERT INTO parked"
-    " (hour, kind, id, box, stage, source, reason, signature, first_at, last_at, attempts, raw, state)"
+    " (hour, kind, id, box, stage, source, reason, signature, first_at, last_at, attempts, raw, items, state)"
     " SELECT u.*, 'parked' FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],"
-    " $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::int[], $12::bytea[]) AS u (hour, kind, id)"
-    " ORDER BY id"
+    " $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::int[], $12::bytea[], $13::int[])"
+    " AS u (hour, kind, id) ORDER BY id"
     " ON CONFLICT (id) DO UPDATE SET attempts = parked.attempts + excluded.attempts, last_at = excluded.last_at,"
-    " reason = excluded.reason, signature = excluded.signature, state = excluded.state"
+    " reason = excluded.reason, signature = excluded.signature, state = excluded.state,"
+    " items = greatest(parked.items, excluded.items),"
+    " raw = CASE parked.box WHEN 'quarantine' THEN excluded.raw ELSE parked.raw END"
 )
 
 _MARK: Final = "UPDATE parked SET state = $3 WHERE id = ANY ($1::text[]) AND state = $2"
@@ -57,5 +59,8 @@ class PostgresqlParked:
 def _row(message_id: str, rows: Sequence[Parked]) -> tuple[object, ...]:
     """One message, however often it stands in the batch."""
     first, last = rows[0], rows[-1]
+    raw = last.raw if last.box == "quarantine" else first.raw
     words = (last.box, last.stage, last.source, last.reason, last.signature)
-    return (*map(clean, origin(first.raw)), message_id, *map(clean, words), first.at, last.at, len(rows), first.raw)
+    items = max(row.items for row in rows)
+    kept = (message_id, *map(clean, words), first.at, last.at, len(rows), raw, items)
+    return (*map(clean, origin(first.raw)), *kept)

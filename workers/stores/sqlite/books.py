@@ -57,10 +57,11 @@ _UNSAID: Final = (
 _PARKED: Final = """
 SELECT source, coalesce(hour, substr(json_extract(CAST(raw AS TEXT), '$.at'), 1, 13),
         strftime('%Y-%m-%dT%H', first_at / 1000000, 'unixepoch')),
-    box, stage, coalesce(kind, json_extract(CAST(raw AS TEXT), '$.body.envelope.kind'), ''), state, count(*)
+    box, stage, coalesce(kind, json_extract(CAST(raw AS TEXT), '$.body.envelope.kind'), ''), state, count(*),
+    {items}
 FROM parked GROUP BY 1, 2, 3, 4, 5, 6
 """
-_PARKED_COUNT: Final = ("source", "hour", "box", "stage", "kind", "state", "count")
+_PARKED_COUNT: Final = ("source", "hour", "box", "stage", "kind", "state", "count", "items")
 _PASSED_FACTS: Final = "SELECT key, fingerprint, owner, at FROM claim WHERE at >= ? AND at < ? AND source = ?"
 _ARRIVED_FACTS: Final = (
     "SELECT id, state FROM session WHERE source = ? AND updated_at >= ? AND id > ? ORDER BY id LIMIT ?"
@@ -163,7 +164,9 @@ def _said(db: sqlite3.Connection) -> list[Said]:
 def _parked(db: sqlite3.Connection) -> list[ParkedCount]:
     if not has_column(db, "parked", "hour"):
         return []
-    return [ParkedCount(**dict(zip(_PARKED_COUNT, row, strict=True))) for row in db.execute(_PARKED)]
+    items = "sum(items)" if has_column(db, "parked", "items") else "count(*)"  # an older program parks one item a row
+    rows = db.execute(_PARKED.format(items=items))
+    return [ParkedCount(**dict(zip(_PARKED_COUNT, row, strict=True))) for row in rows]
 
 
 def _passed_facts(db: sqlite3.Connection, source: str, since: int, until: int) -> list[PassedFact]:

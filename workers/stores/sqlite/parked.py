@@ -22,7 +22,8 @@ _VERSION_3: Final = """
 ALTER TABLE parked ADD COLUMN hour TEXT;
 ALTER TABLE parked ADD COLUMN kind TEXT;
 """  # see ledger.origin; NULL in what an older program parked
-PARKED_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4: Final = "ALTER TABLE parked ADD COLUMN items INTEGER NOT NULL DEFAULT 1;"
+PARKED_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 
 class SqliteParked:
@@ -51,16 +52,17 @@ class SqliteParked:
 
 def _park(db: sqlite3.Connection, messages: Sequence[Parked]) -> None:
     db.executemany(
-        "INSERT INTO parked VALUES (?,?,?,?,?,?,?,?,1,?,'parked',?,?) ON CONFLICT (id) DO UPDATE SET"
+        "INSERT INTO parked VALUES (?,?,?,?,?,?,?,?,1,?,'parked',?,?,?) ON CONFLICT (id) DO UPDATE SET"
         " attempts = attempts + 1, last_at = excluded.last_at, reason = excluded.reason,"
-        " signature = excluded.signature, state = excluded.state",
+        " signature = excluded.signature, state = excluded.state, items = max(items, excluded.items),"
+        " raw = CASE box WHEN 'quarantine' THEN excluded.raw ELSE raw END",
         map(_columns, messages),
     )
 
 
 def _columns(m: Parked) -> tuple[str | int | bytes, ...]:
     at = micros(m.at)
-    return (m.id, m.box, m.stage, m.source, m.reason, m.signature, at, at, m.raw, *origin(m.raw))
+    return (m.id, m.box, m.stage, m.source, m.reason, m.signature, at, at, m.raw, *origin(m.raw), m.items)
 
 
 def _mark(db: sqlite3.Connection, ids: Sequence[str], before: str, after: str) -> int:

@@ -16,7 +16,7 @@ import orjson
 from schemas.envelope import JsonObject
 from workers.calls.session import state_of
 from workers.stores.sqlite.books import SqliteBooks
-from workers.stores.sqlite.file import asked, micros, moment
+from workers.stores.sqlite.file import asked, has_column, micros, moment
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -125,9 +125,10 @@ def _due(db: sqlite3.Connection) -> int:
 
 
 def _parked_groups(db: sqlite3.Connection, box: str) -> list[JsonObject]:
+    items = "sum(items)" if has_column(db, "parked", "items") else "count(*)"  # an older program parks one item a row
     rows = db.execute(
-        "SELECT signature, stage, reason, source, count(*) count, min(first_at) first_at, max(last_at) last_at,"
-        " max(attempts) attempts, min(id) example FROM parked WHERE box = ? AND state = 'parked'"
+        f"SELECT signature, stage, reason, source, count(*) count, {items} items, min(first_at) first_at,"  # noqa: S608 - our own text
+        " max(last_at) last_at, max(attempts) attempts, min(id) example FROM parked WHERE box = ? AND state = 'parked'"
         " GROUP BY signature, stage, reason, source ORDER BY count DESC",
         (box,),
     )
