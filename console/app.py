@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
+from console.screen import complain, out
 from runtime.logs import configure_logs
 from schemas.errors import CallstitchError, Misconfigured, Unavailable
 
@@ -28,7 +29,7 @@ app = typer.Typer(
 
 def _print_version(*, asked: bool) -> None:
     if asked:
-        typer.echo(f"callstitch {version('callstitch')}")
+        out.print(f"callstitch {version('callstitch')}")
         raise typer.Exit
 
 
@@ -87,6 +88,6 @@ def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> CallstitchError 
 
 
 def _fail(error: CallstitchError) -> None:
-    typer.echo(f"callstitch: {error}", err=True)
+    complain(f"callstitch: {error}")
     codes: list[tuple[type[CallstitchError], int]] = [(Misconfigured, EXIT_CONFIG), (Unavailable, EXIT_UNAVAILABLE)]
     raise typer.Exit(next((code for kind, code in codes if isinstance(error, kind)), EXIT_DIFFERENCE)) from None

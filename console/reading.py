@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -65,6 +65,11 @@ class Account:
     def balanced(self) -> bool:
         """Whether nothing differs but what may be in flight."""
         return all(difference.in_flight for difference in self.differences)
+
+    @property
+    def masked(self) -> Account:
+        """The same without the numbers in the ids of calls that it names."""
+        return replace(self, differences=[one.masked for one in self.differences])
 
     def as_json(self) -> JsonObject:
         """The same for programs."""

@@ -1,26 +1,99 @@
 """What the operator's commands print: 80 columns on a terminal and in a pipe, and nothing that is copied is split.
 
 Lines break at spaces only, so an id, a queue or a path that is longer than a line stays whole and sticks out.
+
+This is the one place by which text leaves to a terminal (tests/unit/console/test_screen.py), because what a platform
+sent may hold what a terminal obeys: each character of that kind is shown as an escape. Words, cells and texts that are
+laid out here are one line each, so a line break in one is shown too, and fakes no row.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
+import orjson
+import typer
 from rich.console import Console
 
 WIDTH: Final = 80
 _GAP: Final = "  "
+_OBEYED: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, formats, lone surrogates, line separators
+_ASCII: Final = 0x80
+_ONE_UNIT: Final = 0x10000
+_RAW_IN_JSON: Final = re.compile(r"[^\x00-\x7e]")  # orjson escapes what is below
 
-out = Console(soft_wrap=True, markup=False, highlight=False)
+_console = Console(soft_wrap=True, markup=False, highlight=False, emoji=False)
+
+
+def shown(text: str) -> str:
+    r"""The text as one line that no terminal obeys: ESC is `\x1b`, a line break `\n`, U+009B `\u009b`, and so on."""
+    if text.isprintable():
+        return text
+    return "".join(_escaped(one) if unicodedata.category(one) in _OBEYED else one for one in text)
+
+
+def _escaped(character: str) -> str:
+    point = ord(character)
+    if character in "\n\r\t":
+        return repr(character)[1:-1]
+    return f"\\x{point:02x}" if point < _ASCII else f"\\u{point:04x}" if point < _ONE_UNIT else f"\\U{point:08x}"
+
+
+def _lines(text: str) -> str:
+    """The same of text whose line breaks are ours."""
+    return "\n".join(map(shown, text.split("\n")))
+
+
+class Screen:
+    """stdout."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody looks on."""
+        return _console.is_terminal
+
+    def print(self, text: str = "", *, style: str | None = None) -> None:
+        """Print lines of ours, as wide as they are."""
+        _console.print(_lines(text), style=style)
+
+
+out: Final = Screen()
+
+
+def complain(text: str) -> None:
+    """The same to stderr."""
+    typer.echo(_lines(text), err=True)
+
+
+def say_json(value: Any, default: Any = None) -> None:
+    """Print a value as JSON, in which every character that a terminal obeys stands as an escape of JSON."""
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=default).decode()
+    typer.echo(_RAW_IN_JSON.sub(_in_json, text))
+
+
+def _in_json(match: re.Match[str]) -> str:
+    if unicodedata.category(match[0]) not in _OBEYED:
+        return match[0]
+    units = match[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+
+
+def say_bytes(body: bytes) -> None:
+    """Print bytes of our own package as they are, for a pipe."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(body + b"\n")
+    sys.stdout.flush()
 
 
 def wrapped(text: str, *, indent: str = "") -> str:
     """Text in lines of at most 80 columns where its words allow, each behind `indent`."""
     return textwrap.fill(
-        text,
+        shown(text),
         WIDTH,
         initial_indent=indent,
         subsequent_indent=indent,
@@ -32,7 +105,7 @@ def wrapped(text: str, *, indent: str = "") -> str:
 def packed(words: Iterable[str], *, indent: str = "") -> str:
     """Words two spaces apart, as many a line as fit; one that is too long alone breaks at its own spaces."""
     lines = [""]
-    for word in words:
+    for word in map(shown, words):
         longer = f"{lines[-1]}{_GAP}{word}" if lines[-1] else word
         if len(indent) + len(longer) <= WIDTH:
             lines[-1] = longer
@@ -44,7 +117,8 @@ def packed(words: Iterable[str], *, indent: str = "") -> str:
 
 def aligned(rows: Sequence[Sequence[str]], *, right: Iterable[int] = (), indent: str = _GAP) -> list[str]:
     """Rows as lines, each column as wide as its widest cell; those named in `right` stand to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [[shown(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     to_the_right = frozenset(right)
     return [
         indent
@@ -52,5 +126,5 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Iterable[int] = (), indent:
             cell.rjust(width) if place in to_the_right else cell.ljust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
-        for row in rows
+        for row in cells
     ]

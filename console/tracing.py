@@ -12,7 +12,7 @@ import orjson
 from console.moments import shown
 from console.screen import packed
 from schemas.envelope import JsonObject, Kind
-from schemas.masking import masked_json
+from schemas.masking import masked_id, masked_json, numbers_in
 
 NOT_SENT: Final = "not yet"
 
@@ -32,11 +32,17 @@ def steps(session: JsonObject) -> list[Step]:
     return sorted([*_facts(session), *_leaving(session)], key=lambda step: step.at)
 
 
+def title(session: JsonObject) -> str:
+    """The id of the call, the numbers in it masked: platforms make ids of them."""
+    return masked_id(session["id"], numbers_in(session["state"]))
+
+
 def story(session: JsonObject, zone: ZoneInfo, *, show_numbers: bool) -> Iterator[str]:
     """The lines of a trace, times in `zone`, numbers masked unless they are to be shown."""
+    numbers = numbers_in(session["state"])
     for step in steps(session):
         yield f"{shown(step.at, zone)}  {step.what}"
-        details = step.details if show_numbers else masked_json(dict(step.details))
+        details = step.details if show_numbers else masked_json(dict(step.details), numbers)
         times = {name: at if at == NOT_SENT else shown(at, zone) for name, at in step.times.items() if at is not None}
         words = [f"{name}={value}" for name, value in {**details, **times}.items() if value is not None]
         if words:

@@ -11,9 +11,10 @@ import orjson
 import structlog
 
 from runtime.verdict import reason_of
-from schemas.masking import masked
+from schemas.masking import masked, masked_id
 
-_PLAIN: Final = frozenset({"timestamp", "id", "call"})  # none of them spells a number, whatever it looks like
+_PLAIN: Final = frozenset({"timestamp", "id"})  # none of them spells a number, whatever it looks like
+_IDS: Final = frozenset({"call"})  # of which platforms may have made them
 
 
 def configure_logs(*, json: bool, level: int = logging.INFO) -> None:
@@ -44,7 +45,10 @@ def _dumps(row: Any, **_: Any) -> str:
 
 
 def _mask(_: Any, __: str, row: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {key: value if key in _PLAIN else _masked(value) for key, value in row.items()}
+    return {
+        key: value if key in _PLAIN else masked_id(str(value)) if key in _IDS else _masked(value)
+        for key, value in row.items()
+    }
 
 
 def _masked(value: Any) -> Any:

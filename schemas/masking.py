@@ -1,12 +1,14 @@
 """Masking: phone numbers, tokens and recording links never reach a log, a table or a trace in clear.
 
-Where data has fields, the field decides and not what a value looks like: a session id of digits stays readable, and a
-number in whatever spelling is masked. Only text without fields (a log line of a library) is searched.
+Where data has fields, the field decides and not what a value looks like: what holds a number is masked, however it is
+spelled. Ids are shown, but for the numbers that platforms put into them: those of the same data, and what is spelled
+as one. Only text without fields (a log line of a library) is searched by what it looks like alone.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
@@ -16,21 +18,29 @@ _NUMBER_FIELD: Final = re.compile(
     r".*(num(ber)?s?|phone(no)?|mobile|msisdn|caller|callee|calling|called|sender|receiver|(secret|peer|send|receive|"
     r"display|called|call)no|tel[abx]?)|from|to"
 )
+_OURS: Final = re.compile(r".*(hash|sha256|fingerprint|signature|time[ab]?|timestamp|date|created)|at|trace")
 _PLAIN_FIELD: Final = re.compile(
-    r".*(id|key|hash|sha256|fingerprint|signature|icid|code|cause|rsn|type|kind|status|state|mode|stage|route|source|"
-    r"product|platform|reason|time[ab]?|timestamp|at|hour|date|created|duration|seconds|bytes|revision|place|name|"
-    r"remote|trace|changed|by)"
+    r".*(id|key|icid|code|cause|rsn|type|kind|status|state|mode|stage|route|source|product|platform|reason|at|hour|"
+    r"duration|seconds|bytes|revision|place|name|remote|changed|by)"
 )
 _TEXT: Final = "text"  # of a raw notification: its whole body
 _ENCODED: Final = "base64"
 
 _DIGITS_OF_A_NUMBER: Final = 7  # a local number; what has fewer digits can be none
+_BETWEEN: Final = r"[\s().-]*"  # what people put between the digits of one number
 _LINK: Final = re.compile(r"(https?://[^/\s?\"']+)[^\s\"']*")
-_MOBILE: Final = re.compile(r"(?<!\d)(?:\+?86-?)?1[3-9]\d-?\d{4}-?\d{4}(?!\d)")  # wherever it stands
-_NUMBER: Final = re.compile(r"(?<![\w.:-])(\+\d{7,15}|\d{10,15})(?![\w:-])")
+_SPELLED: Final = re.compile(  # as a number and as nothing else, wherever it stands: +..., 00..., a mobile, a landline
+    r"(?:\+|(?<!\d)00)[1-9](?:[ ()-]{0,2}\d){6,14}"
+    r"|(?<!\d)(?:86[ -]?)?1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?!\d)"
+    r"|(?<!\d)0(?:10|2\d|[3-9]\d{2})[ -]?\d{7,8}(?!\d)"
+)
+_NUMBER: Final = re.compile(r"(?<![\w.:-])\d{10,15}(?![\w:-])")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DIGIT: Final = re.compile(r"\d")
+_RUN: Final = re.compile(rf"\d(?:{_BETWEEN}\d)*")
 
 _LONG: Final = 11  # digits from which on a number keeps its last four
+_LONGEST: Final = 15  # of a number (E.164); more digits are more numbers than one
 _MIDDLE: Final = 4  # digits hidden of a long one
 _SHORT_ENDS: Final = 2  # digits kept at both ends of a shorter one
 
@@ -38,16 +48,23 @@ _SHORT_ENDS: Final = 2  # digits kept at both ends of a shorter one
 def mask_number(number: str) -> str:
     """A number with four digits hidden, as Huawei prints it: +86138****0021; enough stays to tell it from others.
 
-    Of a shorter one two digits stay at each end at most, and never more than half. Separators stay where they are.
+    Of a shorter one two digits stay at each end at most, and never more than half; of what is longer than any number
+    only the last four stay. Separators stay where they are.
     """
-    digits = len(_DIGIT.findall(number))
-    if digits >= _LONG:
+    return _RUN.sub(lambda run: _mask_run(run[0]), number)
+
+
+def _mask_run(run: str) -> str:
+    digits = len(_DIGIT.findall(run))
+    if digits > _LONGEST:
+        hidden = range(digits - _MIDDLE)
+    elif digits >= _LONG:
         hidden = range(digits - 2 * _MIDDLE, digits - _MIDDLE)
     else:
         ends = min(_SHORT_ENDS, digits // 4)
         hidden = range(ends, digits - ends)
     position = iter(range(digits))
-    return _DIGIT.sub(lambda match: "*" if next(position) in hidden else match[0], number)
+    return _DIGIT.sub(lambda match: "*" if next(position) in hidden else match[0], run)
 
 
 def hidden(text: str) -> str:
@@ -64,35 +81,79 @@ def without_links(text: str) -> str:
 
 def masked(text: str) -> str:
     """Text without fields, for logs: what looks like a number is masked, and each link is cut after its host."""
-    text = _MOBILE.sub(lambda match: mask_number(match[0]), without_links(text))
-    return _NUMBER.sub(lambda match: mask_number(match[1]), text)
+    return _NUMBER.sub(lambda match: mask_number(match[0]), masked_id(without_links(text)))
 
 
-def masked_json(value: Any, name: str = "") -> Any:
+def masked_id(text: str, numbers: frozenset[str] = frozenset()) -> str:
+    """An id with the numbers in it masked: those of `numbers` (see `numbers_in`), and what is spelled as one.
+
+    Our own ids are drawn or hashed, so no digits of theirs are a number.
+    """
+    if _UUID.fullmatch(text):
+        return text
+    text = _SPELLED.sub(lambda match: mask_number(match[0]), text)
+    for tail in numbers:
+        text = re.sub(_BETWEEN.join(tail), lambda match: _DIGIT.sub("*", match[0], count=_MIDDLE), text)
+    return text
+
+
+def numbers_in(value: Any) -> frozenset[str]:
+    """The ends of all numbers that stand in fields for them: however the same number is spelled, it ends alike."""
+    return frozenset(_tails(value, ""))
+
+
+def masked_json(value: Any, numbers: frozenset[str] = frozenset()) -> Any:
     """A JSON value of ours or of a platform, masked by the names of its fields.
 
-    Numbers are masked, what names or times something stays, and any other text is hidden where it may hold a number.
-    The body of a raw notification is masked as the JSON that it is, or else hidden like any text.
+    Numbers are masked, in ids too; what times or counts something stays, and any other text is hidden where it may hold
+    a number. The body of a raw notification is masked as the JSON that it is, or else hidden like any text. `numbers`
+    are known from elsewhere (see `numbers_in`).
     """
+    return _masked(value, "", numbers | numbers_in(value))
+
+
+def _tails(value: Any, field: str) -> Iterator[str]:
     if isinstance(value, dict):
-        return {key: masked_json(item, key) for key, item in value.items()}
+        for name, item in value.items():
+            yield from _tails(item, _plain(name))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _tails(item, field)
+    elif field == _TEXT and isinstance(value, str) and (inner := _json_within(value)) is not None:
+        yield from _tails(inner, "")
+    elif _NUMBER_FIELD.fullmatch(field) and not isinstance(value, bool):
+        for run in _RUN.findall(str(value)):
+            digits = "".join(_DIGIT.findall(run))
+            if len(digits) >= _DIGITS_OF_A_NUMBER:
+                yield digits[-2 * _MIDDLE :]
+
+
+def _masked(value: Any, field: str, numbers: frozenset[str]) -> Any:
+    if isinstance(value, dict):
+        return {masked_id(name, numbers): _masked(item, _plain(name), numbers) for name, item in value.items()}
     if isinstance(value, list):
-        return [masked_json(item, name) for item in value]
-    if isinstance(value, bool) or value is None or isinstance(value, float):
+        return [_masked(item, field, numbers) for item in value]
+    if isinstance(value, bool) or value is None:
         return value
-    shown = _masked_field(re.sub("[-_]", "", name).lower(), str(value))
+    shown = _masked_field(field, str(value), numbers)
     return value if shown == str(value) else shown
 
 
-def _masked_field(field: str, text: str) -> str:
+def _plain(name: str) -> str:
+    return re.sub("[-_]", "", name).lower()
+
+
+def _masked_field(field: str, text: str, numbers: frozenset[str]) -> str:
     if _NUMBER_FIELD.fullmatch(field):
         return mask_number(text) if _DIGIT.search(text) else hidden(text)
+    if _OURS.fullmatch(field):
+        return text
     if _PLAIN_FIELD.fullmatch(field):
-        return without_links(text)
+        return masked_id(without_links(text), numbers)
     if field == _ENCODED:
         return f"*** ({len(text)} characters)"
     if field == _TEXT and (inner := _json_within(text)) is not None:
-        return orjson.dumps(masked_json(inner)).decode()
+        return orjson.dumps(_masked(inner, "", numbers | numbers_in(inner))).decode()
     return hidden(text)
 
 

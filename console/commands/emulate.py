@@ -17,7 +17,7 @@ from console.door_url import checked_url
 from console.emulator.acts import PLAYABLE
 from console.emulator.play import play_all
 from console.emulator.settings import EmulatorSettings, Played
-from console.screen import out, wrapped
+from console.screen import complain, out, wrapped
 from runtime.admin import split_address
 from schemas.errors import Misconfigured
 
@@ -154,7 +154,7 @@ def _shares(platforms: Sequence[str], calls: int) -> list[int]:
 
 
 def _tell(played: Played) -> None:
-    typer.echo(
+    out.print(
         wrapped(
             f"{played.calls} calls, {played.posts_200} posts answered 200, {played.items_accepted} items"
             f" ({played.distinct_items_accepted} distinct), {played.posts_given_up} given up,"
@@ -162,12 +162,11 @@ def _tell(played: Played) -> None:
         )
     )
     if not played.posts_200:
-        typer.echo(
+        complain(
             f"callstitch: no post was answered 200 ({played.attempts_unanswered} attempts had no answer,"
-            f" {played.attempts_refused} another status): is the door running there, with that source and token?",
-            err=True,
+            f" {played.attempts_refused} another status): is the door running there, with that source and token?"
         )
     for fault in played.faults:
-        typer.echo(f"fault: {fault}", err=True)
+        complain(f"fault: {fault}")
     if played.faults or played.posts_given_up:
         raise typer.Exit(EXIT_DIFFERENCE)

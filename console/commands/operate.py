@@ -8,17 +8,18 @@ from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
 
-import orjson
 import typer
 
 from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
 from console.config_file import load_config, redacted_url, shown
 from console.moments import DEFAULT_ZONE, ZoneOption
 from console.reading import ask_store
-from console.screen import out, wrapped
-from console.tracing import story
+from console.screen import complain, out, say_json, wrapped
+from console.screen import shown as one_line
+from console.tracing import story, title
 from runtime.broker import open_broker
 from schemas.envelope import JsonObject
+from schemas.masking import masked_id
 from workers.objects import open_objects
 from workers.stores import open_reads
 from workers.stores.reads import CallReads
@@ -41,7 +42,7 @@ def declare(config: ConfigOption = None) -> None:
         return len(wanted.queues)
 
     with quietly():
-        typer.echo(f"declared {asyncio.run(run())} queues")
+        out.print(f"declared {asyncio.run(run())} queues")
 
 
 @commands.command()
@@ -68,7 +69,7 @@ def check(config: ConfigOption = None) -> None:
 def config_show(config: ConfigOption = None) -> None:
     """Print the config as Callstitch reads it, secrets redacted."""
     with quietly():
-        typer.echo(orjson.dumps(shown(load_config(config)), option=orjson.OPT_INDENT_2, default=_plain).decode())
+        say_json(shown(load_config(config)), default=_plain)
 
 
 def _plain(value: Any) -> Any:
@@ -88,9 +89,10 @@ def trace(
         found, session = ask_store(load_config(config).store, partial(_meant, call=call))
         if session is None:
             what = "several calls have that id, choose one:" if found else "no call has that id"
-            typer.echo("\n  ".join([f"callstitch: {what}", *found]), err=True)
+            ids = found if show_numbers else map(masked_id, found)
+            complain("\n  ".join([f"callstitch: {what}", *map(one_line, ids)]))
             raise typer.Exit(EXIT_DIFFERENCE)
-    out.print(wrapped(f"call {found[0]}"))
+    out.print(wrapped(f"call {session['id'] if show_numbers else title(session)}"))
     out.print(f"{session['status']}, revision {session['state']['revision']}; times in {tz}")
     for line in story(session, tz, show_numbers=show_numbers):
         out.print(line)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-import orjson
 import typer
 
 from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
@@ -17,7 +16,7 @@ from console.config_file import load_config
 from console.moments import DEFAULT_ZONE, ZoneOption, in_utc, moment_option, shown
 from console.reading import ask_store
 from console.replay import Choice, bring_back, chosen
-from console.screen import out, packed, wrapped
+from console.screen import complain, out, packed, say_json, wrapped
 from schemas.envelope import JsonObject
 from schemas.masking import masked_json
 
@@ -134,10 +133,10 @@ def _show(box: str, wanted: str, config: Path | None, *, show_numbers: bool) -> 
     with quietly():
         rows = ask_store(load_config(config).store, lambda reads: reads.parked(box, wanted=wanted, limit=20))
     if not rows:
-        typer.echo("callstitch: nothing has that id or signature", err=True)
+        complain("callstitch: nothing has that id or signature")
         raise typer.Exit(EXIT_DIFFERENCE)
     for row in rows:
-        typer.echo(orjson.dumps(row if show_numbers else masked_json(row), option=orjson.OPT_INDENT_2).decode())
+        say_json(row if show_numbers else masked_json(row))
 
 
 def _bring_back(config: Path | None, choice: Choice, *, dry_run: bool) -> None:
@@ -145,9 +144,9 @@ def _bring_back(config: Path | None, choice: Choice, *, dry_run: bool) -> None:
         loaded = load_config(config)
         ids = chosen(loaded, choice)
         if dry_run:
-            typer.echo(f"{len(ids)} message(s) would go back; nothing was changed")
+            out.print(f"{len(ids)} message(s) would go back; nothing was changed")
         elif not ids:
-            typer.echo("callstitch: nothing that was chosen is in there", err=True)
+            complain("callstitch: nothing that was chosen is in there")
             raise typer.Exit(EXIT_DIFFERENCE)
         else:
-            typer.echo(f"{bring_back(loaded, ids)} message(s) go back as soon as the park stage has published them")
+            out.print(f"{bring_back(loaded, ids)} message(s) go back as soon as the park stage has published them")

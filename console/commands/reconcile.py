@@ -7,15 +7,14 @@ from datetime import UTC, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-import orjson
 import typer
 
-from console.app import EXIT_DIFFERENCE, ConfigOption, quietly
+from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
 from console.config_file import load_config
 from console.ledger.table import lines, sentence
 from console.moments import DEFAULT_ZONE, ZoneOption, in_utc, moment_option
 from console.reading import Account, reckon
-from console.screen import out
+from console.screen import out, say_json
 
 commands = typer.Typer()
 
@@ -32,6 +31,7 @@ def reconcile(
         bool, typer.Option("--fact-by-fact", help="Compare closed hours fact by fact, even where the counts agree.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with times in UTC.")] = False,
+    show_numbers: NumbersOption = False,
 ) -> None:
     """Compare what was answered with what became of it; exit code 1 means a difference in a closed window."""
     now = datetime.now(UTC)
@@ -40,10 +40,12 @@ def reconcile(
         first, last = in_utc(since, tz), in_utc(until, tz)
         reckoning = reckon(loaded, since=first, until=last, source=source, now=now, fact_by_fact=fact_by_fact)
         account = asyncio.run(reckoning)
+        if not show_numbers:
+            account = account.masked
         if source is not None and not account.rows and source not in {one.name for one in loaded.source}:
             raise typer.BadParameter("neither the config nor the ledger has a source of that name")
     if json:
-        typer.echo(orjson.dumps(account.as_json(), option=orjson.OPT_INDENT_2).decode())
+        say_json(account.as_json())
     else:
         _print_account(account, tz)
     if not account.balanced:

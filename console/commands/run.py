@@ -21,6 +21,7 @@ from console.moments import DEFAULT_ZONE, ZoneOption
 from console.roles import BoundRole, ingest_role, up_role, work_role
 from console.sabotage import VARIABLE as SABOTAGE_VARIABLE
 from console.sabotage import chosen_sabotage
+from console.screen import out
 from runtime.crash import VARIABLE as CRASH_VARIABLE
 from runtime.lifecycle import run_process
 from runtime.logs import configure_logs
@@ -91,10 +92,10 @@ def _greeting(path: Path | None, config: Config) -> Callable[[], None] | None:
 
     def greet() -> None:
         for source in config.source:
-            typer.echo(f"{source.platform}, POST to")
-            typer.echo(f"  {door_url(config, source)}")
-        typer.echo(f"health and metrics: http://{config.ingest.admin}/readyz /livez /metrics")
-        typer.echo("events: var/calls.jsonl  recordings: var/recordings  stop: Ctrl-C")
-        typer.echo("a call to try it with, from another terminal: callstitch sample axyb --post up")
+            out.print(f"{source.platform}, POST to")
+            out.print(f"  {door_url(config, source)}")
+        out.print(f"health and metrics: http://{config.ingest.admin}/readyz /livez /metrics")
+        out.print("events: var/calls.jsonl  recordings: var/recordings  stop: Ctrl-C")
+        out.print("a call to try it with, from another terminal: callstitch sample axyb --post up")
 
     return greet

@@ -13,6 +13,7 @@ import typer
 from console.app import EXIT_DIFFERENCE, exit_codes
 from console.config_file import TOKENS_FILE, load_config
 from console.door_url import checked_url, door_url
+from console.screen import complain, out, say_bytes
 from console.stories import STORIES, Push, Story
 from schemas.errors import Unavailable
 
@@ -61,20 +62,20 @@ def sample(
 
 def _list() -> None:
     for platform, named in groupby(STORIES.items(), key=lambda item: item[1].platform):
-        typer.echo(platform)
+        out.print(platform)
         for name, story in named:
-            typer.echo(f"  {name:16}{story.words}")
-    typer.echo("published with one call id, so at one source they are one call:")
+            out.print(f"  {name:16}{story.words}")
+    out.print("published with one call id, so at one source they are one call:")
     for calls in dict.fromkeys(story.calls for story in STORIES.values() if story.calls):
         alike = [name for name, story in STORIES.items() if story.calls == calls]
         if len(alike) > 1:
-            typer.echo(f"  {', '.join(alike)}")
+            out.print(f"  {', '.join(alike)}")
 
 
 def _print(story: Story) -> None:
     for push in story.pushes:
-        typer.echo(f"POST {push.path or '(no path)'}  {push.content_type}  {push.file}", err=True)
-        typer.echo(push.body.rstrip(b"\n"))
+        complain(f"POST {push.path or '(no path)'}  {push.content_type}  {push.file}")
+        say_bytes(push.body.rstrip(b"\n"))
 
 
 def _url_of_up(story: Story) -> str:
@@ -103,14 +104,14 @@ async def _post(story: Story, url: str) -> None:
     async with aiohttp.ClientSession(timeout=timeout) as session:
         for push in story.pushes:
             status = await _status(session, url, push)
-            typer.echo(f"{status}  {push.path or '/':28}{push.file}")
+            out.print(f"{status}  {push.path or '/':28}{push.file}")
             if status != OK:
-                typer.echo(f"callstitch: the door answered {status}: {_REFUSALS.get(status, 'not a door?')}", err=True)
+                complain(f"callstitch: the door answered {status}: {_REFUSALS.get(status, 'not a door?')}")
                 raise typer.Exit(EXIT_DIFFERENCE)
     if story.calls:
-        typer.echo("what became of it, in two seconds:")
+        out.print("what became of it, in two seconds:")
     for call in story.calls:
-        typer.echo(f"  callstitch trace {call}")
+        out.print(f"  callstitch trace {call}")
 
 
 async def _status(session: aiohttp.ClientSession, url: str, push: Push) -> int:

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from rich.console import Console
-
 from console.moments import shown
-from console.screen import aligned, packed, wrapped
+from console.screen import Screen, aligned, packed, wrapped
 from schemas.envelope import JsonObject
 from schemas.masking import mask_number
 
@@ -29,7 +27,7 @@ EVIDENCE: Final = {
 Kind = tuple[str, str, str]
 
 
-def show_calls(out: Console, records: Mapping[str, JsonObject], zone: ZoneInfo) -> None:
+def show_calls(out: Screen, records: Mapping[str, JsonObject], zone: ZoneInfo) -> None:
     """How many calls there are of each source, product and mode, and the last one of it."""
     out.print(f"{len(records)} calls: how many of each kind, and the last one of it")
     out.print(f"(numbers masked, times in {zone})")
@@ -74,7 +72,7 @@ def last_of_each_kind(records: Iterable[JsonObject]) -> dict[Kind, JsonObject]:
     return dict(sorted(last.items()))
 
 
-def show_sources(out: Console, records: Mapping[str, JsonObject], ledger: JsonObject) -> None:
+def show_sources(out: Screen, records: Mapping[str, JsonObject], ledger: JsonObject) -> None:
     """What each platform sent, and how many of its calls were answered."""
     rows = [("source", "calls", "answered", "posts answered 200", "items in them", "questions")]
     for source, sent in ledger["platform"].get("sources", {}).items():
@@ -84,7 +82,7 @@ def show_sources(out: Console, records: Mapping[str, JsonObject], ledger: JsonOb
     _print_table(out, "what each platform sent", rows)
 
 
-def show_timeline(out: Console, events: Iterable[JsonObject], zone: ZoneInfo) -> None:
+def show_timeline(out: Screen, events: Iterable[JsonObject], zone: ZoneInfo) -> None:
     """One call's story: what the platform told, and what was published about it."""
     about = _one_call(events)
     if not about:
@@ -111,11 +109,11 @@ def _one_call(events: Iterable[JsonObject]) -> list[JsonObject]:
     return sorted(about, key=lambda event: event["revision"])
 
 
-def show_ledger(out: Console, ledger: JsonObject) -> None:
+def show_ledger(out: Screen, ledger: JsonObject) -> None:
     """Both sides of the books, then the verdict."""
     _print_table(out, "the ledger: the platforms' truth, and what became of it", list(_books(ledger)))
     for difference in ledger["differences"][:SHOWN_DIFFERENCES]:
-        out.print(wrapped(f"WRONG {difference}", indent="  "))
+        out.print(wrapped(" ".join(["WRONG", *str(difference).split()]), indent="  "))
     more = len(ledger["differences"]) - SHOWN_DIFFERENCES
     if more > 0:
         out.print(f"  ... and {more} more")
@@ -143,13 +141,13 @@ def _books(ledger: JsonObject) -> Iterator[tuple[str, str, str]]:
         yield box, "0", _count(count)
 
 
-def _print_table(out: Console, title: str, rows: Sequence[Sequence[str]]) -> None:
+def _print_table(out: Screen, title: str, rows: Sequence[Sequence[str]]) -> None:
     out.print(f"\n{title}")
     for line in aligned(rows, right=range(1, len(rows[0]))):
         out.print(line)
 
 
-def show_evidence(out: Console, directory: Path, events: Iterable[JsonObject]) -> None:
+def show_evidence(out: Screen, directory: Path, events: Iterable[JsonObject]) -> None:
     """Where everything lies that this run leaves behind, and what to do next."""
     out.print(f"\nthe evidence, in {directory}/")
     for name, what in EVIDENCE.items():

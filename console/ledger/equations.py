@@ -18,11 +18,12 @@ retry) are over and no queue between the door and the stores holds a message; un
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from schemas.envelope import JsonObject
+from schemas.masking import masked_id
 from workers.stores.ledger import FactReads, strays
 
 CLOSES_AFTER: Final = timedelta(minutes=15)
@@ -40,6 +41,11 @@ class Difference:
     what: str
     names: Sequence[str] = ()
     in_flight: str = ""
+
+    @property
+    def masked(self) -> Difference:
+        """The same without the numbers in the ids of calls that it names."""
+        return replace(self, names=[masked_id(name) for name in self.names])
 
     def __str__(self) -> str:
         names = "".join(f"\n  {name}" for name in self.names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final
@@ -43,9 +44,9 @@ def _total(rows: Sequence[JsonObject]) -> JsonObject:
 
 def sentence(difference: Difference, zone: ZoneInfo) -> str:
     """One difference, its hour in `zone`; what it names stands below, one a line."""
-    first, *names = str(difference).split("\n")
-    told = first.replace(difference.hour, hour_shown(difference.hour, zone), 1)
-    return "\n".join([wrapped(told), *(wrapped(name.strip(), indent="  ") for name in names)])
+    told = str(replace(difference, names=())).replace(difference.hour, hour_shown(difference.hour, zone), 1)
+    names = () if difference.in_flight else difference.names
+    return "\n".join([wrapped(told), *(wrapped(name, indent="  ") for name in names)])
 
 
 def hour_shown(hour: str, zone: ZoneInfo) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from schemas.masking import hidden, mask_number, masked, masked_json
+from schemas.masking import hidden, mask_number, masked, masked_id, masked_json
 
 SESSION = "1200_1827_4294967295_20190124023003@callenabler246.huaweicaas.com"
 
@@ -41,7 +44,15 @@ def test_a_number_keeps_enough_to_tell_it_from_another(number: str, shown: str) 
         ("fwdDisplayNum", "１３８００００００２１", "１３８****００２１"),  # noqa: RUF001 - full-width digits are digits too
         ("called_display_no", "01000000004", "010****0004"),
         ("caller", "anonymous", "anonymous"),
-        ("session_id", "13800000021", "13800000021"),
+        ("caller", "13800000021,13800000022", "138****0021,138****0022"),
+        ("caller", "13800000021 13800000022", "*********** *******0022"),
+        ("peer_no", "0755-12345678", "0755-****5678"),
+        ("caller", 13800000021.0, "1380****021.0"),
+        ("session_id", "13800000021", "138****0021"),
+        ("session_id", "1300_+44 7911 123456_7", "1300_+44 79** **3456_7"),
+        ("session_id", "20190124023003", "20190124023003"),
+        ("key", "event|0755-12345678|20190124023003", "event|0755-****5678|20190124023003"),
+        ("id", "0196f0aa-6f3c-7c1e-9d52-013800000021", "0196f0aa-6f3c-7c1e-9d52-013800000021"),
         ("callId", SESSION, SESSION),
         ("id", 12345678901, 12345678901),
         ("resultcode", "1010007", "1010007"),
@@ -101,3 +112,47 @@ def test_free_text_of_a_log_shows_no_number_and_no_link(text: str, shown: str) -
 
 def test_a_session_id_stays_readable_in_a_log() -> None:
     assert masked(f"call huawei:{SESSION}") == f"call huawei:{SESSION}"
+
+
+def test_an_id_that_platforms_make_of_numbers_keeps_none_of_them() -> None:
+    session = "+8613100000011_+8613200000012_4_627e5c1f_963036_669_1_0"
+    assert masked_id(session) == "+86131****0011_+86132****0012_4_627e5c1f_963036_669_1_0"
+
+
+def test_a_number_of_the_same_data_is_found_in_its_ids_however_it_is_spelled() -> None:
+    data = {"peer_no": "+44 7911 123456", "call_id": "x447911123456y", "447911123456": {"out_id": "07911-123456"}}
+    assert masked_json(data) == {
+        "peer_no": "+44 79** **3456",
+        "call_id": "x4479****3456y",
+        "4479****3456": {"out_id": "079**-**3456"},
+    }
+
+
+NATIONAL = st.from_regex(r"(1[3-9][1-9]{9}|0(10|2[1-9]|[3-9][1-9]{2})[1-9]{8})", fullmatch=True)
+ABROAD = st.from_regex(r"[1-9]{9,13}", fullmatch=True)
+SEPARATED = st.sampled_from(["", " ", "-"])
+AROUND = st.text(alphabet="abcxyz_|:@", max_size=5)
+
+
+@st.composite
+def spelled(draw: st.DrawFn) -> tuple[str, str]:
+    """Digits of a number, and one of the ways in which people write it."""
+    digits = draw(NATIONAL | ABROAD)
+    national = digits[0] in "01" and len(digits) > 10
+    prefix = draw(st.sampled_from(["", "+86", "0086", "86"] if national else ["+", "00"]))
+    local = digits.lstrip("0") if prefix else digits
+    between = draw(SEPARATED)
+    groups = [local[:3], local[3:7], local[7:]]
+    return local, draw(SEPARATED if prefix else st.just("")).join([prefix, between.join(groups)])
+
+
+@given(number=spelled(), around=AROUND, other=spelled())
+def test_a_mask_leaves_no_number(number: tuple[str, str], around: str, other: tuple[str, str]) -> None:
+    digits, text = number
+    data = {
+        "deep": [{"phone_no": text, "sessionId": f"{around}{text}_{other[1]}", "userData": f"ring {text}"}],
+        "text": json.dumps({"calleeNum": other[1], "icid": f"{around}{digits}"}),
+    }
+    bare = re.sub(r"[\s().-]", "", json.dumps(masked_json(data), ensure_ascii=False))
+    assert digits[-8:] not in bare
+    assert other[0][-8:] not in bare

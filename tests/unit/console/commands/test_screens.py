@@ -6,8 +6,10 @@ import asyncio
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
@@ -187,3 +189,84 @@ def test_the_command_names_its_version() -> None:
 def test_zones_are_known_where_the_system_has_none() -> None:
     environ = {**os.environ, "PYTHONTZPATH": ""}
     subprocess.run([sys.executable, "-c", "import console.moments"], env=environ, check=True)
+
+
+OBEYED = [chr(point) for point in range(sys.maxunicode + 1)
+          if unicodedata.category(chr(point)) in ("Cc", "Cf", "Zl", "Zp")]  # fmt: skip
+"""All that a terminal may obey: controls of both sets, formats such as bidirectional overrides, and line separators."""
+HOSTILE = f"evil{''.join(OBEYED)}-LEGIT-1"
+NUMBERS_ID = "+8613100000011_+8613200000012_4_627e5c1f_963036_669_1_0"
+
+
+async def fill_hostile(directory: Path) -> None:
+    """Two calls whose ids end alike and hold all that a terminal obeys, one made of numbers, and hostile pushes."""
+    rig = SqliteRig(directory / "state")
+    cdr = a_whole_call()
+    texts = {"text": json.dumps({HOSTILE: HOSTILE, "sessionId": NUMBERS_ID, "callerNum": "138 0000 0021"})}
+    raw = {"reason": HOSTILE, "stage": "dedupe", "envelope": {"body": texts, "source": HOSTILE}}
+    async with rig.open_claims(), rig.open_sessions() as sessions, rig.open_parked() as parked:
+        for session in (HOSTILE, f"x{HOSTILE}", NUMBERS_ID):
+            await fold(sessions, replace(cdr, source=SOURCE, session_id=session), told=100)
+        for box in ("quarantine", "dead"):
+            await parked.park([a_parked(len(box), box, raw, stage=HOSTILE, reason=HOSTILE)])
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("hostile")
+    asyncio.run(fill_hostile(directory))
+    return a_config(directory)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["trace", "LEGIT-1"], 1),
+        (["trace", f"{SOURCE}:{HOSTILE}"], 0),
+        (["trace", f"{SOURCE}:{HOSTILE}", "--show-numbers"], 0),
+        (["trace", f"nobody{HOSTILE}"], 1),
+        (["quarantine", "list"], 0),
+        (["quarantine", "show", "a1b2c3d4e5f6"], 0),
+        (["quarantine", "show", "a1b2c3d4e5f6", "--show-numbers"], 0),
+        (["dead", "list"], 0),
+        (["dead", "show", "a1b2c3d4e5f6"], 0),
+        (["reconcile"], 1),
+        (["reconcile", "--json"], 1),
+        (["check"], 78),
+        (["config", "show"], 0),
+    ],
+)
+def test_no_command_prints_what_a_terminal_obeys(hostile: Path, arguments: list[str], code: int) -> None:
+    text = screen(hostile, *arguments, code=code)
+    assert [hex(ord(one)) for one in OBEYED if one in text and one != "\n"] == []
+    assert not [line for line in text.splitlines() if line.startswith("-LEGIT")]
+
+
+def test_what_json_shows_is_what_came(hostile: Path) -> None:
+    shown = json.loads(screen(hostile, "quarantine", "show", "a1b2c3d4e5f6", "--show-numbers"))
+    assert shown["reason"] == HOSTILE
+    assert HOSTILE in json.loads(shown["raw"]["body"]["envelope"]["body"]["text"])
+
+
+def test_a_trace_shows_no_number_in_its_first_line_either(hostile: Path) -> None:
+    shown = screen(hostile, "trace", NUMBERS_ID)
+    assert shown.replace("\n", " ").startswith(f"call {SOURCE}:+86131****0011_+86132****0012_4_")
+    assert "3100000011" not in shown
+    assert "3100000011" in screen(hostile, "trace", NUMBERS_ID, "--show-numbers")
+
+
+@pytest.mark.parametrize("box", ["quarantine", "dead"])
+def test_what_was_set_aside_shows_no_number_in_its_ids(hostile: Path, box: str) -> None:
+    shown = screen(hostile, box, "show", "a1b2c3d4e5f6")
+    assert "131****0011" in shown
+    assert "3100000011" not in shown
+
+
+def test_text_leaves_by_one_place() -> None:
+    """`console.screen` escapes what a terminal obeys; a print or an echo elsewhere would not."""
+    own = {path for path in Path("console").rglob("*.py") if path != Path("console/screen.py")}
+    assert [path for path in sorted(own) if re.search(r"typer\.echo\(|rich\.console|\bprint\(", _own_calls(path))] == []
+
+
+def _own_calls(path: Path) -> str:
+    return path.read_text().replace("out.print(", "")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from rich.console import Console
 
 from console.demo.report import EVIDENCE, last_of_each_kind, show_calls, show_evidence, show_timeline
+from console.screen import out
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -33,7 +34,8 @@ def an_event(kind: str, record: dict[str, Any], revision: int) -> dict[str, Any]
 
 def written(show: Any, *arguments: Any) -> str:
     text = StringIO()
-    show(Console(file=text, soft_wrap=True, markup=False, highlight=False), *arguments)
+    with redirect_stdout(text):
+        show(out, *arguments)
     return text.getvalue()
 
 
