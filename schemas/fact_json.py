@@ -31,10 +31,13 @@ from schemas.vocabulary import (
     Mode,
     Outcome,
     RecordingEnd,
+    Repair,
     SmsMode,
     SmsStatus,
     TimelineType,
 )
+
+_NOTHING_REPAIRED: Final = b',"repaired":[]}'
 
 
 class CodeJson(TypedDict):
@@ -154,9 +157,10 @@ class SessionJson(TypedDict):
 
 
 class IdentityJson(TypedDict):
-    """What tells a fact from the others of its session; the last two are noted by correlate.
+    """What tells a fact from the others of its session; `type` and `seen` are noted by correlate.
 
     `type` is that of a call event. `seen`: correlate's own clock, of a fact from a door whose clock is ahead of it.
+    `repaired`: what was mended in it; absent where that is nothing, as in every fact of before there was such a field.
     """
 
     id: str
@@ -166,6 +170,7 @@ class IdentityJson(TypedDict):
     at: str
     type: NotRequired[TimelineType]
     seen: NotRequired[str]
+    repaired: NotRequired[list[Repair]]
 
 
 class FactJson(SessionJson, IdentityJson):
@@ -186,6 +191,7 @@ def identified(item: Parsed, envelope: Envelope, *, fact_id: str, platform: str)
         fingerprint=item.fingerprint,
         at=envelope.at,
         body=item.body,
+        repaired=item.repaired,
     )
 
 
@@ -195,8 +201,9 @@ def fact_envelope(fact: Fact, *, trace: str) -> Envelope:
 
 
 def encode_fact(fact: Fact) -> bytes:
-    """A fact as JSON."""
-    return orjson.dumps(fact, option=orjson.OPT_UTC_Z)
+    """A fact as JSON; `repaired` is absent where nothing was."""
+    encoded = orjson.dumps(fact, option=orjson.OPT_UTC_Z)
+    return encoded if fact.repaired else encoded[: -len(_NOTHING_REPAIRED)] + b"}"
 
 
 def check_body(kind: KindOfFact, row: JsonObject) -> None:

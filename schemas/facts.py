@@ -20,6 +20,7 @@ from schemas.vocabulary import (
     Mode,
     Outcome,
     RecordingEnd,
+    Repair,
     SmsMode,
     SmsStatus,
     TimelineType,
@@ -209,7 +210,8 @@ class Parsed:
     """What a dialect makes of one item: a body and its natural key.
 
     `key` never is the session id alone, since legs, merged batches and redials share it (docs/design.md section 5).
-    `fingerprint` is the sha256 of the canonical item: the same key with another one is an amendment.
+    `fingerprint` is the sha256 of the canonical item: the same key with another one is an amendment. `repaired`: what
+    was mended in it while it was read.
     """
 
     kind: KindOfFact
@@ -217,11 +219,15 @@ class Parsed:
     key: str
     fingerprint: str
     body: FactBody
+    repaired: tuple[Repair, ...] = ()
 
 
 @value
 class Fact:
-    """A parsed item with its identity; `at` is the clock of the envelope that claimed it."""
+    """A parsed item with its identity; `at` is the clock of the envelope that claimed it.
+
+    `repaired` is the last field, which `encode_fact` relies on.
+    """
 
     id: str
     kind: KindOfFact
@@ -232,6 +238,7 @@ class Fact:
     fingerprint: str
     at: datetime
     body: FactBody
+    repaired: tuple[Repair, ...] = ()
 
     @property
     def call_id(self) -> str:

@@ -19,6 +19,7 @@ from schemas.vocabulary import (
     Mode,
     Outcome,
     RecordingState,
+    Repair,
     SmsStatus,
     TimelineType,
 )
@@ -153,6 +154,7 @@ class CallRecord(_Identity, CallPart, Measures):
         list[TimelineType | Literal["cdr"]], Field(description="The events that must have been, and have not come")
     ]
     late: Annotated[bool, Field(description="Whether a CDR came after `call.incomplete`")]
+    repaired: Annotated[list[Repair], Field(description="What was mended in its pushes while they were read")]
 
 
 @with_config(_CLOSED)
@@ -197,6 +199,7 @@ class SmsRecord(_SmsIdentity, SmsPart):
     raw: Annotated[
         dict[str, dict[str, Any]], Field(description="As the platform sent it: question as `block`, notice as `notify`")
     ]
+    repaired: Annotated[list[Repair], Field(description="What was mended in its pushes while they were read")]
 
 
 CALL_PART: Final = tuple(CallPart.__annotations__)

@@ -29,4 +29,8 @@ DecidedBy = Literal["rule", "service", "default"]
 SmsMode = Literal["block", "notify"]  # a push that asks what to do with an SMS, and one that says what became of it
 SmsStatus = Literal["delivered", "failed", "intercepted"]
 
+# What was mended while an item was read: bytes that are no UTF-8, an entity that XML does not know, text joined without
+# escaping, a character that no store takes; and what was left out.
+Repair = Literal["encoding", "entity", "ampersand", "character", "cut"]
+
 ChangeReason = Literal["cdr_amended", "cdr_added", "event", "decision"]  # why a record was amended

@@ -73,18 +73,20 @@ def event_at_once(fact: KeptFact, *, trace: str) -> Envelope:
 
     `call.progress` of a call event, `number.changed`, `platform.notified`: their time is the platform's own, if any,
     and never ours, since the same notification pushed again must make the same bytes. `call.decided` carries the door's
-    clock, which its fact holds.
+    clock, which its fact holds. `repaired` stands only where something was, so that a fact that an older version left
+    makes the bytes of that version.
     """
     row = fact.row
+    mended: JsonObject = {"repaired": fact.repaired} if fact.repaired else {}
     match fact.kind:
         case FactKind.CALL_EVENT:
-            event = _event(fact, "call.progress", {"event": timeline_row(row)}, time=row.get("at"))
+            event = _event(fact, "call.progress", {"event": timeline_row(row), **mended}, time=row.get("at"))
         case FactKind.DECISION:
             event = _event(fact, "call.decided", {"decision": decision_row(fact)}, time=fact.at)
         case FactKind.NUMBER_STATE:
-            event = _event(fact, "number.changed", {"raw": row["raw"]}, time=None)
+            event = _event(fact, "number.changed", {"raw": row["raw"], **mended}, time=None)
         case _:
-            event = _event(fact, "platform.notified", {"raw": row["raw"]}, time=None)
+            event = _event(fact, "platform.notified", {"raw": row["raw"], **mended}, time=None)
     return event_envelope(event, at=fact.at, trace=trace, discriminator=version_key(fact))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ import orjson
 
 from schemas.fact_json import FactJson, IdentityJson, SessionJson, check_body
 from schemas.facts import FactKind
-from schemas.vocabulary import TimelineType
+from schemas.vocabulary import Repair, TimelineType
 
 _HOUR_LENGTH: Final = len("2026-11-21T08")
 _OF_A_CALL: Final = frozenset({FactKind.CALL_EVENT, FactKind.CDR})
@@ -55,6 +56,11 @@ class KeptFact:
         return f"{self.of['source']}:{self.of['session_id']}"
 
     @property
+    def repaired(self) -> list[Repair]:
+        """What was mended in it while it was read."""
+        return self.identity.get("repaired", [])
+
+    @property
     def event_type(self) -> TimelineType | None:
         """The timeline type of a call event, else None; without a look at its body."""
         return self.identity.get("type")
@@ -98,6 +104,8 @@ def kept_fact(row: FactJson) -> KeptFact:
         "fingerprint": row["fingerprint"],
         "at": row["at"],
     }
+    if "repaired" in row:
+        identity["repaired"] = list(row["repaired"])
     if kind not in _OF_A_CALL:
         check_body(kind, body)
         return KeptFact(of, identity, row=body)
@@ -105,3 +113,9 @@ def kept_fact(row: FactJson) -> KeptFact:
         identity["type"] = body["type"]
     reported = {name: value for name, value in body["call"].items() if value is not None}
     return KeptFact(of, identity, row={**body, "call": reported, "raw": body["raw"]})
+
+
+def repaired_in(facts: Iterable[KeptFact]) -> list[Repair]:
+    """What was mended in any of them, sorted."""
+    found = {word for fact in facts for word in fact.identity.get("repaired", ())}
+    return sorted(found)

@@ -14,7 +14,7 @@ from schemas.facts import Announced, FactKind
 from schemas.record import CallRecord, CdrRow, DecisionRow, RecordingRow, TimelineRow
 from schemas.recording import recording_key
 from schemas.vocabulary import TIMELINE_TYPES, TimelineType
-from workers.calls.kept import KeptFact
+from workers.calls.kept import KeptFact, repaired_in
 from workers.calls.measures import call_part, measures_of, was_answered
 from workers.calls.rows import announced_row, decided_row, decision_row, ended_row, leg_row, timeline_row
 
@@ -58,6 +58,7 @@ def build_record(
         "complete": not missing,
         "missing": missing,
         "late": overdue and bool(cdrs),
+        "repaired": repaired_in(facts.values()),
     }
 
 

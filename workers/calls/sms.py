@@ -18,7 +18,7 @@ from schemas.facts import FactKind
 from schemas.record import SMS_PART, SmsCode, SmsPart, SmsRecord
 from schemas.vocabulary import SmsMode
 from workers.calls.events import Event, event_envelope
-from workers.calls.kept import KeptFact
+from workers.calls.kept import KeptFact, repaired_in
 from workers.calls.merge import latest_decision
 from workers.calls.session import Session, fold, published_as, winners
 from workers.calls.step import FACTS_MOST, Patience, Step
@@ -74,6 +74,7 @@ def build_sms(facts: Sequence[KeptFact], *, revision: int) -> SmsRecord:
         "decision": latest_decision(facts),
         "revision": revision,
         "raw": {mode: row["raw"] for mode, row in by_mode.items()},
+        "repaired": repaired_in(facts),
     }
 
 
@@ -89,7 +90,8 @@ def _code(code: CodeJson) -> SmsCode:
 
 
 def _same(published: SmsRecord, record: SmsRecord) -> bool:
-    return {**published, "revision": record["revision"]} == record
+    """That something was mended is no change of it; a record of before there was such a field lacks it."""
+    return {**published, "revision": record["revision"], "repaired": record["repaired"]} == record
 
 
 def _due_at(facts: Sequence[KeptFact], patience: Patience) -> datetime:

@@ -143,8 +143,11 @@ def _cause(fact: KeptFact, old: Session) -> ChangeReason | None:
 
 
 def _comparable(record: CallRecord) -> JsonObject:
-    """Without what is no change of the call: the count of its revisions, and how each recording ended."""
-    return {**record, "revision": None, "recordings": [row["key"] for row in record["recordings"]]}
+    """Without what is no change of the call: the count of its revisions, how each recording ended, what was mended.
+
+    The last is missing in a record that was published before there was such a field.
+    """
+    return {**record, "revision": None, "repaired": None, "recordings": [row["key"] for row in record["recordings"]]}
 
 
 def _say(
@@ -158,7 +161,7 @@ def _say(
     discriminator = None
     ended = session.ended
     if kind not in ("call.completed", "call.incomplete"):
-        before = orjson.loads(session.published) if session.published else None
+        before = {"repaired": [], **orjson.loads(session.published)} if session.published else None
         data["changed"] = [p for p in changes(before, orjson.loads(call)) if p != "/revision"]
         data["reason"] = session.changed_by
     if kind.startswith("recording."):

@@ -25,7 +25,7 @@ CALL = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
 UNANSWERED = "a1b2c3d4e5f60718293a4b5c6d7e8f91"
 WRAPPED = "a1b2c3d4e5f60718293a4b5c6d7e8f93"
 OLDER = "420d9ec4557f4eeabfb0000000000001"
-# docs/contract.md section 1, Numbers: ^1\d{10}$ becomes +86..., ^0\d{9,11}$ becomes +86 without the 0.
+# docs/contract.md section 1, Numbers: ^1\d{10}$ becomes +86..., ^0[1-9]\d{8,10}$ becomes +86 without the 0.
 A, B, X, MASK = "+8613800000001", "+8613900000003", "+8617000000002", "+8675500000004"
 # Section 3, byeType 0 normal; docs/contract.md section 1: 0 decides only with duration 0.
 NORMAL = (Code(name="state_code", value="0", text="normal"),)

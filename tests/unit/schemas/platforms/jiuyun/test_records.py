@@ -33,7 +33,7 @@ A, B, X, MASK = "+8613800000001", "+8613900000003", "+8617000000002", "+86755000
 OLDER = "420d9ec4557f4eeabfb0000000000001"
 NOTHING_ELSE = dict.fromkeys(
     ("direction", "extension", "binding_id", "called_in_at", "started_at", "ringing_at", "ring_seconds", "decision")
-)
+) | {"repaired": []}
 
 
 def the_facts(*samples: bytes) -> list[Fact]:
