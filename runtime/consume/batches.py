@@ -18,13 +18,14 @@ from runtime.settle import Settler, backoffs
 from runtime.verdict import reason_of
 from runtime.wire import again, unpack
 from schemas.envelope import Envelope, Kind
-from schemas.errors import Paused, Unavailable
+from schemas.errors import CallstitchError, Paused, Unavailable
 from schemas.stage import Failed
 from schemas.topology import PARKING
 
 log = structlog.get_logger()
 
 HOLD_SECONDS: Final = 600.0  # well under the broker's ack timeout of 30 minutes (docs/notes/amqp.md trap 13)
+FAILING_AFTER: Final = 3  # independent envelopes, and nothing else in between: that is no fault of any one of them
 PAUSE_SECONDS: Final = 900.0  # a sink that asked us to stop is asked again after this, and at each start
 
 
@@ -40,6 +41,12 @@ class Batches:
         self._settler = settler
         self.held = False
         self.paused = False
+        self._failed: set[str] = set()
+
+    @property
+    def failing(self) -> bool:
+        """Whether all it has worked on lately ended in an exception that nobody planned for."""
+        return len(self._failed) >= FAILING_AFTER
 
     async def process(self, consumer: Consumer, found: Sorted, stopping: asyncio.Event) -> Sequence[Delivery]:
         """Handle and settle one batch; returns what is still unsettled because it had to be held too long."""
@@ -99,9 +106,18 @@ class Batches:
                 self.held = False
                 self._bench.metrics.held(0)
                 self._bench.metrics.handled(len(envelopes), time.perf_counter() - started)
+                self._judge(outcome, len(envelopes))
                 return outcome
             if time.monotonic() - since > HOLD_SECONDS or await stopped_within(stopping, next(waiting)):
                 return None
+
+    def _judge(self, outcome: Sequence[Envelope | Failed], envelopes: int) -> None:
+        """Remember what failed since the last envelope that did not; what a stage foresaw is its daily work."""
+        failed = [one for one in outcome if isinstance(one, Failed) and not isinstance(one.error, CallstitchError)]
+        if len(failed) < envelopes:
+            self._failed.clear()
+        elif not self.failing:
+            self._failed.update(one.envelope.id for one in failed[:FAILING_AFTER])
 
     async def give_back(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
         """Settle what is not done by a copy at the end of the queue, with a delivery count that starts again.

@@ -41,9 +41,10 @@ class StageLoop:
 
     @property
     def ready(self) -> bool:
-        """Whether the last tick worked, no batch is held, and it is subscribed or rests for its own reason."""
+        """Whether the last tick worked, no batch is held, not all it does fails, and it is subscribed or rests."""
         subscribed = self._consumer is not None and self._consumer.consuming
-        return self._ticks.working and not self._batches.held and (self._batches.paused or self._resting or subscribed)
+        working = self._ticks.working and not self._batches.held and not self._batches.failing
+        return working and (self._batches.paused or self._resting or subscribed)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until `stopping`, then drain; returns when everything is settled or released."""

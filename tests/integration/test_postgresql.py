@@ -148,7 +148,9 @@ async def test_a_deadlock_is_tried_again(dsn: str) -> None:
             await database.transact(always_loses)
 
 
-@pytest.mark.parametrize("state", ["57P01", "57014", "55P03", "53100", "53300", "25006", "08006", "58030"])
+@pytest.mark.parametrize(
+    "state", ["57P01", "57014", "55P03", "53100", "53300", "25006", "08006", "58030", "XX001", "0A000", "42704"]
+)
 async def test_a_server_in_trouble_is_unavailable(dsn: str, state: str) -> None:
     async def fails(connection: Any) -> None:
         await connection.execute(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$")
@@ -158,12 +160,14 @@ async def test_a_server_in_trouble_is_unavailable(dsn: str, state: str) -> None:
             await database.transact(fails)
 
 
-async def test_a_mistake_of_ours_is_not_called_unavailable(dsn: str) -> None:
+async def test_what_the_values_of_a_batch_cause_is_not_called_unavailable(dsn: str) -> None:
     async with open_database(dsn) as database:
-        with pytest.raises(asyncpg.UndefinedTableError):
-            await database.fetch("SELECT * FROM no_such_table")
         with pytest.raises(asyncpg.DataError):
             await database.fetch("SELECT $1::int", "no number")
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await database.fetch("SELECT 1 / $1::int", 0)
+        with pytest.raises(asyncpg.ProgramLimitExceededError):
+            await database.fetch("DO $$ BEGIN RAISE program_limit_exceeded; END $$")
 
 
 async def test_a_connection_that_is_ended_under_a_transaction_commits_nothing_and_the_next_works(dsn: str) -> None:
@@ -286,6 +290,6 @@ async def test_the_ledger_of_version_1_is_read_and_only_hours_after_it_are_compa
 
 async def test_a_migration_that_fails_changes_nothing(dsn: str) -> None:
     async with open_database(dsn) as database:
-        with pytest.raises(asyncpg.PostgresError):
+        with pytest.raises(Unavailable, match="PostgresSyntaxError"):
             await migrate(database, "things", ["CREATE TABLE thing (n int)", "no SQL"])
         await migrate(database, "things", ["CREATE TABLE thing (n int)"])

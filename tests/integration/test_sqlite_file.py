@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from runtime.files import read_only
+from schemas.errors import Unavailable
 from workers.stores.sqlite.file import SqliteFile, open_sqlite_file
 
 THINGS = ("CREATE TABLE thing (name TEXT PRIMARY KEY)",)
@@ -58,3 +60,31 @@ def test_what_is_written_soon_is_seen_at_once_and_outlives_the_process(tmp_path:
         assert [row["name"] for row in db.execute("SELECT name FROM thing")] == ["soon"]
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("broken", ["DROP TABLE thing", "PRAGMA query_only = 1"])
+async def test_a_file_that_lost_its_tables_or_takes_no_writes_is_away_and_no_message_is_to_blame(
+    tmp_path: Path, broken: str
+) -> None:
+    async with open_sqlite_file(tmp_path / "x.db", THINGS) as file:
+        file._connection.execute(broken)
+        with pytest.raises(Unavailable):
+            await file.write(put, "a")
+
+
+async def test_a_file_that_was_moved_away_is_away_until_it_is_back_and_a_copy_in_its_place_is_not_it(
+    tmp_path: Path,
+) -> None:
+    path, aside = tmp_path / "x.db", tmp_path / "aside.db"
+    async with open_sqlite_file(path, THINGS) as file:
+        await file.write(put, "a")
+        path.rename(aside)
+        with pytest.raises(Unavailable, match="moved away"):
+            await file.write(put, "b")
+        shutil.copy(aside, path)
+        with pytest.raises(Unavailable, match="replaced"):
+            await file.write_soon(put, "b")
+        aside.replace(path)
+        await file.write(put, "b")
+    with read_only(path) as db:
+        assert [row["name"] for row in db.execute("SELECT name FROM thing")] == ["a", "b"]

@@ -86,7 +86,7 @@ class MemoryFile(SqliteFile):
     def __init__(self, world: World, migrations: Sequence[str]) -> None:
         self._world = world
         db = sqlite3.connect(":memory:", isolation_level=None)
-        super().__init__(db, ThreadPoolExecutor(1))  # which starts no thread until it is given work
+        super().__init__(Path(":memory:"), db, ThreadPoolExecutor(1))  # which starts no thread until it is given work
         _migrate(db, Path(":memory:"), migrations)
         world.databases.append(db)
 

@@ -39,8 +39,14 @@ _SETTINGS: Final = {
 # The last one is not a bug of ours: the driver raises it when the server ends a connection in the middle of a query.
 _DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, asyncpg.InternalClientError)
 _TRY_AGAIN: Final = frozenset({"40001", "40P01"})
-_AWAY: Final = ("08", "25006", "25P03", "28", "3D", "53", "55P03", "57", "58")  # SQLSTATEs, or how they begin
+# How the SQLSTATEs begin that the values of one batch can cause: too large, no number, a broken constraint. Any other
+# failure is the store's (away, full, read-only, its tables renamed, grants revoked) or a statement's: it meets all.
+_BLAMED: Final = ("21", "22", "23", "44", "54", "P0")
+_SPOKEN: Final = ("25006", "3F", "42501", "42P01", "53", "55", "57")  # the server's words for these hold no values
+NOT_MADE_YET: Final = ("42P01", "42703")  # what a question meets where no stage, or an older one, made the tables
 _REFUSED: Final = ("28", "3D")
+_PROTOCOL_VIOLATION: Final = "08P01"
+NO_POOLER: Final = "a session needs its own settings: connect to PostgreSQL itself, not to a pooler such as PgBouncer"
 
 
 class Connection(Protocol):
@@ -68,17 +74,19 @@ class Vanished(Exception):
 
 
 class Database:
-    """An open pool."""
+    """An open pool; `passing`: SQLSTATEs that are raised as the driver's own errors, to who knows what they mean."""
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Any, *, passing: Sequence[str] = ()) -> None:
         self._pool = pool
+        self._passing = passing
 
     async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """The result of `work`, committed; it is run again after a deadlock or a serialization failure.
 
         Raises:
-            Unavailable: the server is away, full, stopping or too slow. Nothing was committed, or the answer to
-                COMMIT was lost: the caller does the same again, which claims and folds absorb.
+            Unavailable: the server is away, full, stopping or too slow, or its tables or our rights to them are.
+                Nothing was committed, or the answer to COMMIT was lost: the caller does the same again, which claims
+                and folds absorb.
         """
         return await self._again(lambda connection: _committed(connection, work))
 
@@ -109,7 +117,7 @@ class Database:
         except Vanished:
             raise _Again from None
         except _DRIVER as error:
-            raise meaning(error) from None
+            raise (error if getattr(error, "sqlstate", None) in self._passing else meaning(error)) from None
 
 
 class _Again(Exception):
@@ -122,13 +130,13 @@ async def _committed(connection: Connection, work: Callable[[Connection], Awaita
 
 
 def meaning(error: Exception) -> Exception:
-    """What a driver's error means to us: try again, Unavailable, or itself, because then it is a bug of ours."""
-    state = getattr(error, "sqlstate", None)
+    """What a driver's error means to us: try again, Unavailable, or itself, because the values of a batch caused it."""
+    state = getattr(error, "sqlstate", None) or ""
     if state in _TRY_AGAIN:
         return _Again()
-    if isinstance(error, ValueError) or (state is not None and not state.startswith(_AWAY)):
+    if isinstance(error, ValueError) or state.startswith(_BLAMED):
         return error
-    return Unavailable(f"PostgreSQL: {type(error).__name__}")
+    return Unavailable(f"PostgreSQL: {error if state.startswith(_SPOKEN) else type(error).__name__}")
 
 
 @asynccontextmanager
@@ -139,8 +147,8 @@ async def open_database(dsn: str, *, start_seconds: float = START_SECONDS) -> As
         Misconfigured: the DSN is not one, or the server knows no such user, password or database.
         Unavailable: the server does not answer.
     """
-    async with _open(dsn, _SETTINGS, start_seconds) as database:
-        yield database
+    async with _open(dsn, _SETTINGS, start_seconds) as pool:
+        yield Database(pool)
 
 
 @asynccontextmanager
@@ -150,15 +158,15 @@ async def open_read_only(dsn: str) -> AsyncIterator[Database]:
     Its `fetch` raises asyncpg.UndefinedTableError where no stage has opened its tables yet, and
     asyncpg.UndefinedColumnError where an older program made them.
     """
-    async with _open(dsn, {**_SETTINGS, "default_transaction_read_only": "on"}, 0) as database:
-        yield database
+    async with _open(dsn, {**_SETTINGS, "default_transaction_read_only": "on"}, 0) as pool:
+        yield Database(pool, passing=NOT_MADE_YET)
 
 
 @asynccontextmanager
-async def _open(dsn: str, settings: Mapping[str, str], start_seconds: float) -> AsyncIterator[Database]:
+async def _open(dsn: str, settings: Mapping[str, str], start_seconds: float) -> AsyncIterator[Any]:
     pool = await _patiently(lambda: _open_pool(dsn, settings), start_seconds)
     try:
-        yield Database(pool)
+        yield pool
     finally:
         await _close(pool)
 
@@ -194,8 +202,11 @@ async def _patiently(open_it: Callable[[], Awaitable[Any]], seconds: float) -> A
 def _at_start(error: Exception) -> Exception:
     if isinstance(error, ValueError):
         return Misconfigured("store: not a URL that PostgreSQL's clients understand")
-    if (getattr(error, "sqlstate", None) or "").startswith(_REFUSED):
-        return Misconfigured(f"store: PostgreSQL refuses us: {type(error).__name__}")
+    state = getattr(error, "sqlstate", None) or ""
+    if state.startswith(_REFUSED):
+        return Misconfigured(f"store: PostgreSQL refuses us: {error}")
+    if state == _PROTOCOL_VIOLATION:  # a pooler's: it knows no startup parameters, and would lend our session to others
+        return Misconfigured(f"store: {error}; {NO_POOLER}")
     return Unavailable(f"the state store does not answer: {type(error).__name__}")
 
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import asyncpg
 
-from schemas.errors import Misconfigured
-from workers.stores.postgresql.pool import SCHEMA, Connection, Database
+from schemas.errors import Misconfigured, Unavailable
+from workers.stores.postgresql.pool import NO_POOLER, SCHEMA, Connection, Database
 
 # The first fingerprint of a key has its own table, so that one unique index decides who is first; amendments are rare.
 _CLAIMS_1: Final = """
@@ -69,36 +69,62 @@ CLAIMS_MIGRATIONS: Final = (_CLAIMS_1, _CLAIMS_2)
 SESSIONS_MIGRATIONS: Final = (_SESSIONS_1, _SESSIONS_2, _SESSIONS_3)
 PARKED_MIGRATIONS: Final = (_PARKED_1, _PARKED_2, _PARKED_3)
 _ONE_AT_A_TIME: Final = 0x63616C6C  # several processes start at once
+_SESSION: Final = "SELECT current_database(), current_user, current_setting('search_path')"
+_RENAMED: Final = """
+SELECT nspname FROM pg_namespace n WHERE EXISTS (
+    SELECT FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.relnamespace = n.oid AND c.relname = 'meta' AND c.relkind = 'r' AND a.attname = 'part')
+AND EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname IN ('claim', 'session', 'parked')) LIMIT 1
+"""
 
 
 async def migrate(database: Database, part: str, migrations: Sequence[str]) -> datetime:
     """Bring the tables of `part` forward to the last version; returns the server's clock.
 
+    Only a start does this: a process that runs holds its work until its tables are back, and makes none.
+
     Raises:
-        Misconfigured: a newer version of the program wrote them.
-        Unavailable: see Database.transact.
+        Misconfigured: a newer version of the program wrote them, we have no right to make them, or a pooler keeps our
+            settings from the server.
+        Unavailable: see Database.transact; also when another schema holds our tables, as while it is renamed.
     """
 
     async def work(connection: Connection) -> datetime:
-        await connection.execute(f"SELECT pg_advisory_xact_lock({_ONE_AT_A_TIME})")
-        if await connection.fetchval("SELECT to_regnamespace($1) IS NULL", SCHEMA):
-            await connection.execute(f"CREATE SCHEMA {SCHEMA}")
-        if await connection.fetchval("SELECT to_regclass($1) IS NULL", f"{SCHEMA}.meta"):
-            await connection.execute("CREATE TABLE meta (part text PRIMARY KEY, version int NOT NULL)")
-        version: int = await connection.fetchval("SELECT version FROM meta WHERE part = $1", part) or 0
-        if version > len(migrations):
-            raise Misconfigured(f"the {part} of this store are version {version}; this program knows {len(migrations)}")
-        for script in migrations[version:]:
-            await connection.execute(script)
-        await connection.execute(
-            "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (part) DO UPDATE SET version = excluded.version",
-            part,
-            len(migrations),
-        )
-        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
-        return now
+        ((name, user, path),) = await connection.fetch(_SESSION)
+        if path != SCHEMA:
+            raise Misconfigured(f"store: the server does not have our settings; {NO_POOLER}")
+        try:
+            return await _migrated(connection, part, migrations)
+        except asyncpg.InsufficientPrivilegeError as error:
+            where = f"database {name}, schema {SCHEMA}, user {user}"
+            raise Misconfigured(f"store: PostgreSQL refuses us: {error} ({where})") from None
 
     return await database.transact(work)
+
+
+async def _migrated(connection: Connection, part: str, migrations: Sequence[str]) -> datetime:
+    await connection.execute(f"SELECT pg_advisory_xact_lock({_ONE_AT_A_TIME})")
+    if await connection.fetchval("SELECT to_regnamespace($1) IS NULL", SCHEMA):
+        if elsewhere := await connection.fetchval(_RENAMED):
+            raise Unavailable(
+                f"PostgreSQL: schema {SCHEMA} is away and {elsewhere} holds such tables: rename it back, or create an"
+                f" empty schema {SCHEMA} to begin anew"
+            )
+        await connection.execute(f"CREATE SCHEMA {SCHEMA}")
+    if await connection.fetchval("SELECT to_regclass($1) IS NULL", f"{SCHEMA}.meta"):
+        await connection.execute("CREATE TABLE meta (part text PRIMARY KEY, version int NOT NULL)")
+    version: int = await connection.fetchval("SELECT version FROM meta WHERE part = $1", part) or 0
+    if version > len(migrations):
+        raise Misconfigured(f"the {part} of this store are version {version}; this program knows {len(migrations)}")
+    for script in migrations[version:]:
+        await connection.execute(script)
+    await connection.execute(
+        "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (part) DO UPDATE SET version = excluded.version",
+        part,
+        len(migrations),
+    )
+    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    return now
 
 
 async def fetched(database: Database, query: str, *args: object) -> Sequence[Any]:
@@ -112,7 +138,7 @@ async def fetched(database: Database, query: str, *args: object) -> Sequence[Any
     try:
         return await database.fetch(query, *args)
     except asyncpg.UndefinedTableError:
-        raise Misconfigured("there is no state in this database yet") from None
+        raise Misconfigured("there is no state in this database yet, or no right to see it") from None
 
 
 async def is_there(database: Database, table: str) -> bool:

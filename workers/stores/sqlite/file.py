@@ -44,7 +44,9 @@ def moment(value: int) -> datetime:
 class SqliteFile:
     """An open file; `write` runs a function of the connection in one transaction on the writer thread."""
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self._path = path
+        self._identity = _identity(path)
         self._connection = connection
         self._thread = thread
 
@@ -54,7 +56,8 @@ class SqliteFile:
         """The result of `work`, committed.
 
         Raises:
-            Unavailable: the file cannot be written (disk full, I/O error, locked); nothing was committed.
+            Unavailable: the file cannot be written (disk full, I/O error, locked, its tables gone), or another one lies
+                in its place, as while a backup is restored; nothing was committed.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: self._transact(lambda db: work(db, *args, **kwargs)))
@@ -80,6 +83,8 @@ class SqliteFile:
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         db = self._connection
+        if _identity(self._path) != self._identity:  # what we wrote now would be lost with the file that was moved away
+            raise Unavailable(f"the state file {self._path} was moved away or replaced: put it back, or start again")
         try:
             db.execute("BEGIN IMMEDIATE")
             result = work(db)
@@ -104,7 +109,7 @@ async def open_sqlite_file(path: Path, migrations: Sequence[str]) -> AsyncIterat
         loop = asyncio.get_running_loop()
         connection = await loop.run_in_executor(thread, _connect, path, migrations)
         try:
-            yield SqliteFile(connection, thread)
+            yield SqliteFile(path, connection, thread)
         finally:
             await loop.run_in_executor(thread, connection.close)
 
@@ -128,6 +133,14 @@ async def asked(
 def has_column(db: sqlite3.Connection, table: str, column: str) -> bool:
     """Whether the table is there and has that column: an older program's has not."""
     return db.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)).fetchone() is not None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _connect(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:

@@ -1,0 +1,62 @@
+"""When a stage is ready, over both brokers: a stage that fails whatever it is given is not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from runtime.broker.base import Broker
+from schemas.envelope import Envelope
+from schemas.errors import Transient
+from schemas.stage import Failed, Outcome, Stage
+from schemas.topology import DEAD, UNIQUE
+from tests.building.loops import a_loop, an_envelope, number, passed_on, read, send, until
+
+
+@pytest.fixture
+def broker(stages: Broker) -> Broker:
+    return stages
+
+
+async def test_a_stage_whose_every_batch_fails_for_no_foreseen_reason_is_not_ready_until_one_works(
+    broker: Broker,
+) -> None:
+    broken = True
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        if broken or any(number(envelope) == 0 for envelope in batch):
+            raise ZeroDivisionError
+        return [passed_on(envelope) for envelope in batch]
+
+    loop, stopping = a_loop(broker, Stage(handle)), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(loop.run(stopping))
+        await until(lambda: loop.ready)
+        await send(broker, [an_envelope(0)])
+        await read(broker, DEAD, expected=1)
+        assert loop.ready, "one envelope that always fails says nothing of the stage"
+        await send(broker, [an_envelope(n) for n in range(1, 4)])
+        await read(broker, DEAD, expected=3)
+        assert not loop.ready
+        broken = False
+        await send(broker, [an_envelope(5)])
+        await read(broker, UNIQUE, expected=1)
+        assert loop.ready
+        stopping.set()
+
+
+async def test_what_a_stage_foresees_says_nothing_of_its_readiness(broker: Broker) -> None:
+    """A receiver that is down is the sink's daily work; its queue tells of it."""
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        return [Failed(envelope, Transient("502")) for envelope in batch]
+
+    loop, stopping = a_loop(broker, Stage(handle)), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(loop.run(stopping))
+        await send(broker, [an_envelope(n) for n in range(9)])
+        await read(broker, DEAD, expected=9)
+        assert loop.ready
+        stopping.set()

@@ -1,0 +1,125 @@
+"""PostgreSQL without its tables, or without our rights to them: the store is away, whoever asks, and comes back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+
+from schemas.errors import Misconfigured, Unavailable
+from tests.building.stores import a_claim, a_whole_call, claimed, fold
+from tests.services.postgresql import PostgreSQL
+from workers.stores.postgresql import open_claims, open_parked, open_reads, open_sessions
+from workers.stores.postgresql.pool import open_database
+from workers.stores.postgresql.schema import CLAIMS_MIGRATIONS, migrate
+
+APP = "app_of_tests"
+AWAY = "ALTER SCHEMA callstitch RENAME TO elsewhere"
+BACK = "ALTER SCHEMA elsewhere RENAME TO callstitch"
+REVOKED = f"REVOKE ALL ON ALL TABLES IN SCHEMA callstitch FROM {APP}"
+GRANTED = f"GRANT ALL ON ALL TABLES IN SCHEMA callstitch TO {APP}"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A database as its administrator has it, and as a user has it who owns nothing yet."""
+
+    admin: str
+    app: str
+
+    async def run(self, *statements: str) -> None:
+        connection = await asyncpg.connect(self.admin)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@pytest.fixture
+async def server(own_postgresql: PostgreSQL) -> Server:
+    admin = own_postgresql.make_database()
+    server = Server(admin, admin.replace("callstitch@", f"{APP}@"))
+    await server.run(f"DROP ROLE IF EXISTS {APP}", f"CREATE ROLE {APP} LOGIN PASSWORD 'hunter2hunter2'")
+    return server
+
+
+@asynccontextmanager
+async def an_app_that_may_create(server: Server) -> AsyncIterator[str]:
+    await server.run(f"GRANT CREATE ON DATABASE {server.admin.rpartition('/')[2]} TO {APP}")
+    yield server.app
+
+
+@pytest.mark.parametrize(("gone", "back"), [(AWAY, BACK), (REVOKED, GRANTED)])
+async def test_tables_or_grants_that_are_away_are_a_store_that_is_away(server: Server, gone: str, back: str) -> None:
+    async with (
+        an_app_that_may_create(server) as app,
+        open_claims(app) as claims,
+        open_sessions(app) as (sessions, _),
+        open_parked(app) as parked,
+    ):
+        assert await claimed(claims, a_claim("k", "f1")) == ["new"]
+        await server.run(gone)
+        with pytest.raises(Unavailable, match=r"does not exist|permission denied"):
+            await claimed(claims, a_claim("k", "f2"))
+        with pytest.raises(Unavailable):
+            await fold(sessions, a_whole_call(), told=70)
+        with pytest.raises(Unavailable):
+            await parked.wanted("dead", 10)
+        await server.run(back)
+        assert await claimed(claims, a_claim("k", "f2")) == ["duplicate"]
+        assert len(await fold(sessions, a_whole_call(), told=70)) == 1
+
+
+async def test_a_role_that_starts_while_the_schema_is_renamed_makes_no_second_one(server: Server) -> None:
+    async with an_app_that_may_create(server) as app:
+        async with open_claims(app) as claims:
+            await claimed(claims, a_claim("k", "f1"))
+        await server.run(AWAY)
+        with pytest.raises(Unavailable, match="elsewhere holds such tables"):
+            async with open_claims(app):
+                pass
+        await server.run(BACK)
+        async with open_claims(app) as claims:
+            assert await claimed(claims, a_claim("k", "f2")) == ["duplicate"]
+        await server.run(AWAY, f"CREATE SCHEMA callstitch AUTHORIZATION {APP}")  # to begin anew takes a word
+        async with open_claims(app) as claims:
+            assert await claimed(claims, a_claim("k", "f1")) == ["new"]
+
+
+async def test_without_the_right_to_make_the_schema_a_start_names_what_to_grant_and_no_secret(server: Server) -> None:
+    name = server.admin.rpartition("/")[2]
+    with pytest.raises(Misconfigured, match=f"permission denied .*{name}, schema callstitch, user {APP}") as refused:
+        async with open_claims(server.app.replace("@", ":hunter2hunter2@")):
+            pass
+    assert "hunter2" not in str(refused.value)
+    async with open_database(server.admin) as admin:
+        await migrate(admin, "claims", CLAIMS_MIGRATIONS)
+    with pytest.raises(Misconfigured, match="permission denied for schema callstitch"):
+        async with open_claims(server.app):
+            pass
+
+
+async def test_a_server_that_does_not_have_our_settings_is_refused_with_a_hint_at_its_pooler(server: Server) -> None:
+    """As PgBouncer with `ignore_startup_parameters`: the tables would land in whatever schema comes first."""
+    async with open_database(server.admin) as database:
+        async with database._pool.acquire() as connection:
+            await connection.execute("SET search_path = public")
+        with pytest.raises(Misconfigured, match="PgBouncer"):
+            await migrate(database, "claims", CLAIMS_MIGRATIONS)
+
+
+async def test_an_operators_question_tells_a_missing_right_from_a_store_that_nothing_has_run_on(server: Server) -> None:
+    async with open_reads(server.app) as reads:
+        with pytest.raises(Misconfigured, match="no state"):
+            await reads.due()
+        async with open_sessions(server.admin):
+            pass
+        with pytest.raises(Misconfigured, match="no right to see it"):
+            await reads.due()
+        await server.run(f"GRANT USAGE ON SCHEMA callstitch TO {APP}")
+        with pytest.raises(Unavailable, match="permission denied"):
+            await reads.due()
