@@ -12,10 +12,11 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from schemas.dialect.items import repeats_only_the_latest
 from schemas.envelope import Envelope
 from schemas.facts import FactKind
 from schemas.stage import Stage
-from workers.calls.events import event_at_once
+from workers.calls.events import event_at_once, number_event
 from workers.calls.kept import KeptFact, kept_fact
 from workers.calls.session import Session
 from workers.calls.sms import is_sms, sms_step
@@ -47,6 +48,10 @@ class SessionStore(Protocol):
 
         Also returns unsent rows of these calls that are older than 5 s: what a crash left behind.
         """
+        ...
+
+    async def tell(self, events: Sequence[Envelope], now: datetime) -> Sequence[Envelope]:
+        """Keep events of no session in the outbox; returns those that it did not know, to be published."""
         ...
 
     async def due(self, now: datetime, step: StepFunction, limit: int) -> Sequence[Envelope]:
@@ -88,18 +93,22 @@ def correlate(
         calls: dict[str, list[KeptFact]] = {}
         traces: dict[str, str] = {}
         at_once: list[Envelope] = []
+        numbers: list[Envelope] = []
         for envelope in batch:
             fact = _fact(envelope)
             if fact.at > now:
                 fact.seen_at(now)
                 ahead(fact, now)
-            if (fact.kind == FactKind.CALL_EVENT and fact.source in progress) or _leaves_at_once(fact):
+            if fact.kind == FactKind.NUMBER_STATE and repeats_only_the_latest(fact.key):
+                numbers.append(number_event(fact, now=now, trace=envelope.trace))
+            elif (fact.kind == FactKind.CALL_EVENT and fact.source in progress) or _leaves_at_once(fact):
                 at_once.append(event_at_once(fact, trace=envelope.trace))
             if fact.kind not in _OF_NO_SESSION:
                 call_id = fact.call_id
                 calls.setdefault(call_id, []).append(fact)
                 traces[call_id] = envelope.trace
-        return [*at_once, *await store.fold(calls, stepping(now, traces), now)]
+        told = await store.tell(numbers, now) if numbers else ()
+        return [*at_once, *told, *await store.fold(calls, stepping(now, traces), now)]
 
     forget = now_and_then(store.expire)
 

@@ -13,7 +13,7 @@ from workers.config import Config
 from workers.stores import open_reads
 
 DECIDED: Final = "callstitch.call.decided.v1"
-# A pure function of one fact, so that no store keeps them (docs/design.md section 5).
+# A pure function of one fact, so that no store keeps them, but for some states of numbers (docs/design.md section 5).
 TOLD_AT_ONCE: Final = frozenset(
     {DECIDED, "callstitch.call.progress.v1", "callstitch.number.changed.v1", "callstitch.platform.notified.v1"}
 )
@@ -29,7 +29,7 @@ async def demo_ledger(config: Config, truth: Truth, events: list[JsonObject], *,
             for box in ("quarantine", "dead", "unrouted")
         }
     end = truth.end or {}
-    delivered = {event["id"] for event in events if event["type"] not in TOLD_AT_ONCE}
+    delivered = {event["id"] for event in events if event["type"] not in TOLD_AT_ONCE or event["id"] in made}
     decided = {event["subject"] for event in events if event["type"] == DECIDED or _is_decided_sms(event)}
     differences = list(_differences(end, counts, made=made, delivered=delivered, parked=parked))
     repeated = len(events) - len({event["id"] for event in events})

@@ -29,6 +29,7 @@ from schemas.facts import (
     Recording,
     Sms,
 )  # fmt: skip
+from schemas.numbers import canonical
 from schemas.question import Asked
 
 # The first word of a key, by the kind of its fact.
@@ -43,12 +44,15 @@ WORDS: Final[Mapping[KindOfFact, str]] = {
     FactKind.OTHER: "other",
 }
 NUMBER_BY_CONTENT: Final = "number"  # of a number state that is known by its content, as Aliyun's always was
+NUMBER_BY_LATEST: Final = "number_latest"  # of one without a time: what repeats it is what equals the latest
 
 _SEPARATOR: Final = "|"
 _FOLDED: Final = tuple(
     WORDS[kind] + _SEPARATOR for kind in (FactKind.ANNOUNCEMENT, FactKind.CDR, FactKind.CALL_EVENT, FactKind.SMS)
 )
+_LATEST: Final = NUMBER_BY_LATEST + _SEPARATOR
 _CALLED_DIGITS: Final = 16
+_NUMBER_DIGITS: Final = 32
 
 
 def key_of(kind: KindOfFact, *parts: str) -> str:
@@ -63,6 +67,11 @@ def folds(key: str) -> bool:
     states) never is in a session.
     """
     return key.startswith(_FOLDED)
+
+
+def repeats_only_the_latest(key: str) -> bool:
+    """Whether another telling of this key is a repetition only while nothing else was told of it in between."""
+    return key.startswith(_LATEST)
 
 
 def call_event(event: CallEvent, *, session_id: str, key: Iterable[str]) -> Parsed:
@@ -95,10 +104,22 @@ def announcement(announced: Announcement, *, session_id: str) -> Parsed:
     return _parsed(FactKind.ANNOUNCEMENT, announced, session_id=session_id, key=(session_id,))
 
 
+def latest_number_state(raw: JsonObject, *, number: str) -> Parsed:
+    """The state of one private number, told without a time, of no session.
+
+    The same content again is a re-push as long as it is the latest that was told of that number, and news after another
+    one. `raw` holds what tells states apart, and nothing that is drawn anew for each push. The key holds a digest of
+    the number, however it is spelled.
+    """
+    key = _LATEST + sha256_hex(canonical(number).encode())[:_NUMBER_DIGITS]
+    body = NumberState(raw=raw)
+    return Parsed(kind=FactKind.NUMBER_STATE, session_id="", key=key, fingerprint=fingerprint(raw), body=body)
+
+
 def number_state(raw: JsonObject, *, sent: bytes | None = None) -> Parsed:
     """The state of a private number, of no session; known by the bytes `sent` where they are given, else by content.
 
-    Two that differ in anything are two changes: the same number comes and goes.
+    Two that differ in anything are two changes: each holds its time.
     """
     digest = fingerprint(raw)
     key = NUMBER_BY_CONTENT + _SEPARATOR + digest if sent is None else key_of(FactKind.NUMBER_STATE, sha256_hex(sent))

@@ -7,7 +7,7 @@ from its bytes, so an event with the field has another id than the same without:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
@@ -18,6 +18,17 @@ _SAID: Final = re.compile(  # recordings have an id that is not of their bytes
     r'"type":"callstitch\.(?P<type>call\.\w+|sms\.notified)\.v1".*?"subject":"(?P<subject>[^"]+)"'
 )
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:callstitch")
+
+
+_TABLES_ADDED: Final = {"dedupe.db: latest", "dedupe.db: latest_at"}  # of numbers whose states have no time
+_VERSIONS: Final = {"dedupe.db: version": [[3]]}  # of the schema then
+
+
+def without_tables(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows without the tables that the stores had not then, and with the versions that they were."""
+    for row in rows:
+        if row["what"] not in _TABLES_ADDED:
+            yield {**row, "gave": _VERSIONS.get(row["what"], row["gave"])} if row["what"] in _VERSIONS else row
 
 
 class WithoutAdditions:

@@ -20,7 +20,7 @@ SETTLE = 2
 
 @dataclass
 class Clock:
-    now: datetime = at(0)
+    now: datetime
 
     def __call__(self) -> datetime:
         return self.now

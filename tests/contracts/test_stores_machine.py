@@ -25,7 +25,7 @@ from workers.correlate import SessionStore, StepFunction
 from workers.dedupe import ClaimStore
 
 PATIENCE = Patience(cdr_wait=seconds(20), open_max=seconds(60))
-TABLES = "claim, amendment, receipt, tally, session, outbox, tombstone"
+TABLES = "claim, amendment, latest, receipt, tally, session, outbox, tombstone"
 AUDIO = Announced(name="a.wav", domain="ostor.example.com")
 CALLS = st.sampled_from(["s1", "s2", "s3"])
 NEWS = st.one_of(

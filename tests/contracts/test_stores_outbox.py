@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
+from schemas.dialect.items import latest_number_state
 from schemas.facts import Announced
-from tests.building.facts import a_cdr, all_events
-from tests.building.stores import StoreRig, a_whole_call, asked, at, fold, types
+from tests.building.facts import a_cdr, a_fact, all_events, kept
+from tests.building.stores import StoreRig, a_whole_call, asked, at, event, fold, types
+from workers.calls.events import number_event
+from workers.calls.kept import KeptFact
 from workers.correlate import SessionStore
 
 
@@ -79,3 +83,31 @@ async def test_the_operator_sees_what_was_said_and_what_was_sent(store_rig: Stor
     assert kept is not None
     assert [row["sent_at"] for row in kept["outbox"]] == ["2026-11-21T08:01:11.500000+00:00", None]
     assert kept["outbox"][0]["body"].encode() == said[0].body
+
+
+async def test_an_event_of_no_session_leaves_by_the_outbox_once(store_rig: StoreRig) -> None:
+    """What it said first is what is said, in the bytes that were stored, whatever a redelivery makes of it."""
+    first, again = (number_event(a_state("9"), now=at(told), trace="t") for told in (70, 75))
+    assert (first.id, first.body != again.body) == (again.id, True)
+    async with store_rig.open_sessions() as store:
+        assert list(await store.tell([first], at(70))) == [first]
+        assert list(await store.tell([again], at(71))) == []
+    async with store_rig.open_sessions() as store:
+        assert await store.unsent(at(75), 10) == [first]
+        await store.sent([first.id], at(76))
+        assert await store.unsent(at(99), 10) == []
+        assert list(await store.tell([again], at(99))) == []
+    assert await asked(store_rig, lambda reads: reads.events()) == {"number.changed.huawei-bj": {"made": 1, "sent": 1}}
+
+
+async def test_a_state_that_comes_back_is_another_event(sessions: SessionStore) -> None:
+    states = [number_event(a_state(status, by=f"f{n}"), now=at(n), trace="t") for n, status in enumerate("959")]
+    assert list(await sessions.tell(states, at(70))) == states
+    assert [event(state)["time"] for state in states] == [f"2026-11-21T08:00:0{n}Z" for n in range(3)]
+    assert [event(state)["data"]["raw"]["status"] for state in states] == ["9", "5", "9"]
+
+
+def a_state(status: str, *, by: str = "f1") -> KeptFact:
+    """The state of a number, told by an item of that id."""
+    item = latest_number_state({"number": "+8617000000051", "status": status}, number="+8617000000051")
+    return kept(replace(a_fact(item.kind, item.key, item.body, told=1, session=""), id=by))

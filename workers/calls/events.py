@@ -77,7 +77,7 @@ def event_at_once(fact: KeptFact, *, trace: str) -> Envelope:
     makes the bytes of that version.
     """
     row = fact.row
-    mended: JsonObject = {"repaired": fact.repaired} if fact.repaired else {}
+    mended = _mended(fact)
     match fact.kind:
         case FactKind.CALL_EVENT:
             event = _event(fact, "call.progress", {"event": timeline_row(row), **mended}, time=row.get("at"))
@@ -88,6 +88,19 @@ def event_at_once(fact: KeptFact, *, trace: str) -> Envelope:
         case _:
             event = _event(fact, "platform.notified", {"raw": row["raw"], **mended}, time=None)
     return event_envelope(event, at=fact.at, trace=trace, discriminator=version_key(fact))
+
+
+def number_event(fact: KeptFact, *, now: datetime, trace: str) -> Envelope:
+    """`number.changed` of a state that came without a time: it has that of our commit, so it leaves by the outbox.
+
+    The fact's id, which its notification's envelope gave it, makes 9, 5, 9 three events.
+    """
+    event = _event(fact, "number.changed", {"raw": fact.row["raw"], **_mended(fact)}, time=now)
+    return event_envelope(event, at=fact.at, trace=trace, discriminator=f"{version_key(fact)}|{fact.identity['id']}")
+
+
+def _mended(fact: KeptFact) -> JsonObject:
+    return {"repaired": fact.repaired} if fact.repaired else {}
 
 
 def _event(fact: KeptFact, kind: str, data: JsonObject, *, time: datetime | str | None) -> Event:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from schemas.dialect.items import folds
+from schemas.dialect.items import folds, repeats_only_the_latest
 from workers.dedupe import Claim, ClaimResult, Receipt
 from workers.stores.ledger import Pair, hashed_pair
 
@@ -58,8 +58,9 @@ def claim_row(claim: Claim) -> ClaimRow:
 
 
 def in_order(receipts: Sequence[Receipt]) -> list[ClaimRow]:
-    """All claims of the receipts."""
-    return sorted([claim_row(claim) for receipt in receipts for claim in receipt.claims])
+    """All claims of the receipts, but for those of `latest_rows`."""
+    claims = [claim for receipt in receipts for claim in receipt.claims]
+    return sorted([claim_row(claim) for claim in claims if not repeats_only_the_latest(claim.key)])
 
 
 def judged(rows: Sequence[ClaimRow], owners: Mapping[Pair, Owner]) -> Judged:

@@ -19,6 +19,7 @@ from workers.correlate import StepFunction
 from workers.stores.ledger import arrivals
 
 POSTPONED: Final = timedelta(minutes=10)
+OF_NO_SESSION: Final = ""  # whose call's an outbox row is that tells of none
 LEASE: Final = timedelta(seconds=5)  # how long an outbox row that was handed out is left to whoever has it
 
 log = structlog.get_logger()

@@ -12,7 +12,7 @@ from typing import Final
 
 from schemas.dialect import items
 from schemas.dialect.dialect import Asks, Dialect, Once, RecordingApi
-from schemas.dialect.fields import text
+from schemas.dialect.fields import digits, phone, text
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import Parsed
@@ -61,7 +61,11 @@ def _report(row: JsonObject, source: AliyunSource) -> Parsed:
 
 
 def _number_state(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 - every reader has the source
-    return items.number_state(row)
+    """One that holds its time is known by its content; else only the latest of its number repeats it."""
+    number = phone(row, "secret_no", "secretNo")
+    if number is None or digits(row, "operating_time", "operatingTime"):
+        return items.number_state(row)
+    return items.latest_number_state(row, number=number)
 
 
 def _other(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 - every reader has the source

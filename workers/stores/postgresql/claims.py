@@ -1,8 +1,9 @@
 """Claims, receipts and tallies of dedupe, on PostgreSQL: at most 8 statements a batch, BEGIN and COMMIT among them.
 
-Two more in the rare batch that holds an earlier telling of what is known already.
-Rows are met in one order (claims by key, then amendments, receipts, tallies), so two workers never wait in a ring; the
-loser of a key waits for the winner's commit and then reads who it was.
+Two more in the rare batch that holds an earlier telling of what is known already, five in one that tells of numbers.
+Rows are met in one order (claims by key, then amendments, numbers by key, receipts, tallies), so two workers never wait
+in a ring; the loser of a key waits for the winner's commit and then reads who it was. What an envelope was answered of
+a number is written while that number's row is held.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 from workers.dedupe import ClaimResult, Receipt, Tally
 from workers.retention import CLAIMS_KEPT
 from workers.stores.claims import ClaimRow, Owner, in_order, judged, receipt_rows
+from workers.stores.latest import LatestRow, answer_key, judged_latest, latest_rows
 from workers.stores.ledger import Pair
 from workers.stores.postgresql.pool import Connection, Database, Vanished
 
@@ -34,6 +36,17 @@ _EARLIER: Final = (
     "UPDATE {table} AS known SET owner = u.owner, at = u.at"
     " FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::timestamptz[]) AS u (key, fingerprint, owner, at)"
     " WHERE known.key = u.key AND known.fingerprint = u.fingerprint AND known.at > u.at"
+)
+_HOLD: Final = (
+    "INSERT INTO latest (key, fingerprint, owner, at) SELECT key, '', '', now() FROM unnest($1::bytea[]) AS u (key)"
+    " ORDER BY key ON CONFLICT (key) DO UPDATE SET key = latest.key WHERE false"
+)
+_LATEST: Final = "SELECT key, fingerprint, owner, at FROM latest WHERE key = ANY ($1::bytea[]) AND owner <> ''"
+_ANSWERED: Final = "SELECT key, owner FROM claim WHERE key = ANY ($1::bytea[])"
+_IS_LATEST: Final = (
+    "UPDATE latest SET fingerprint = u.fingerprint, owner = u.owner, at = u.at"
+    " FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::timestamptz[]) AS u (key, fingerprint, owner, at)"
+    " WHERE latest.key = u.key"
 )
 _RECEIPTS: Final = (
     "INSERT INTO receipt SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::int[], $6::int[],"
@@ -66,6 +79,7 @@ class PostgresqlClaims:
             ("receipt", "hour < $1", hour),
             ("claim", "at <= $1", before),
             ("amendment", "at <= $1", before),
+            ("latest", "at <= $1", before),
         ):
             forgotten = await self._delete(table, old, value, limit)
             if forgotten >= limit:
@@ -85,6 +99,8 @@ async def _claim_all(
     connection: Connection, *, receipts: Sequence[Receipt], tallies: Sequence[Tally]
 ) -> Mapping[str, ClaimResult]:
     results = await _results(connection, in_order(receipts))
+    if numbers := latest_rows(receipts):
+        results = {**results, **await _claim_latest(connection, numbers)}
     if receipts:
         await connection.execute(_RECEIPTS, *_columns(receipt_rows(receipts, results)))
     if tallies:
@@ -106,6 +122,18 @@ async def _results(connection: Connection, rows: Sequence[ClaimRow]) -> Mapping[
     results, _, earlier = judged(rows, owners)
     for query in (_EARLIER.format(table="claim"), _EARLIER.format(table="amendment")) if earlier else ():
         await connection.execute(query, *_columns((*pair, row.owner, row.at) for pair, row in earlier.items()))
+    return results
+
+
+async def _claim_latest(connection: Connection, rows: Sequence[LatestRow]) -> Mapping[str, ClaimResult]:
+    """Hold the rows of these numbers, read what they say, then answer each claim in the order of the telling."""
+    keys = list({row.key for row in rows})
+    await connection.execute(_HOLD, keys)
+    known = {row["key"]: LatestRow(*row) for row in await connection.fetch(_LATEST, keys)}
+    answers = await connection.fetch(_ANSWERED, list({answer_key(row) for row in rows}))
+    results, fresh, latest = judged_latest(rows, known, {row["key"]: row["owner"] for row in answers})
+    await _insert(connection, _FIRST, fresh)
+    await connection.execute(_IS_LATEST, *_columns(latest.values()))
     return results
 
 

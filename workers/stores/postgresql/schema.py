@@ -58,6 +58,12 @@ CREATE INDEX parked_signature ON parked (box, signature);
 """
 # What the ledger counts by (see ledger.py); NULL in what an older program wrote.
 _CLAIMS_2: Final = "ALTER TABLE claim ADD COLUMN source text; ALTER TABLE amendment ADD COLUMN source text"
+# What is the latest of a number that is told without a time.
+_CLAIMS_3: Final = """
+CREATE TABLE latest (
+    key bytea PRIMARY KEY, fingerprint bytea NOT NULL, owner text NOT NULL, at timestamptz NOT NULL);
+CREATE INDEX latest_at ON latest (at);
+"""
 _SESSIONS_2: Final = "ALTER TABLE session ADD COLUMN arrived jsonb"
 _SESSIONS_3: Final = "SELECT 1"  # a program that cannot read states of version 2 stays out
 _PARKED_2: Final = "ALTER TABLE parked ADD COLUMN hour text, ADD COLUMN kind text"
@@ -65,7 +71,7 @@ _PARKED_3: Final = (  # 1 for what is there; NULL is what an older program parks
     "ALTER TABLE parked ADD COLUMN items int DEFAULT 1; ALTER TABLE parked ALTER COLUMN items DROP DEFAULT"
 )
 
-CLAIMS_MIGRATIONS: Final = (_CLAIMS_1, _CLAIMS_2)
+CLAIMS_MIGRATIONS: Final = (_CLAIMS_1, _CLAIMS_2, _CLAIMS_3)
 SESSIONS_MIGRATIONS: Final = (_SESSIONS_1, _SESSIONS_2, _SESSIONS_3)
 PARKED_MIGRATIONS: Final = (_PARKED_1, _PARKED_2, _PARKED_3)
 _ONE_AT_A_TIME: Final = 0x63616C6C  # several processes start at once

@@ -19,7 +19,16 @@ from workers.calls.step import Step
 from workers.correlate import News, StepFunction
 from workers.stores.postgresql.expiry import expire_sessions
 from workers.stores.postgresql.pool import Connection, Database
-from workers.stores.sessions import LEASE, POSTPONED, SessionRow, session_before, session_row, stored_envelope, swept
+from workers.stores.sessions import (
+    LEASE,
+    OF_NO_SESSION,
+    POSTPONED,
+    SessionRow,
+    session_before,
+    session_row,
+    stored_envelope,
+    swept,
+)
 
 _LOCK: Final = (
     "INSERT INTO session (id, source, state, revision, status, hour, updated_at)"
@@ -69,6 +78,11 @@ class PostgresqlSessions:
             return []
         return await self._database.transact(partial(_fold, news=news, step=step, now=now))
 
+    async def tell(self, events: Sequence[Envelope], now: datetime) -> Sequence[Envelope]:
+        """As `SessionStore` promises."""
+        leaving = [(OF_NO_SESSION, event) for event in events]
+        return await self._database.transact(partial(_put_out, leaving=leaving, now=now))
+
     async def due(self, now: datetime, step: StepFunction, limit: int) -> Sequence[Envelope]:
         """As `SessionStore` promises."""
         return await self._database.transact(partial(_due, now=now, step=step, limit=limit))
@@ -116,16 +130,21 @@ async def _keep(connection: Connection, steps: Mapping[str, Step], now: datetime
         return []
     rows = [_columns(session_row(call_id, step)) for call_id, step in steps.items()]
     await connection.execute(_KEEP, *map(list, zip(*rows, strict=True)), now)
-    leaving = {e.id: (call_id, e) for call_id, step in steps.items() for e in step.envelopes}
-    if not leaving:
+    return await _put_out(connection, [(call_id, e) for call_id, step in steps.items() for e in step.envelopes], now)
+
+
+async def _put_out(connection: Connection, leaving: Sequence[tuple[str, Envelope]], now: datetime) -> list[Envelope]:
+    """Those that the outbox did not know: what it holds under an id is what was said."""
+    by_id = {envelope.id: (call_id, envelope) for call_id, envelope in leaving}
+    if not by_id:
         return []
     columns = zip(
-        *((e.id, call_id.encode(), e.route or e.kind, encode_envelope(e)) for call_id, e in leaving.values()),
+        *((e.id, call_id.encode(), e.route or e.kind, encode_envelope(e)) for call_id, e in by_id.values()),
         strict=True,
     )
     day = now.astimezone(UTC).date()
     put_out = {row["id"] for row in await connection.fetch(_PUT_OUT, *map(list, columns), day, now)}
-    return [envelope for event_id, (_, envelope) in leaving.items() if event_id in put_out]
+    return [envelope for event_id, (_, envelope) in by_id.items() if event_id in put_out]
 
 
 def _columns(row: SessionRow) -> tuple[bytes, str, bytes, int, str, str, datetime | None, str]:

@@ -10,6 +10,7 @@ from typing import Final
 from workers.dedupe import ClaimResult, Receipt, Tally
 from workers.retention import CLAIMS_KEPT
 from workers.stores.claims import ClaimRow, Owner, in_order, judged, receipt_rows
+from workers.stores.latest import LatestRow, answer_key, judged_latest, latest_rows
 from workers.stores.ledger import Pair
 from workers.stores.sqlite.file import SqliteFile, micros, moment
 
@@ -32,10 +33,16 @@ CREATE INDEX tally_hour ON tally (hour);
 _VERSION_3: Final = """
 ALTER TABLE claim ADD COLUMN source TEXT;
 """  # source: see ClaimRow; NULL in what an older program claimed
-CLAIMS_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4: Final = """
+CREATE TABLE latest (
+    key BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, owner TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX latest_at ON latest (at);
+"""
+CLAIMS_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 _KEYS_AT_ONCE: Final = 100  # sqlite3 keeps the 128 statements that it met last: one for each number of keys
 _KNOWN: Final = "SELECT key, fingerprint, owner, at FROM claim WHERE key IN ({})"
+_LATEST: Final = "SELECT key, fingerprint, owner, at FROM latest WHERE key = ?"
 _EARLIER: Final = "UPDATE claim SET owner = ?, at = ? WHERE key = ? AND fingerprint = ?"
 
 
@@ -62,6 +69,8 @@ def _claim_all(
     rows = in_order(receipts)
     owners = dict(_owners(db, list({row.key for row in rows})))
     results, fresh, earlier = judged(rows, owners)
+    if numbers := latest_rows(receipts):
+        results = {**results, **_claim_latest(db, numbers)}
     db.executemany("INSERT INTO claim VALUES (?,?,?,?,?)", map(_kept, fresh))
     db.executemany(_EARLIER, [(row.owner, micros(row.at), *pair) for pair, row in earlier.items()])
     db.executemany("INSERT OR IGNORE INTO receipt VALUES (?,?,?,?,?,?,?,?)", receipt_rows(receipts, results))
@@ -69,6 +78,22 @@ def _claim_all(
         "INSERT OR IGNORE INTO tally VALUES (?,?,?,?)", [(t.envelope_id, t.source, t.hour, t.answered) for t in tallies]
     )
     return results
+
+
+def _claim_latest(db: sqlite3.Connection, rows: Sequence[LatestRow]) -> Mapping[str, ClaimResult]:
+    answered = {key: owner.owner for (key, _), owner in _owners(db, list({answer_key(row) for row in rows}))}
+    known = {row.key: row for number in {row.key for row in rows} for row in _latest_of(db, number)}
+    results, fresh, latest = judged_latest(rows, known, answered)
+    db.executemany("INSERT INTO claim VALUES (?,?,?,?,?)", map(_kept, fresh))
+    db.executemany(
+        "INSERT OR REPLACE INTO latest VALUES (?,?,?,?)", [(*row[:3], micros(row.at)) for row in latest.values()]
+    )
+    return results
+
+
+def _latest_of(db: sqlite3.Connection, number: bytes) -> Iterator[LatestRow]:
+    for key, fingerprint, owner, at in db.execute(_LATEST, (number,)):
+        yield LatestRow(key, fingerprint, owner, moment(at))
 
 
 def _owners(db: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[Pair, Owner]]:
@@ -95,4 +120,6 @@ def _expire(db: sqlite3.Connection, before: datetime, limit: int) -> int:
         gone += forgotten
     old = "SELECT key, fingerprint FROM claim WHERE at <= ? LIMIT ?"
     claims = db.execute(f"DELETE FROM claim WHERE (key, fingerprint) IN ({old})", (micros(before), limit))  # noqa: S608 - the same
-    return gone + claims.rowcount
+    latest = "SELECT key FROM latest WHERE at <= ? LIMIT ?"
+    numbers = db.execute(f"DELETE FROM latest WHERE key IN ({latest})", (micros(before), limit))  # noqa: S608 - the same
+    return gone + claims.rowcount + numbers.rowcount

@@ -11,7 +11,16 @@ from schemas.envelope import Envelope, encode_envelope
 from workers.calls.step import Step
 from workers.correlate import News, StepFunction
 from workers.retention import OUTBOX_KEPT, SESSIONS_KEPT, TOMBSTONES_KEPT
-from workers.stores.sessions import LEASE, POSTPONED, SessionRow, session_before, session_row, stored_envelope, swept
+from workers.stores.sessions import (
+    LEASE,
+    OF_NO_SESSION,
+    POSTPONED,
+    SessionRow,
+    session_before,
+    session_row,
+    stored_envelope,
+    swept,
+)
 from workers.stores.sqlite.file import SqliteFile, micros
 
 _VERSION_1: Final = """
@@ -63,6 +72,10 @@ class SqliteSessions:
         if not news:
             return []
         return await self._file.write(_fold, news, step, now)
+
+    async def tell(self, events: Sequence[Envelope], now: datetime) -> Sequence[Envelope]:
+        """As `SessionStore` promises."""
+        return await self._file.write(_tell, events, now)
 
     async def due(self, now: datetime, step: StepFunction, limit: int) -> Sequence[Envelope]:
         """As `SessionStore` promises."""
@@ -125,6 +138,11 @@ def _keep(db: sqlite3.Connection, steps: Mapping[str, Step], now: datetime) -> l
     )
     leaving = [(call_id, envelope) for call_id, step in steps.items() for envelope in step.envelopes]
     return [envelope for call_id, envelope in leaving if _put_out(db, call_id, envelope, moment)]
+
+
+def _tell(db: sqlite3.Connection, events: Sequence[Envelope], now: datetime) -> list[Envelope]:
+    moment = micros(now)
+    return [event for event in events if _put_out(db, OF_NO_SESSION, event, moment)]
 
 
 def _put_out(db: sqlite3.Connection, call_id: str, envelope: Envelope, moment: int) -> bool:

@@ -21,12 +21,13 @@ ITEMS: Final = ROOT / "schemas" / "dialect" / "items.py"
 PACKAGES: Final = ("schemas", "ingest", "runtime", "workers", "console")
 KINDS: Final[tuple[KindOfFact, ...]] = get_args(KindOfFact)
 FOLDED: Final = {FactKind.ANNOUNCEMENT, FactKind.CALL_EVENT, FactKind.CDR, FactKind.SMS}
-WORDS: Final = {**{word: kind for kind, word in items.WORDS.items()}, items.NUMBER_BY_CONTENT: FactKind.NUMBER_STATE}
+NUMBERS: Final = dict.fromkeys((items.NUMBER_BY_CONTENT, items.NUMBER_BY_LATEST), FactKind.NUMBER_STATE)
+WORDS: Final = {**{word: kind for kind, word in items.WORDS.items()}, **NUMBERS}
 
 
 def test_every_kind_of_fact_has_a_word_of_its_own() -> None:
     assert set(items.WORDS) == set(KINDS)
-    assert len(WORDS) == len(items.WORDS) + 1
+    assert len(WORDS) == len(items.WORDS) + 2
     assert not any("|" in word for word in WORDS)
 
 
@@ -40,6 +41,7 @@ def test_the_words_are_those_of_claims_already_made() -> None:
         "sms": "sms",
         "number_state": "number_state",
         "number": "number_state",
+        "number_latest": "number_state",
         "decided": "decision",
         "other": "other",
     }
@@ -55,6 +57,17 @@ def test_a_key_folds_by_its_whole_first_word(kind: KindOfFact) -> None:
     assert items.folds(items.key_of(kind, "s1")) == (kind in FOLDED)
     assert not items.folds(items.WORDS[kind])
     assert not items.folds(f"{items.WORDS[kind]}s|s1")
+
+
+def test_the_state_of_a_number_without_a_time_is_known_by_the_number_however_it_is_spelled() -> None:
+    spelled = ["+8617000000051", "17000000051", "008617000000051", "86 170-0000-0051"]
+    states = [items.latest_number_state({"status": 9}, number=number) for number in spelled]
+    assert len({state.key for state in states}) == 1
+    assert not any(digits in states[0].key for digits in ("17000000051", "70000000"))
+    assert items.repeats_only_the_latest(states[0].key)
+    assert not items.folds(states[0].key)
+    assert not items.repeats_only_the_latest(items.number_state({"status": 9}).key)
+    assert not items.repeats_only_the_latest(items.number_state({"status": 9}, sent=b"9").key)
 
 
 def test_no_other_file_spells_a_key_or_makes_an_item() -> None:
