@@ -25,7 +25,7 @@ from runtime.verdict import reason_of
 from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind, new_id, new_trace
 from schemas.errors import Rejected, Unavailable
-from schemas.notification import KEPT_HEADERS, Notification, Reply, to_json
+from schemas.notification import KEPT_HEADERS, SIGNATURE_HEADERS, Notification, Reply, to_json
 from schemas.question import Asked
 from schemas.settings.source import Source
 
@@ -34,6 +34,7 @@ log = structlog.get_logger()
 INFLIGHT: Final = 1000  # requests; bounds what slow bodies and a slow broker may hold in memory
 RETRY_AFTER_SECONDS: Final = 5
 HOUR_SECONDS: Final = 3600
+_READ_HEADERS: Final = KEPT_HEADERS | SIGNATURE_HEADERS
 _PATH_PARTS: Final = 4  # "", v1, source, token
 
 
@@ -100,25 +101,29 @@ class Door:
             path=path,
             remote=request.remote or "",
             content_type=_as_text(request.headers.get("Content-Type", "")),
-            headers={k.lower(): _as_text(v) for k, v in request.headers.items() if k.lower() in KEPT_HEADERS},
+            headers={k.lower(): _as_text(v) for k, v in request.headers.items() if k.lower() in _READ_HEADERS},
             body=await read_body(request),
         )
         now = self._clock()
-        entrance.check_signature(notification, now)
-        return response(request, await self._reply(notification, entrance, now))
+        stored = entrance.without_signature(notification, now)
+        return response(request, await self._reply(notification, stored, entrance, now))
 
-    async def _reply(self, notification: Notification, entrance: Entrance, now: datetime) -> Reply:
-        """What the platform wants to hear, once the push is stored, or once its question is decided."""
+    async def _reply(
+        self, notification: Notification, stored: Notification, entrance: Entrance, now: datetime
+    ) -> Reply:
+        """What the platform wants to hear, once the push is `stored`, or once its question is decided."""
         envelope = Envelope(
             id=new_id(now),
             kind=Kind.NOTIFICATION,
             source=entrance.name,
             at=now,
-            body=to_json(notification),
+            body=to_json(stored),
             trace=new_trace(),
         )
         asking = entrance.asking
         asked = _asked(notification, asking) if asking is not None else None
+        if asked is not None and entrance.questions_are_signed and stored.signed != "right":
+            raise Rejected("question without a signature", status=401)
         if asking is None or asked is None:
             await self._store(envelope, entrance)
             return entrance.dialect.reply(notification)

@@ -11,7 +11,7 @@ from ingest.nonces import Nonces
 from runtime.telemetry import DoorMetrics
 from schemas.dialect.dialect import AnyDialect, Asks
 from schemas.errors import Rejected
-from schemas.notification import Notification
+from schemas.notification import Notification, without_signature
 from schemas.settings.source import AskingSource, SignedSource, Source
 
 
@@ -36,6 +36,7 @@ class Entrance:
         wanted = source.verify if isinstance(source, SignedSource) else "never"
         self._verify = None if wanted == "never" else dialect.verify
         self._unsigned_is_wrong = wanted == "always"
+        self.questions_are_signed = isinstance(source, SignedSource) and source.questions_are_signed
         self._nonce = dialect.once.nonce if dialect.once else None
         self._nonces = Nonces(keep=dialect.once.keep(source)) if dialect.once else None
 
@@ -46,8 +47,8 @@ class Entrance:
             known |= hmac.compare_digest(given, own)
         return known
 
-    def check_signature(self, notification: Notification, now: datetime) -> None:
-        """Return when this source takes a push that is signed like this.
+    def without_signature(self, notification: Notification, now: datetime) -> Notification:
+        """The push as it is stored, when this source takes one that is signed like this: with a verdict in its place.
 
         Raises:
             Rejected: it does not (401).
@@ -57,6 +58,8 @@ class Entrance:
             raise Rejected("signature missing or wrong", status=401)
         if verified and self._is_used(notification, now):
             raise Rejected("signature used before", status=401)
+        bare = without_signature(notification, right=verified is True)
+        return bare if self.dialect.unsigned is None else self.dialect.unsigned(bare)
 
     def _is_used(self, notification: Notification, now: datetime) -> bool:
         if self._nonce is None or self._nonces is None:

@@ -36,7 +36,7 @@ EnvelopeKind = Literal["notification", "tally", "fact", "recording_wanted", "eve
 class Kind:
     """The kinds of envelope: which shape the body has, and so which route it takes."""
 
-    NOTIFICATION: Final = "notification"  # {path, remote, content_type, headers, text | base64}
+    NOTIFICATION: Final = "notification"  # {path, remote, content_type, headers, signed, text | base64}
     TALLY: Final = "tally"  # {hour: {answered: n}}, what ingest answered 200
     FACT: Final = "fact"  # schemas.facts.Fact
     RECORDING_WANTED: Final = "recording_wanted"  # schemas.recording.RecordingWanted

@@ -18,11 +18,13 @@ _NUMBER_FIELD: Final = re.compile(
     r".*(num(ber)?s?|phone(no)?|mobile|msisdn|caller|callee|calling|called|sender|receiver|(secret|peer|send|receive|"
     r"display|called|call)no|tel[abx]?)|from|to"
 )
+_SIGNATURE_FIELD: Final = re.compile(r"(proxy)?authorization|xaksk|xwsse")  # older versions stored them
 _OURS: Final = re.compile(r".*(hash|sha256|fingerprint|signature|time[ab]?|timestamp|date|created)|at|trace")
 _PLAIN_FIELD: Final = re.compile(
     r".*(id|key|icid|code|cause|rsn|type|kind|status|state|mode|stage|route|source|product|platform|reason|at|hour|"
     r"duration|seconds|bytes|revision|place|name|remote|changed|by)"
 )
+_HIDDEN: Final = "***"
 _TEXT: Final = "text"  # of a raw notification: its whole body
 _ENCODED: Final = "base64"
 
@@ -112,6 +114,16 @@ def masked_json(value: Any, numbers: frozenset[str] = frozenset()) -> Any:
     return _masked(value, "", numbers | numbers_in(value))
 
 
+def without_signatures(value: Any) -> Any:
+    """A JSON value with nothing but the signatures of pushes hidden: one opens the door until its secret changes."""
+    if isinstance(value, dict):
+        return {
+            name: _HIDDEN if _SIGNATURE_FIELD.fullmatch(_plain(name)) else without_signatures(item)
+            for name, item in value.items()
+        }
+    return [without_signatures(item) for item in value] if isinstance(value, list) else value
+
+
 def _tails(value: Any, field: str) -> Iterator[str]:
     if isinstance(value, dict):
         for name, item in value.items():
@@ -144,6 +156,8 @@ def _plain(name: str) -> str:
 
 
 def _masked_field(field: str, text: str, numbers: frozenset[str]) -> str:
+    if _SIGNATURE_FIELD.fullmatch(field):
+        return _HIDDEN
     if _NUMBER_FIELD.fullmatch(field):
         return mask_number(text) if _DIGIT.search(text) else hidden(text)
     if _OURS.fullmatch(field):

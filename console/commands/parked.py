@@ -18,7 +18,7 @@ from console.reading import ask_store
 from console.replay import Choice, bring_back, chosen
 from console.screen import complain, out, packed, say_json, wrapped
 from schemas.envelope import JsonObject
-from schemas.masking import masked_json
+from schemas.masking import masked_json, without_signatures
 
 OneArgument = Annotated[str, typer.Argument(metavar="ID|SIGNATURE", help="Id of a message, or signature of a group.")]
 WantedArgument = Annotated[
@@ -136,7 +136,7 @@ def _show(box: str, wanted: str, config: Path | None, *, show_numbers: bool) -> 
         complain("callstitch: nothing has that id or signature")
         raise typer.Exit(EXIT_DIFFERENCE)
     for row in rows:
-        say_json(row if show_numbers else masked_json(row))
+        say_json(without_signatures(row) if show_numbers else masked_json(row))
 
 
 def _bring_back(config: Path | None, choice: Choice, *, dry_run: bool) -> None:

@@ -133,6 +133,7 @@ class Dialect(Generic[S]):
     parse: Parse[S]
     reply: Acknowledge
     verify: Verify[S] | None = None  # None: nothing is ever signed
+    unsigned: Callable[[Notification], Notification] | None = None  # None: no signature but in headers
     once: Once[S] | None = None  # None: a right signature may come again
     asks: Asks[S] | None = None  # None: it asks nothing
     recordings: RecordingApi[S] | None = None  # None: the announced link is fetched

@@ -46,6 +46,14 @@ class SignedSource(Source):
     verify: Literal["never", "when_present", "always"] = "when_present"
     recording_api: Url | None = None
 
+    @property
+    def questions_are_signed(self) -> bool:
+        """Whether a question without a signature is refused: unless `verify` says otherwise, where there is a secret.
+
+        Whoever knows the URL could else ask where a number leads, and make a call go there.
+        """
+        return self.app_secret is not None and (self.verify == "always" or "verify" not in self.model_fields_set)
+
     @model_validator(mode="after")
     def _can_verify(self) -> Self:
         if self.verify == "always" and self.app_secret is None:

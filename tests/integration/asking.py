@@ -78,8 +78,9 @@ class Asking:
     base: str
     process: Process
 
-    async def push(self, body: bytes, *, source: str = "huawei-x", path: str = "/status") -> Heard:
-        async with self.http.post(f"{self.base}/v1/{source}/{TOKEN}{path}", data=body) as response:
+    async def push(self, body: bytes, *, source: str = "huawei-x", path: str = "/status", **headers: str) -> Heard:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.http.post(f"{self.base}/v1/{source}/{TOKEN}{path}", data=body, headers=named) as response:
             kind = response.headers.get("Content-Type", "")
             return Heard(status=response.status, content_type=kind, body=await response.read())
 

@@ -24,7 +24,7 @@ from schemas.platforms.aliyun.control import control_fact, nonce, question
 from schemas.platforms.aliyun.params import control_params
 from schemas.platforms.aliyun.recordings import recording_location, recording_request
 from schemas.platforms.aliyun.settings import AliyunSource
-from schemas.platforms.aliyun.signature import verify
+from schemas.platforms.aliyun.signature import unsigned, verify
 
 __all__ = ["DIALECT"]
 
@@ -86,6 +86,7 @@ DIALECT: Final[Dialect[AliyunSource]] = Dialect(
     parse=parse,
     reply=reply,
     verify=verify,
+    unsigned=unsigned,
     once=Once(nonce=nonce, keep=lambda source: 2 * source.clock_skew),  # a question may be early or late by as much
     asks=Asks(question=question, answer=answer),
     recordings=RecordingApi(request=recording_request, location=recording_location),

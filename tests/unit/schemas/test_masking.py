@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.masking import hidden, mask_number, masked, masked_id, masked_json
+from schemas.masking import hidden, mask_number, masked, masked_id, masked_json, without_signatures
 
 SESSION = "1200_1827_4294967295_20190124023003@callenabler246.huaweicaas.com"
 
@@ -156,3 +156,11 @@ def test_a_mask_leaves_no_number(number: tuple[str, str], around: str, other: tu
     bare = re.sub(r"[\s().-]", "", json.dumps(masked_json(data), ensure_ascii=False))
     assert digits[-8:] not in bare
     assert other[0][-8:] not in bare
+
+
+@pytest.mark.parametrize("name", ["authorization", "x-aksk", "X-WSSE"])
+def test_a_signature_that_an_older_version_stored_is_shown_to_nobody(name: str) -> None:
+    row = {"id": "1", "raw": {"headers": {name: 'UsernameToken Nonce="ab"', "date": "now"}, "caller": "13800000021"}}
+    shown = {"headers": {name: "***", "date": "now"}, "caller": "13800000021"}
+    assert without_signatures(row) == {"id": "1", "raw": shown}
+    assert masked_json(row) == {"id": "1", "raw": {**shown, "caller": "138****0021"}}
