@@ -81,9 +81,12 @@ class Door:
         return answer
 
     def _find(self, path: str) -> tuple[Entrance, str]:
-        """The entrance of the source that the secret path names, and what follows the token."""
+        """The entrance of the source that the secret path names, and what follows the token.
+
+        A base URL that ends in a slash makes two at the beginning, which proxies merge: any number is one.
+        """
         bare, _, query = path.partition("?")  # first: a signature in the query may hold a slash
-        parts = bare.split("/", _PATH_PARTS)
+        parts = ["", *bare.lstrip("/").split("/", _PATH_PARTS - 1)]
         if len(parts) < _PATH_PARTS or parts[1] != "v1":
             raise Rejected("no such path", status=404)
         entrance = self._entrances.get(parts[2])

@@ -6,10 +6,8 @@ claims (`mine`) and pass them on, so that nothing is lost and nothing counts twi
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
@@ -18,15 +16,13 @@ from schemas.envelope import Envelope, Kind, derived_id, quarantine_copy
 from schemas.errors import Malformed, Permanent, Transient
 from schemas.fact_json import fact_envelope, identified
 from schemas.facts import Fact
-from schemas.notification import Notification, from_json
+from schemas.notification import from_json
 from schemas.settings.source import Source
 from schemas.stage import Failed, Outcome, Stage
 from schemas.value import value
+from workers.inflate import read_inflated
 from workers.retention import now_and_then
 
-INFLATED_BYTES: Final = 8 * 1024 * 1024
-INFLATED_TIMES: Final = 50  # JSON of CDRs shrinks to a tenth or a twentieth; a bomb to a thousandth
-INFLATED_ALWAYS: Final = 64 * 1024
 BAD_TOLD: Final = 20  # items of one push that quarantine names; the others it counts
 
 ClaimResult = Literal["new", "mine", "amended", "duplicate", "earlier"]
@@ -142,7 +138,8 @@ def _open(envelope: Envelope, sources: Mapping[str, Source], dialects: Mapping[s
         return _Opened(envelope=envelope, receipt=_receipt(envelope), failed=[failed])
     assert isinstance(envelope.body, dict)
     try:
-        items = dialects[source.platform].parse(inflated(from_json(envelope.body)), source)
+        parse = dialects[source.platform].parse
+        items = read_inflated(from_json(envelope.body), lambda notification: parse(notification, source))
     except Malformed as error:
         items = [error]
     facts: list[Fact] = []
@@ -205,27 +202,3 @@ def _quarantined(envelope: Envelope, bad: Sequence[tuple[int, str]], *, of: int)
 def _tally(envelope: Envelope) -> Tally:
     body: Any = envelope.body
     return Tally(envelope_id=envelope.id, source=envelope.source, hour=body["hour"], answered=body["answered"])
-
-
-def inflated(notification: Notification) -> Notification:
-    """The notification with its gzip body unpacked, which the door does not do.
-
-    Raises:
-        Malformed: it is not gzip, is cut off, or unpacks to more than 8 MiB or to more than fifty times its size.
-    """
-    encoding = notification.headers.get("content-encoding", "").strip().lower()
-    if encoding in ("", "identity"):
-        return notification
-    if encoding not in ("gzip", "x-gzip"):
-        raise Malformed("unknown_content_encoding")
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        most = min(INFLATED_BYTES, INFLATED_ALWAYS + INFLATED_TIMES * len(notification.body))
-        body = unpacker.decompress(notification.body, most)
-    except zlib.error:
-        raise Malformed("not_gzip") from None
-    if unpacker.unconsumed_tail:
-        raise Malformed("inflates_too_large")
-    if not unpacker.eof or unpacker.unused_data:
-        raise Malformed("not_gzip")
-    return replace(notification, body=body)

@@ -159,3 +159,10 @@ def test_the_token_and_the_numbers_stand_in_no_log(up: Up) -> None:
     log = up.log_file.read_text()
     assert up.token not in log
     assert "13800000021" not in log
+
+
+@pytest.mark.parametrize("slashes", ["//", "///"])
+def test_any_number_of_slashes_at_the_beginning_is_one(up: Up, slashes: str) -> None:
+    path = slashes + up.door_path.lstrip("/")
+    assert request(up.listen, "POST", path, sample("axb-fee.json"), {"Content-Type": "application/json"}).status == 200
+    assert request(up.listen, "POST", f"{slashes}v1/nobody/token", b"{}", {}).status == 404

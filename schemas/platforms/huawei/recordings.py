@@ -19,8 +19,15 @@ from schemas.recording import HttpRequest, RecordingWanted
 
 # The API itself stood at port 12543 (docs/protocols/huawei-privatenumber.md section 6,
 # docs/protocols/huawei-voicecall.md section 4); ostor.huawei.com is the recordDomain of the vendor's code samples for
-# both products.
-AUDIO_HOSTS: Final = (".myhuaweicloud.com", ".myhuaweicloud.com:12543", ".huaweicaas.com", "ostor.huawei.com")
+# both products, the other two are those of real CDRs, spelled ostorQH there.
+AUDIO_HOSTS: Final = (
+    ".myhuaweicloud.com",
+    ".myhuaweicloud.com:12543",
+    ".huaweicaas.com",
+    "ostor.huawei.com",
+    "ostorqh.huawei.com",
+    "ostorqh2.huawei.com",
+)
 PATH: Final = "/rest/provision/voice/record/v1.0"
 
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})  # documented: 301
