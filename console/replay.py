@@ -1,6 +1,7 @@
 """Bringing parked messages back: read what is chosen, tell the owner of the state, and its park stage does the rest.
 
-Copy, then mark, never a destructive read: a message stays listed until what it became is confirmed by the broker.
+Copy, then mark, never a destructive read: a message stays listed, as `wanted`, until what it became is
+confirmed by the broker; one with nothing inside that could go back is parked again.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,16 @@ from schemas.topology import CALLS, DEAD, ROUTES, retry_exchange
 
 OUR_QUEUES: Final = "callstitch."
 SUSPICION: Final = "callstitch-suspicion"  # header: how much a bundle of one is suspected to kill (runtime/poison.py)
+
+
+_BY_THE_BROKER: Final = "given up by the broker"
+_DEATHS: Final[Mapping[str, str]] = {  # the broker's own words for why it moved a message to the dead letters
+    "": _BY_THE_BROKER,
+    "delivery_limit": "delivered too often",
+    "expired": "expired in its queue: a policy of the broker limits its age",
+    "maxlen": "its queue was full: a policy of the broker limits its length",
+    "rejected": "rejected by a consumer that is none of ours",
+}
 
 
 def pack(envelopes: Sequence[Envelope], message_ids: Iterator[str]) -> list[Message]:
@@ -137,18 +148,25 @@ def unpack(delivery: Delivery, now: datetime, *, queue: str) -> list[Envelope]:
     except Malformed as error:
         raw = {"base64": base64.b64encode(delivery.body).decode(), "content_type": delivery.content_type}
         return [
-            dead(raw, reason=error.reason, stage=delivery.routing_key, source="", at=now, unique=delivery.message_id)
+            dead(raw, reason=error.reason, stage=delivery.routing_key, source="", at=now, unique=_identity(delivery))
         ]
     if queue != DEAD:
         return found
     return [envelope if envelope.kind == Kind.DEAD else _given_up(envelope, delivery) for envelope in found]
 
 
+def _identity(delivery: Delivery) -> str:
+    """What tells an unreadable message from others: a foreign one may have no message id, or one that others have."""
+    content = hashlib.blake2b(delivery.body, digest_size=16).hexdigest()
+    return f"{delivery.message_id}|{delivery.content_type}|{content}"
+
+
 def _given_up(envelope: Envelope, delivery: Delivery) -> Envelope:
     """The stage is the queue in the routing key; an event's key names no queue, but its first death does."""
     died_in = delivery.headers.get("x-first-death-queue", "")
     stage = delivery.routing_key if delivery.routing_key.startswith(OUR_QUEUES) else str(died_in)
-    return dead_envelope(envelope, reason="delivered too often", stage=stage)
+    reason = str(delivery.headers.get("x-first-death-reason", ""))
+    return dead_envelope(envelope, reason=_DEATHS.get(reason, f"{_BY_THE_BROKER}: {reason}"), stage=stage)
 
 
 def _is_event(delivery: Delivery) -> bool:
@@ -170,9 +188,12 @@ def _single_event(delivery: Delivery, now: datetime) -> Envelope:
 
 def _id_in_body(body: bytes) -> str:
     try:
-        return str(orjson.loads(body)["id"])
+        event_id = orjson.loads(body)["id"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise Malformed("not_an_event") from None
+        event_id = None
+    if not isinstance(event_id, str) or not event_id:  # others would be taken for the same one
+        raise Malformed("not_an_event")
+    return event_id
 
 
 def dead_envelope(envelope: Envelope, *, reason: str, stage: str) -> Envelope:
@@ -183,7 +204,7 @@ def dead_envelope(envelope: Envelope, *, reason: str, stage: str) -> Envelope:
         stage=stage,
         source=envelope.source,
         at=envelope.at,
-        unique=envelope.id,
+        unique=envelope.id or hashlib.blake2b(encode_envelope(envelope), digest_size=16).hexdigest(),
         trace=envelope.trace,
     )
 

@@ -65,6 +65,10 @@ class ParkedStore(Protocol):
         """These were published and confirmed; they are kept, with that mark."""
         ...
 
+    async def unwanted(self, ids: Sequence[str]) -> None:
+        """These were wanted and cannot go back: they are parked as before."""
+        ...
+
 
 def park(store: ParkedStore, *, box: str, clock: Callable[[], datetime]) -> Stage:
     """The stage for one of the three queues."""
@@ -78,7 +82,7 @@ def park(store: ParkedStore, *, box: str, clock: Callable[[], datetime]) -> Stag
         """Copy, then mark: what is wanted is published, and `published` marks it once that is confirmed."""
         under_way.clear()
         rows = await store.wanted(box, REPLAY_ROWS)
-        await store.replayed([parked_id for parked_id, raw in rows if revived(raw) is None])
+        await store.unwanted([parked_id for parked_id, raw in rows if revived(raw) is None])
         envelopes = [(parked_id, envelope) for parked_id, raw in rows if (envelope := revived(raw)) is not None]
         under_way.update((envelope.id, parked_id) for parked_id, envelope in envelopes)
         return [envelope for _, envelope in envelopes]

@@ -109,7 +109,10 @@ def _list(box: Box, config: Path | None, zone: ZoneInfo) -> None:
         out.print(box.empty)
         return
     messages = sum(group["count"] for group in groups)
+    going = sum(group["count"] for group in groups if group["state"] == "wanted")
     out.print(f"{messages} message(s) in {len(groups)} group(s), largest first; times in {zone}")
+    if going:
+        out.print(f"{going} of them are wanted back: they go as soon as the park stage has published them")
     for group in groups:
         out.print()
         for line in _group_lines(group, zone):
@@ -123,6 +126,8 @@ def _group_lines(group: JsonObject, zone: ZoneInfo) -> Iterator[str]:
     found = [f"{group['count']} message(s)", *bad]
     yield packed([group["signature"], *found, *where, f"source {group['source'] or '-'}"])
     yield wrapped(group["reason"], indent="    ")
+    if group["state"] == "wanted":
+        yield "    wanted back, not published yet"
     first, last = shown(group["first_at"], zone), shown(group["last_at"], zone)
     times = last if first == last else f"{first} to {last}"
     yield packed([times, f"attempts {group['attempts']}"], indent="    ")

@@ -67,6 +67,8 @@ def _print_account(account: Account, zone: ZoneInfo) -> None:
         out.print("the broker does not say what its queues hold")
     for difference in account.differences:
         out.print(sentence(difference, zone))
+    if going := sum(row["wanted"] for row in account.rows):
+        out.print(f"{going} message(s) are wanted back and not published yet: is the park stage running?")
     if account.balanced:
         out.print("balanced, but for what is in flight" if account.differences else "balanced")
 

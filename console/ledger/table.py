@@ -80,8 +80,12 @@ def equations(row: JsonObject) -> Iterator[str]:
 
 def _set_aside(row: JsonObject) -> str:
     boxes = ", ".join(f"{row[box]} in {box}" for box in ("quarantine", "dead", "unrouted") if row[box])
-    back = row["wanted"] + row["replayed"]
-    return "; ".join([*([f"set aside: {boxes}"] if boxes else []), *([f"{back} went back"] if back else [])])
+    told = {
+        f"set aside: {boxes}": boxes,
+        f"{row['wanted']} wanted back and not published yet": row["wanted"],
+        f"{row['replayed']} went back": row["replayed"],
+    }
+    return "; ".join(sentence for sentence, holds in told.items() if holds)
 
 
 def _cells(row: JsonObject, found: Sequence[Difference], zone: ZoneInfo) -> list[str]:

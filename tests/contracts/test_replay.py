@@ -20,6 +20,7 @@ from runtime.wire import dead_envelope, monotonic_message_ids, pack, quarantined
 from schemas.envelope import Envelope, JsonObject, Kind, encode_envelope
 from schemas.topology import DEAD, QUARANTINE, RECEIVED, Subscription, sink_queue, topology
 from tests.building.facts import T0
+from tests.building.loops import until
 from tests.building.stores import StoreRig, asked
 from workers.park import ParkedStore, park, revived
 
@@ -114,6 +115,20 @@ async def test_what_fails_again_is_listed_again_with_one_more_attempt(broker: Br
         await put(broker, letter)
         (again,) = await until_groups(store_rig, "dead", 1)
     assert (again["example"], again["attempts"]) == (group["example"], 2)
+
+
+async def test_what_holds_nothing_that_could_go_back_is_parked_again(broker: Broker, store_rig: StoreRig) -> None:
+    """It was marked as replayed, and nothing had gone anywhere."""
+    garbage = Envelope(id="d", kind=Kind.DEAD, source="", at=T0, body={"reason": "not_a_bundle", "base64": "AA=="})
+    async with store_rig.open_parked() as store, parking(broker, store, "dead"):
+        await put(broker, garbage)
+        await until(lambda: _is_parked(store_rig, "d"))
+        assert await store.want(["d"]) == 1
+        await until(lambda: _is_parked(store_rig, "d"))
+
+
+async def _is_parked(rig: StoreRig, parked_id: str) -> bool:
+    return list(await asked(rig, lambda reads: reads.parked_ids("dead"))) == [parked_id]
 
 
 def test_a_dead_letter_without_an_envelope_cannot_be_revived() -> None:

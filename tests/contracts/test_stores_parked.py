@@ -37,6 +37,7 @@ async def test_equal_failures_are_one_line_most_first(store_rig: StoreRig) -> No
             "stage": "dedupe",
             "reason": "not_json",
             "source": "huawei-bj",
+            "state": "parked",
             "count": 5,
             "items": 5,
             "first_at": "2026-11-21T08:00:00+00:00",
@@ -49,6 +50,7 @@ async def test_equal_failures_are_one_line_most_first(store_rig: StoreRig) -> No
             "stage": "dedupe",
             "reason": "too_deep",
             "source": "huawei-bj",
+            "state": "parked",
             "count": 1,
             "items": 1,
             "first_at": "2026-11-21T08:00:01+00:00",
@@ -92,3 +94,20 @@ async def test_a_reason_may_hold_any_character(store_rig: StoreRig) -> None:
         await store.park([a_parked("a", reason="bad\0号")])
     (group,) = await groups(store_rig)
     assert group["reason"].replace("\0", "\ufffd") == "bad\ufffd号"
+
+
+async def test_what_is_wanted_back_stays_listed_until_it_is_published(store_rig: StoreRig) -> None:
+    async with store_rig.open_parked() as store:
+        await store.park([a_parked(f"m{n}", told=n) for n in range(3)])
+        assert await store.want(["m0", "m1"]) == 2
+        assert await states(store_rig) == {"wanted": 2, "parked": 1}
+        assert await asked(store_rig, lambda reads: reads.parked_ids("quarantine")) == ["m2"], "none is chosen twice"
+        await store.replayed(["m0"])
+        await store.unwanted(["m1"])
+        assert await states(store_rig) == {"parked": 2}
+        counts = {one.state: one.count for one in await asked(store_rig, lambda reads: reads.books.parked())}
+        assert counts == {"replayed": 1, "parked": 2}
+
+
+async def states(rig: StoreRig) -> dict[str, int]:
+    return {group["state"]: group["count"] for group in await groups(rig)}

@@ -54,9 +54,9 @@ class ParkedReads(Protocol):
     """What park keeps, by box: quarantine, dead or unrouted."""
 
     async def parked_groups(self, box: str) -> Sequence[JsonObject]:
-        """What waits there, grouped by signature, stage, reason and source, most first: 40,000 equal failures are one.
+        """What waits there, grouped by signature, stage, reason, source and state: 40,000 equal failures are one.
 
-        Each with its `count`, how many `items` of pushes these stand for at most, `first_at`, `last_at`, the most
+        `state` is `parked`, or `wanted` while it goes back and is not published yet; most first. Each with its `count`, how many `items` of pushes these stand for at most, `first_at`, `last_at`, the most
         `attempts`, and the id of an `example`.
         """
         ...
@@ -64,11 +64,11 @@ class ParkedReads(Protocol):
     async def parked_ids(
         self, box: str, *, wanted: str | None = None, since: datetime | None = None, until: datetime | None = None
     ) -> Sequence[str]:
-        """Ids of what waits there, oldest first: of that id or signature, last parked in [since, until)."""
+        """Ids of what is parked there and not wanted yet, oldest first: of that id or signature, last parked in [since, until)."""
         ...
 
     async def parked(self, box: str, *, wanted: str, limit: int) -> Sequence[JsonObject]:
-        """Messages of that id or signature, whole and oldest first, gone back or not.
+        """Messages of that id or signature, whole and oldest first; `state` is parked, wanted or replayed.
 
         `raw` is the envelope as it was parked; `first_at` and `last_at` are microseconds since 1970.
         """

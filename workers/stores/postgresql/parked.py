@@ -55,6 +55,11 @@ class PostgresqlParked:
         if ids:
             await self._database.execute(_MARK, list(ids), "wanted", "replayed")
 
+    async def unwanted(self, ids: Sequence[str]) -> None:
+        """As `ParkedStore` promises."""
+        if ids:
+            await self._database.execute(_MARK, list(ids), "wanted", "parked")
+
 
 def _row(message_id: str, rows: Sequence[Parked]) -> tuple[object, ...]:
     """One message, however often it stands in the batch."""

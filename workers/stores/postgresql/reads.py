@@ -20,10 +20,10 @@ _ENDING: Final = (
     "SELECT id FROM session WHERE substr(id, greatest(length(id) - length($1::bytea) + 1, 1)) = $1::bytea LIMIT 20"
 )
 _GROUPS: Final = (
-    "SELECT signature, stage, reason, source, count(*) count, sum(coalesce(items, 1))::bigint items,"
+    "SELECT signature, stage, reason, source, state, count(*) count, sum(coalesce(items, 1))::bigint items,"
     " min(first_at) first_at, max(last_at) last_at, max(attempts) attempts, min(id) example"
-    " FROM parked WHERE box = $1 AND state = 'parked'"
-    " GROUP BY signature, stage, reason, source ORDER BY count DESC"
+    " FROM parked WHERE box = $1 AND state <> 'replayed'"
+    " GROUP BY signature, stage, reason, source, state ORDER BY count DESC, state"
 )
 _PARKED: Final = "SELECT * FROM parked WHERE box = $1 AND (id = $2 OR signature = $2) ORDER BY first_at LIMIT $3"
 

@@ -49,6 +49,11 @@ class SqliteParked:
         if ids:
             await self._file.write(_mark, ids, "wanted", "replayed")
 
+    async def unwanted(self, ids: Sequence[str]) -> None:
+        """As `ParkedStore` promises."""
+        if ids:
+            await self._file.write(_mark, ids, "wanted", "parked")
+
 
 def _park(db: sqlite3.Connection, messages: Sequence[Parked]) -> None:
     db.executemany(

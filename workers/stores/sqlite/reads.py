@@ -127,9 +127,9 @@ def _due(db: sqlite3.Connection) -> int:
 def _parked_groups(db: sqlite3.Connection, box: str) -> list[JsonObject]:
     items = "sum(items)" if has_column(db, "parked", "items") else "count(*)"  # an older program parks one item a row
     rows = db.execute(
-        f"SELECT signature, stage, reason, source, count(*) count, {items} items, min(first_at) first_at,"  # noqa: S608 - our own text
-        " max(last_at) last_at, max(attempts) attempts, min(id) example FROM parked WHERE box = ? AND state = 'parked'"
-        " GROUP BY signature, stage, reason, source ORDER BY count DESC",
+        f"SELECT signature, stage, reason, source, state, count(*) count, {items} items, min(first_at) first_at,"  # noqa: S608 - our own text
+        " max(last_at) last_at, max(attempts) attempts, min(id) example FROM parked WHERE box = ?"
+        " AND state <> 'replayed' GROUP BY signature, stage, reason, source, state ORDER BY count DESC, state",
         (box,),
     )
     return [{**dict(row), "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])} for row in rows]

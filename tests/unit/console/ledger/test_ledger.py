@@ -114,13 +114,13 @@ def test_the_table_fits_eighty_columns_and_spells_out_what_is_not_settled() -> N
         "      facts passed on: 3 = 1 in sessions + 1 dead + 1 in flight",
         "      sessions: 1 = 1 completed + 0 incomplete + 0 open",
         "      events: 2 = 1 sent + 1 not sent yet",
-        "      set aside: 1 in dead; 3 went back",
+        "      set aside: 1 in dead; 1 wanted back and not published yet; 2 went back",
         "  2026-11-21 18:00   1234567   1234567      0      -         0       0  ok",
         "in all",
         "  items: 4 = 2 unique + 1 amended + 1 duplicate + 0 quarantined",
         "  sessions: 1 = 1 completed + 0 incomplete + 0 open",
         "  events: 2 = 1 sent + 1 not sent yet",
-        "  set aside: 1 in dead; 3 went back",
+        "  set aside: 1 in dead; 1 wanted back and not published yet; 2 went back",
     ]
 
 
