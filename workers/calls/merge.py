@@ -15,11 +15,11 @@ from schemas.record import CallRecord, CdrRow, DecisionRow, RecordingRow, Timeli
 from schemas.recording import recording_key
 from schemas.vocabulary import TIMELINE_TYPES, TimelineType
 from workers.calls.kept import KeptFact, repaired_in
+from workers.calls.legs import on_legs, shows_answer, told_beside
 from workers.calls.measures import call_part, measures_of, was_answered
 from workers.calls.rows import announced_row, decided_row, decision_row, ended_row, leg_row, timeline_row
 
 _ORDER: Final[Mapping[TimelineType, int]] = {name: n for n, name in enumerate(TIMELINE_TYPES)}
-_OF_A_LEG: Final = frozenset({"outgoing", "ringing", "answered"})
 
 
 def build_record(
@@ -32,13 +32,14 @@ def build_record(
     """
     some = next(iter(facts.values()))
     cdrs = _cdrs(facts.values())
-    events = _on_legs(_events(facts.values()), cdrs)
-    calls = [row["call"] for row in (*cdrs[:1], *events)]  # the first to report a thing is right
+    events = on_legs(_events(facts.values()), cdrs)
+    calls = [cdr["call"] for cdr in cdrs[:1]]  # the first to report a thing is right
+    calls += [told_beside(event, cdrs) for event in events]
     whole: CallJson = {}
     for call in reversed(calls):
         whole.update(call)
     answered = "answered_at" in whole or any(was_answered(cdr["call"]) for cdr in cdrs)
-    answered = answered or any(_shows_answer(event, whole.get("caller")) for event in events)
+    answered = answered or any(shows_answer(event, whole, cdrs) for event in events)
     talked = cdrs[0]["call"].get("talk_seconds") if cdrs else None
     codes = [code for call in calls for code in call.get("codes", ())]
     missing = _missing(cdrs, events, call_events=call_events)
@@ -98,26 +99,6 @@ def _timeline(events: Iterable[EventJson], facts: Iterable[KeptFact]) -> list[Ti
     decisions = [fact for fact in facts if fact.kind == FactKind.DECISION]
     rows += [decided_row(fact) for fact in sorted(decisions, key=lambda fact: fact.fingerprint)]
     return sorted(rows, key=_place) if decisions else rows
-
-
-def _on_legs(events: list[EventJson], cdrs: Sequence[CdrJson]) -> list[EventJson]:
-    """An event that does not know its leg is known by the number it calls, which only a CDR's legs can name."""
-    legs = (leg for cdr in reversed(cdrs) for leg in cdr.get("legs", ()))
-    names = {leg["number"]: leg["name"] for leg in legs if leg.get("number") is not None}
-    if not names:
-        return events
-    return [
-        {**event, "leg": names.get(event.get("callee") or "")}
-        if event.get("leg") is None and event["type"] in _OF_A_LEG
-        else event
-        for event in events
-    ]
-
-
-def _shows_answer(event: EventJson, caller: str | None) -> bool:
-    """Of a call with two legs the caller answers too, before anybody else is called: that answers no call."""
-    callee = event.get("callee")
-    return event["type"] == "answered" and (callee is None or callee != caller)
 
 
 def _cdrs(facts: Iterable[KeptFact]) -> list[CdrJson]:
