@@ -6,7 +6,7 @@ At low load a bundle holds one envelope and adds no wait.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -15,8 +15,8 @@ from prometheus_client import Counter
 from runtime.broker.base import Message
 from runtime.verdict import reason_of
 from runtime.wire import pack
-from schemas.envelope import Envelope
-from schemas.errors import Unavailable, Unconfirmed
+from schemas.envelope import Envelope, decode_bundle
+from schemas.errors import Refused, Unavailable, Unconfirmed
 
 log = structlog.get_logger()
 
@@ -75,9 +75,14 @@ class GroupCommit:
     async def _publish(self, batch: list[_Waiting]) -> None:
         messages = pack([one.envelope for one in batch], self._ids)
         failure: Exception | None = None
+        stored: Container[str] = ()
         try:
             await self._broker.publish(messages)
             self._published.inc(len(messages))
+        except Refused as error:
+            failure = Unconfirmed("the broker takes no message as large as this")
+            stored = _ids_in(m for m in messages if m.message_id not in error.message_ids | error.open_ids)
+            log.error("door.too_large", messages=len(error.message_ids), bytes=max(len(m.body) for m in messages))
         except Unavailable as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - a bug in one bundle must not close the door for good
@@ -86,7 +91,10 @@ class GroupCommit:
         for one in batch:
             if one.stored.done():  # it ran into its own deadline
                 continue
-            one.stored.set_exception(failure) if failure is not None else one.stored.set_result(None)
+            if failure is None or one.envelope.id in stored:
+                one.stored.set_result(None)
+            else:
+                one.stored.set_exception(failure)
 
     def _sweep_out(self) -> None:
         """Tell everybody whose deadline has passed, and come again while others wait."""
@@ -97,3 +105,7 @@ class GroupCommit:
             if one.deadline <= now:
                 one.stored.set_exception(Unconfirmed("no confirm before the door's deadline"))
         self._sweep = loop.call_later(SWEEP_SECONDS, self._sweep_out) if left else None
+
+
+def _ids_in(bundles: Iterable[Message]) -> frozenset[str]:
+    return frozenset(envelope.id for bundle in bundles for envelope in decode_bundle(bundle.body))

@@ -19,11 +19,11 @@ import structlog
 from runtime.bench import Bench
 from runtime.broker.base import Consumer, Delivery, Message
 from runtime.verdict import DeadLetter, Quarantine, Retry, reason_of, verdict
-from runtime.wire import dead_envelope, pack, quarantined, retry
+from runtime.wire import LETTER_BYTES, dead_envelope, each_alone, pack, quarantined, retry, too_large
 from schemas.envelope import Envelope
-from schemas.errors import Unconfirmed, Unroutable
+from schemas.errors import Refused, Unconfirmed, Unroutable
 from schemas.stage import Failed
-from schemas.topology import UNWANTED_IF_UNBOUND
+from schemas.topology import DEAD, UNWANTED_IF_UNBOUND
 
 log = structlog.get_logger()
 
@@ -105,22 +105,46 @@ class Settler:
         """Publish the same bytes until all of them are confirmed; ends only in success or cancellation.
 
         Whatever the outcome of the last try was (docs/notes/amqp.md trap 6), the ids stay the same, and a copy does no
-        harm. A returned progress event is counted as unwanted; any other returned message waits for its queue.
+        harm. A returned progress event is counted as unwanted; any other returned message waits for its queue. What
+        the broker will never take is told in a dead letter, so that no message can keep the others waiting.
         """
         waiting = self._pauses()
         while messages:
             try:
                 await self._bench.broker.publish(messages)
                 return
+            except Refused as error:
+                refused = [m for m in messages if m.message_id in error.message_ids]
+                still_open = [m for m in messages if m.message_id in error.open_ids]
+                messages = [*still_open, *self._after_refusal(refused)]
+                continue
             except Unroutable as error:
                 messages = [m for m in messages if m.message_id in error.message_ids and not self._unwanted(m)]
                 if messages:
                     log.error("publish.unroutable", stage=self._name, messages=len(messages),
                               route=messages[0].routing_key or messages[0].exchange)  # fmt: skip
             except Unconfirmed as error:
+                if error.message_ids:
+                    messages = [m for m in messages if m.message_id in error.message_ids]
                 log.warning("publish.unconfirmed", stage=self._name, messages=len(messages), reason=str(error))
             if messages:
                 await self._pause(next(waiting))
+
+    def _after_refusal(self, refused: Sequence[Message]) -> list[Message]:
+        """Bundles one by one, and dead letters of what stands alone; for one that is refused itself, only the log."""
+        letters: list[Envelope] = []
+        smaller: list[Message] = []
+        for message in refused:
+            if parts := each_alone(message, self._bench.message_ids):
+                smaller += parts
+                continue
+            self._bench.metrics.dead()
+            letter = too_large(message, stage=self._queue, at=self._bench.clock())
+            log.error("publish.too_large", stage=self._name, bytes=len(message.body), id=letter.id,
+                      route=message.routing_key or message.exchange)  # fmt: skip
+            if message.routing_key != DEAD or len(message.body) > LETTER_BYTES:
+                letters.append(letter)
+        return [*smaller, *pack(letters, self._bench.message_ids)]
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not on once a broker that was away is back: its connections come back with jitter of their own.

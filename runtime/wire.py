@@ -28,6 +28,8 @@ from schemas.errors import Malformed
 from schemas.topology import CALLS, DEAD, ROUTES, retry_exchange
 
 OUR_QUEUES: Final = "callstitch."
+BEGINNING_BYTES: Final = 4 * 1024  # of a message that is too large for the broker, kept in its dead letter
+LETTER_BYTES: Final = 16 * BEGINNING_BYTES  # a dead letter of that kind is smaller: JSON may write six for one
 SUSPICION: Final = "callstitch-suspicion"  # header: how much a bundle of one is suspected to kill (runtime/poison.py)
 
 
@@ -221,6 +223,34 @@ def dead(
         body={"reason": reason, "stage": stage, **raw},
         trace=trace,
     )
+
+
+def each_alone(bundle: Message, message_ids: Iterator[str]) -> list[Message]:
+    """Its envelopes in bundles of one; nothing where it holds only one, or is no bundle."""
+    if bundle.content_type != BUNDLE_CONTENT_TYPE:
+        return []
+    held = decode_bundle(bundle.body)
+    if len(held) == 1:
+        return []
+    exchange, queue = bundle.exchange, bundle.routing_key
+    return [_alone(one, exchange=exchange, queue=queue, message_id=next(message_ids), headers={}) for one in held]
+
+
+def too_large(message: Message, *, stage: str, at: datetime) -> Envelope:
+    """The dead letter of a lone message that no broker takes: what it was and how it began; it cannot be replayed."""
+    source, unique = message.routing_key.rpartition(".")[2], str(message.headers.get("cloudEvents_id", ""))
+    if message.content_type == BUNDLE_CONTENT_TYPE:
+        (held,) = decode_bundle(message.body)
+        source, unique = held.source, held.id
+    told = {
+        "bytes": len(message.body),
+        "exchange": message.exchange,
+        "routing_key": message.routing_key,
+        "content_type": message.content_type,
+        "id": unique,
+        "begins": message.body[:BEGINNING_BYTES].decode(errors="replace"),
+    }
+    return dead(told, reason="too_large", stage=stage, source=source, at=at, unique=unique or message.message_id)
 
 
 def quarantined(envelope: Envelope, *, reason: str, stage: str) -> Envelope:

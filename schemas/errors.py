@@ -5,6 +5,7 @@
     +-- Malformed      quarantine it raw, for a change of our code
     +-- Transient      try again later, by the stage's schedule
     +-- Permanent      dead-letter it: another attempt cannot help
+    |   +-- Refused        the broker never takes this message, it is too large
     +-- Unavailable    our own store, broker or object store is away: hold the batch, count no attempt
     |   +-- Unroutable     the broker knows no queue for it: the topology is not declared
     |   +-- Unconfirmed    the broker did not confirm in time: outcome unknown, publish the same bytes again
@@ -49,6 +50,15 @@ class Permanent(CallstitchError):
     """Another attempt cannot help."""
 
 
+class Refused(Permanent):
+    """The broker never takes the messages of `message_ids`; those of `open_ids` may not be stored, all others are."""
+
+    def __init__(self, message_ids: frozenset[str], *, open_ids: frozenset[str] = frozenset()) -> None:
+        super().__init__(f"{len(message_ids)} message(s) are too large for the broker")
+        self.message_ids = message_ids
+        self.open_ids = open_ids
+
+
 class Unavailable(CallstitchError):
     """Something of ours is away; nothing is wrong with the message."""
 
@@ -62,7 +72,14 @@ class Unroutable(Unavailable):
 
 
 class Unconfirmed(Unavailable):
-    """At least one publish was refused, or not confirmed before the deadline: it may or may not be stored."""
+    """Some messages were nacked, or not confirmed before the deadline: they may or may not be stored.
+
+    `message_ids` names them, and all others of that publish are confirmed; empty: it may be any of them.
+    """
+
+    def __init__(self, message: str, message_ids: frozenset[str] = frozenset()) -> None:
+        super().__init__(message)
+        self.message_ids = message_ids
 
 
 class Paused(Unavailable):

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from schemas.topology import Topology
 
 BATCH_BYTES: Final = 1024 * 1024  # decoded, that is some 20 times as much memory
+MESSAGE_BYTES: Final = 15 * 1024 * 1024  # of a body; RabbitMQ 4 takes 16 MiB, as its max_message_size says
 NO_HEADERS: Final[Mapping[str, str | int]] = MappingProxyType({})
 
 
@@ -114,8 +115,10 @@ class Broker(Protocol):
         """Store every message, or raise; concurrent calls share the connection and do not wait for each other.
 
         Raises:
+            Refused: some message is larger than MESSAGE_BYTES, or than the broker takes; all others of the batch are
+                stored, but for those that the error names as open.
             Unroutable: some message found no queue; all others of the batch are stored.
-            Unconfirmed: some outcome is unknown or a refusal; publishing the same batch again is right.
+            Unconfirmed: some outcome is unknown or a nack; publishing those again that the error names is right.
         """
         ...
 

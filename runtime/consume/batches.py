@@ -18,7 +18,7 @@ from runtime.settle import Settler, backoffs
 from runtime.verdict import reason_of
 from runtime.wire import again, unpack
 from schemas.envelope import Envelope, Kind
-from schemas.errors import CallstitchError, Paused, Unavailable
+from schemas.errors import CallstitchError, Paused, Refused, Unavailable
 from schemas.stage import Failed
 from schemas.topology import PARKING
 
@@ -128,9 +128,15 @@ class Batches:
         if not deliveries:
             return None
         queue, ids = self._bench.spec.queue, self._bench.message_ids
+        copies = {next(ids): delivery for delivery in deliveries}
         try:
-            await self._bench.broker.publish([again(each, queue=queue, message_id=next(ids)) for each in deliveries])
+            await self._bench.broker.publish([again(d, queue=queue, message_id=copy) for copy, d in copies.items()])
         except Unavailable as error:
             log.warning("stage.released", stage=self._name, messages=len(deliveries), reason=reason_of(error))
             return await consumer.release(deliveries)
+        except Refused as error:  # a lone event grows as a bundle of one
+            stored = copies.keys() - error.message_ids - error.open_ids
+            log.warning("stage.released", stage=self._name, messages=len(copies) - len(stored), reason=reason_of(error))
+            await consumer.release([delivery for copy, delivery in copies.items() if copy not in stored])
+            return await consumer.ack([delivery for copy, delivery in copies.items() if copy in stored])
         return await consumer.ack(deliveries)

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from runtime.broker.base import Broker
-from schemas.errors import Unconfirmed, Unroutable
+from runtime.broker.base import MESSAGE_BYTES, Broker
+from runtime.broker.slices import SLICE_BYTES
+from schemas.errors import Refused, Unconfirmed, Unroutable
 from tests.contracts.brokers import (
     Names,
     Rig,
@@ -91,14 +92,36 @@ async def test_two_publishes_in_flight_do_not_mix_up_who_was_returned(broker: Br
     assert second is None
 
 
+async def test_a_large_batch_is_stored_whole_and_in_order(broker: Broker, queue: str) -> None:
+    sizes = [1000, SLICE_BYTES - 1000, 1000, SLICE_BYTES + 1, 1000]
+    await broker.publish([a_message(queue, b"x" * size) for size in sizes])
+    async with broker.consume(queue, prefetch=10) as consumer:
+        assert [len(delivery.body) for delivery in await receive(consumer, len(sizes))] == sizes
+
+
+async def test_a_message_that_no_broker_takes_is_named_and_the_rest_of_its_batch_is_stored(
+    broker: Broker, queue: str
+) -> None:
+    too_large, lost = a_message(queue, b"x" * (MESSAGE_BYTES + 1)), a_message(f"{queue}.missing")
+    batch = numbered(queue, 3)
+    with pytest.raises(Refused) as refused:
+        await broker.publish([*batch[:2], too_large, lost, batch[2]])
+    assert refused.value.message_ids == {too_large.message_id}
+    assert refused.value.open_ids == {lost.message_id}
+    assert numbers(await all_in(broker, queue)) == [0, 1, 2]
+    await broker.publish(numbered(queue, 1))
+    assert broker.healthy
+
+
 async def test_a_confirm_that_never_comes_is_unconfirmed_by_the_deadline(rig: Rig, names: Names) -> None:
     queue = names.of("queue")
     async with rig.open_stallable() as stallable:
         await stallable.broker.declare(only(queue))
         batch = numbered(queue, 3)
         async with stallable.stall():
-            with pytest.raises(Unconfirmed):
+            with pytest.raises(Unconfirmed) as unconfirmed:
                 await stallable.broker.publish(batch)
+            assert unconfirmed.value.message_ids == {message.message_id for message in batch}
 
         async def confirmed() -> bool:
             try:

@@ -10,7 +10,7 @@ from itertools import count
 
 import pytest
 
-from runtime.broker.base import Broker, Message
+from runtime.broker.base import MESSAGE_BYTES, Broker, Message
 from runtime.consume.loop import PACE_SECONDS
 from runtime.wire import SUSPICION, bundles, pack
 from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind
@@ -75,6 +75,29 @@ async def test_permanent_is_dead_at_once_and_malformed_is_quarantined(broker: Br
     assert isinstance(odd.body, dict)
     assert (dead.body["reason"], dead.body["envelope"]["id"]) == ("Permanent: never", "e1")
     assert (odd.body["reason"], odd.body["envelope"]["body"]) == ("odd", {"n": 2})
+
+
+async def test_an_event_that_no_broker_takes_is_a_dead_letter_and_all_else_goes_on(broker: Broker) -> None:
+    """It was sent again and again, and nothing else of the stage left."""
+    marked: list[str] = []
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        body = b'"%b"' % (b"x" * MESSAGE_BYTES)
+        event = Envelope(id="large", kind=Kind.EVENT, source="s", at=T0, body=body, route="call.completed.s")
+        return [event, *map(passed_on, batch)]
+
+    async def published(ids: Sequence[str]) -> None:
+        marked.extend(ids)
+
+    await send(broker, [an_envelope(1)])
+    async with running(broker, Stage(handle, None, published)):
+        (passed,) = await read(broker, UNIQUE, expected=1)
+        (dead,) = await read(broker, DEAD, expected=1)
+    assert isinstance(dead.body, dict)
+    assert (passed.id, dead.body["reason"], dead.body["stage"]) == ("e1", "too_large", RECEIVED)
+    assert (dead.body["id"], dead.body["bytes"]) == ("large", MESSAGE_BYTES + 2)
+    assert marked == ["large", "e1"], "correlate goes on: its outbox row has left"
+    assert await is_empty(broker, RECEIVED)
 
 
 async def test_unavailable_holds_the_batch_and_counts_no_attempt(broker: Broker) -> None:

@@ -18,11 +18,12 @@ from uuid import uuid4
 
 import structlog
 
-from runtime.broker.base import Consumer, Delivery, Message
+from runtime.broker.base import MESSAGE_BYTES, Consumer, Delivery, Message
 from runtime.broker.embedded.consumer import EmbeddedConsumer
 from runtime.broker.embedded.file import File, open_file, refusal
 from runtime.broker.embedded.queues import Queues
 from runtime.broker.embedded.writer import Needs, Writer
+from runtime.broker.slices import in_slices
 from runtime.clock import system_seconds
 from runtime.files import owned, read_only
 from schemas.errors import Unavailable, Unconfirmed, Unroutable
@@ -37,8 +38,9 @@ _log = structlog.get_logger()
 class Embedded:
     """The embedded broker, made by `open_embedded`."""
 
-    def __init__(self, writer: Writer, *, confirm_seconds: float) -> None:
+    def __init__(self, writer: Writer, *, confirm_seconds: float, message_bytes: int) -> None:
         self._writer = writer
+        self._message_bytes = message_bytes
         self._confirm_seconds = confirm_seconds
         self._reply_to = f"embedded.{uuid4().hex}"
         self._asked: dict[str, asyncio.Future[bytes]] = {}
@@ -46,7 +48,7 @@ class Embedded:
 
     async def declare(self, topology: Topology) -> None:
         """As `Broker` promises; Unconfirmed (an Unavailable) when the file cannot be written."""
-        await self._write(lambda queues: queues.declare(topology))
+        await self._write(lambda queues: queues.declare(topology), seconds=self._confirm_seconds)
 
     async def check(self, topology: Topology) -> None:
         """As `Broker` promises."""
@@ -54,9 +56,14 @@ class Embedded:
 
     async def publish(self, batch: Sequence[Message]) -> None:
         """As `Broker` promises."""
-        if not batch:
-            return
-        unroutable = await self._write(lambda queues: queues.store(batch))
+        if batch:
+            await in_slices(batch, self._publish, most=self._message_bytes, seconds=self._confirm_seconds)
+
+    async def _publish(self, batch: Sequence[Message], seconds: float) -> None:
+        try:
+            unroutable = await self._write(lambda queues: queues.store(batch), seconds=seconds)
+        except Unconfirmed as error:  # one transaction: all of it or nothing
+            raise Unconfirmed(str(error), frozenset({message.message_id for message in batch})) from None
         if unroutable:
             raise Unroutable(unroutable)
 
@@ -126,12 +133,12 @@ class Embedded:
             # nobody waits: if the file refuses now, the question is dropped as expired when it would be handed out
             gone.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    async def _write(self, run: Callable[[Queues], T]) -> T:
+    async def _write(self, run: Callable[[Queues], T], *, seconds: float) -> T:
         try:
-            async with asyncio.timeout(self._confirm_seconds):
+            async with asyncio.timeout(seconds):
                 return await self._writer.give(run, needs=Needs.SYNCED)
         except TimeoutError:
-            raise Unconfirmed(f"the broker's file did not confirm within {self._confirm_seconds:g} s") from None
+            raise Unconfirmed(f"the broker's file did not confirm within {round(seconds, 1):g} s") from None
 
 
 @asynccontextmanager
@@ -139,6 +146,7 @@ async def open_embedded(
     path: Path | None,
     *,
     confirm_seconds: float = CONFIRM_SECONDS,
+    message_bytes: int = MESSAGE_BYTES,
     clock: Callable[[], float] | None = None,
 ) -> AsyncIterator[Embedded]:
     """Open the broker over a file (created if missing), or in memory; closing it finishes what was given to it.
@@ -156,7 +164,7 @@ async def open_embedded(
         await writer.start()
         _log.info("broker.opened", file=file)
         try:
-            yield Embedded(writer, confirm_seconds=confirm_seconds)
+            yield Embedded(writer, confirm_seconds=confirm_seconds, message_bytes=message_bytes)
         finally:
             await writer.close()
 
