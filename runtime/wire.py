@@ -227,9 +227,7 @@ def dead(
 
 def each_alone(bundle: Message, message_ids: Iterator[str]) -> list[Message]:
     """Its envelopes in bundles of one; nothing where it holds only one, or is no bundle."""
-    if bundle.content_type != BUNDLE_CONTENT_TYPE:
-        return []
-    held = decode_bundle(bundle.body)
+    held = _held_by(bundle)
     if len(held) == 1:
         return []
     exchange, queue = bundle.exchange, bundle.routing_key
@@ -239,9 +237,8 @@ def each_alone(bundle: Message, message_ids: Iterator[str]) -> list[Message]:
 def too_large(message: Message, *, stage: str, at: datetime) -> Envelope:
     """The dead letter of a lone message that no broker takes: what it was and how it began; it cannot be replayed."""
     source, unique = message.routing_key.rpartition(".")[2], str(message.headers.get("cloudEvents_id", ""))
-    if message.content_type == BUNDLE_CONTENT_TYPE:
-        (held,) = decode_bundle(message.body)
-        source, unique = held.source, held.id
+    for envelope in _held_by(message):
+        source, unique = envelope.source, envelope.id
     told = {
         "bytes": len(message.body),
         "exchange": message.exchange,
@@ -251,6 +248,14 @@ def too_large(message: Message, *, stage: str, at: datetime) -> Envelope:
         "begins": message.body[:BEGINNING_BYTES].decode(errors="replace"),
     }
     return dead(told, reason="too_large", stage=stage, source=source, at=at, unique=unique or message.message_id)
+
+
+def _held_by(message: Message) -> list[Envelope]:
+    """The envelopes of a bundle; none in what is no bundle, which may be a foreign message."""
+    try:
+        return decode_bundle(message.body) if message.content_type == BUNDLE_CONTENT_TYPE else []
+    except Malformed:
+        return []
 
 
 def quarantined(envelope: Envelope, *, reason: str, stage: str) -> Envelope:

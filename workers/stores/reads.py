@@ -56,15 +56,19 @@ class ParkedReads(Protocol):
     async def parked_groups(self, box: str) -> Sequence[JsonObject]:
         """What waits there, grouped by signature, stage, reason, source and state: 40,000 equal failures are one.
 
-        `state` is `parked`, or `wanted` while it goes back and is not published yet; most first. Each with its `count`, how many `items` of pushes these stand for at most, `first_at`, `last_at`, the most
-        `attempts`, and the id of an `example`.
+        `state` is `parked`, or `wanted` while it goes back and is not published yet; most first. Each with its `count`,
+        how many `items` of pushes these stand for at most, `first_at`, `last_at`, the most `attempts`, and the id of an
+        `example`.
         """
         ...
 
     async def parked_ids(
         self, box: str, *, wanted: str | None = None, since: datetime | None = None, until: datetime | None = None
     ) -> Sequence[str]:
-        """Ids of what is parked there and not wanted yet, oldest first: of that id or signature, last parked in [since, until)."""
+        """Ids of what is parked there and not wanted yet, oldest first: of that id or signature, parked in the span.
+
+        The span is [since, until), of when it was parked last.
+        """
         ...
 
     async def parked(self, box: str, *, wanted: str, limit: int) -> Sequence[JsonObject]:
