@@ -12,7 +12,7 @@ from schemas.errors import Malformed
 from schemas.facts import Parsed
 from schemas.notification import Notification
 
-INFLATED_BYTES: Final = 8 * 1024 * 1024
+INFLATED_BYTES: Final = 1024 * 1024  # what the door takes of a body that is not packed
 INFLATED_TIMES: Final = 50  # JSON of CDRs shrinks to a tenth or a twentieth; a bomb to a thousandth
 INFLATED_ALWAYS: Final = 64 * 1024
 
@@ -49,7 +49,7 @@ def inflated(notification: Notification) -> Notification:
     """The notification with its gzip body unpacked.
 
     Raises:
-        Malformed: it is not gzip, is cut off, or unpacks to more than 8 MiB or to more than fifty times its size.
+        Malformed: it is not gzip, is cut off, or unpacks to more than 1 MiB or to more than fifty times its size.
     """
     unpacker = zlib.decompressobj(wbits=31)
     try:

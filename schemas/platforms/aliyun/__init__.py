@@ -39,7 +39,7 @@ def parse(notification: Notification, source: AliyunSource) -> Sequence[Parsed |
     `raw`.
 
     Raises:
-        Malformed: empty_body, not_json, too_deep, not_an_object, no_items or too_many_items.
+        Malformed: empty_body, too_many_brackets, not_json, too_deep, not_an_object, no_items or too_many_items.
     """
     params = control_params(notification)
     if params is not None:

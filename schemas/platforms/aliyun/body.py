@@ -11,11 +11,11 @@ from typing import Any, Final
 from schemas.dialect.json_body import BOM, load_object
 from schemas.errors import Malformed
 
-MAX_ITEMS: Final = 1000  # no limit was found; each bad item goes to quarantine with the whole push beside it
+MAX_ITEMS: Final = 1000  # no limit was found; each has a claim, a fact and maybe a record
 
 _LONG: Final = re.compile(rb"[0-9]{20}|-[0-9]{19}")  # fewer always fit 64 bits
 _STRING_OR_NUMBER: Final = re.compile(
-    rb'"(?:[^"\\]+|\\.)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?',
+    rb'"(?:[^"\\]++|\\.)*+"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?',
     re.DOTALL,
 )
 _LONG_INTEGER: Final = re.compile(rb"[0-9]{20,}|-[0-9]{19,}")
@@ -27,8 +27,8 @@ def load_items(body: bytes) -> list[Any]:
     An integer of 20 figures or more (negative: 19) becomes text, because a reader of 64 bits makes a float of it.
 
     Raises:
-        Malformed: empty_body, not_json, too_deep (the list is level 2), not_an_object (neither is the body a list),
-            no_items or too_many_items.
+        Malformed: empty_body, too_many_brackets, not_json, too_deep (the list is level 2), not_an_object (neither is
+            the body a list), no_items or too_many_items.
     """
     body = body.removeprefix(BOM)
     is_object = _is_object(body)

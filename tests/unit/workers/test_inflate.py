@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from schemas.errors import Malformed
 from schemas.facts import Parsed
 from schemas.notification import Notification
 from tests.building.pushes import a_push
-from workers.inflate import read_inflated
+from workers.inflate import INFLATED_BYTES, read_inflated
 
 
 def read(notification: Notification) -> list[Parsed | Malformed]:
@@ -51,6 +52,7 @@ def test_gzip_is_unpacked(coding: str) -> None:
         (gzip.compress(b"{}", mtime=0)[:-9], "gzip", "not_gzip"),
         (gzip.compress(b"{}", mtime=0) + b"x", "gzip", "not_gzip"),
         (gzip.compress(b" " * 9_000_000, mtime=0), "gzip", "inflates_too_large"),
+        (gzip.compress(hashlib.shake_128(b"any").digest(INFLATED_BYTES + 1), mtime=0), "gzip", "inflates_too_large"),
     ],
 )
 def test_what_cannot_be_read_says_why(body: bytes, coding: str, reason: str) -> None:

@@ -39,7 +39,7 @@ def parse(notification: Notification, source: PrivateNumberSource) -> Sequence[P
     numeric_id, long_id or bad_time. A CDR with an unreadable time is not guessed at: it is billed by its times.
 
     Raises:
-        Malformed: empty_body, not_json, too_deep, not_an_object, no_fee_list or long_fee_list.
+        Malformed: empty_body, too_many_brackets, not_json, too_deep, not_an_object, no_fee_list or long_fee_list.
     """
     body = load_object(notification.body)
     match shape_of(body):

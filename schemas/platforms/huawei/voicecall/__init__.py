@@ -38,7 +38,7 @@ def parse(notification: Notification, _: VoiceCallSource) -> Sequence[Parsed | M
     it is billed by its times.
 
     Raises:
-        Malformed: empty_body, not_json, too_deep, not_an_object, no_fee_list or long_fee_list.
+        Malformed: empty_body, too_many_brackets, not_json, too_deep, not_an_object, no_fee_list or long_fee_list.
     """
     body = load_object(notification.body)
     product = named_by(notification.path)

@@ -49,6 +49,7 @@ def nested(depth: int) -> bytes:
         (b"[00000000000000000000001]", "not_json"),
         (b"a=1&b=2", "not_json"),
         (nested(31), "too_deep"),
+        (b'{"a":[' + b"[]," * 20_000 + b"[]]}", "too_many_brackets"),
         (nested(300), "too_deep"),
         (nested(5000), "too_deep"),
         (b"null", "not_an_object"),

@@ -137,6 +137,7 @@ BOMB = b"".join(b'<!ENTITY l%d "%s">' % (n, b"&l%d;" % (n - 1) * 10) for n in ra
         (gzip.compress(xml(HANGUP)), "not_xml_or_json"),
         (b"{", "not_json"),
         (b'{"a":' * 33 + b"1" + b"}" * 33, "too_deep"),
+        (b'{"a":[' + b"[]," * 20_000 + b"[]]}", "too_many_brackets"),
         (xml({**HANGUP, "userData": "\u4e91"}).decode().encode("gb18030"), "not_utf8"),
         (b"<req>" + b" " * 256 * 1024 + b"</req>", "too_large"),
         (b"<req>" + b"<a/>" * 1000 + b"</req>", "too_many_elements"),

@@ -40,6 +40,7 @@ def nested(depth: int) -> bytes:
         (b'{"a": NaN}', "not_json"),
         (b'{"a": "\\ud800"}', "not_json"),
         (nested(33), "too_deep"),
+        (b'{"a":[' + b"[]," * 20_000 + b"[]]}", "too_many_brackets"),
         (nested(300), "too_deep"),
         (nested(5000), "too_deep"),
         (b"[" * 33 + b"]" * 33, "too_deep"),

@@ -30,6 +30,7 @@ NUMBER = "13866887021"
         (b"<xml/>", "not_json"),
         (b"[]", "not_an_object"),
         (b'{"a":' * 33 + b"1" + b"}" * 33, "too_deep"),
+        (b'{"a":[' + b"[]," * 20_000 + b"[]]}", "too_many_brackets"),
         ({"eventType": "fee"}, "no_fee_list"),
         ({"eventType": "fee", "feeLst": []}, "no_fee_list"),
         ({"eventType": "FEE", "feeLst": {"sessionId": "1"}}, "no_fee_list"),
