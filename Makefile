@@ -2,6 +2,7 @@
 PYTHON ?= python3
 LOCK_FLAGS ?=
 CHAOS ?=
+FUZZ ?=
 BENCH ?=
 
 BIN := .venv/bin
@@ -16,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint bench chaos lock clean
+.PHONY: help demo test check lint bench chaos fuzz lock clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 12
@@ -45,9 +46,13 @@ lint: $(DEV)  ## Lint, format, types and import contracts, without the tests
 bench: $(DEV)  ## The benchmarks, each peer in the same run; a whole run writes docs/bench.md
 	@$(BIN)/python -m tests.bench $(BENCH)
 
-# CHAOS says more: make chaos CHAOS='--seconds 600 --seed 7 --stack embedded'; --help tells it all.
+# CHAOS says more: make chaos CHAOS='--faults all --seconds 600 --seed 7'; --help tells it all.
 chaos: $(DEV)  ## Kill, stop and cut everything under load for a minute; then nothing may be lost, wrong or said twice
 	@$(BIN)/python -m tests.chaos $(CHAOS)
+
+# FUZZ says more: make fuzz FUZZ='--seconds 60 --seed 7 --platform jiuyun_axb'; --help tells it all.
+fuzz: $(DEV)  ## An hour of pushes that nobody would send, and the whole contract over each; what breaks it is printed
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 # LOCK_FLAGS=--upgrade takes the newest releases that pyproject.toml allows; without it the pins stay where they can.
 lock: $(DEV)  ## Make the lock files again from pyproject.toml

@@ -16,9 +16,11 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
+from tests.chaos.disk import can_mount, unmount
 from tests.chaos.kit import run
 from tests.chaos.report import show
-from tests.chaos.settings import FAULTS, Settings
+from tests.chaos.settings import EVERY_FAULT, FAULTS, Settings
+from tests.services import debian, faketime
 
 EXIT_DIFFERENCE = 1
 EXIT_TROUBLE = 2
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _conditions(settings: Settings) -> str:
-    faults = ", ".join(fault for fault in FAULTS if settings.wants(fault)) or "none"
+    faults = ", ".join(fault for fault in EVERY_FAULT if settings.wants(fault)) or "none"
     return (
         f"chaos: seed {settings.seed}, {settings.seconds:g} s, {settings.rate:g} notifications/s,"
         f" {settings.stack} and {settings.store}, faults: {faults}"
@@ -56,7 +58,9 @@ def _settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--seconds", type=float, default=60, help="how long faults come (60)")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same traffic and same schedule (1)")
     parser.add_argument("--rate", type=float, default=300, help="notifications a second (300)")
-    parser.add_argument("--faults", default=",".join(FAULTS), help=f"some of {','.join(FAULTS)} (all)")
+    parser.add_argument(
+        "--faults", default=",".join(FAULTS), help=f"some of {','.join(EVERY_FAULT)}, or all; ({','.join(FAULTS)})"
+    )
     parser.add_argument("--stack", choices=["rabbitmq", "embedded"], default="rabbitmq")
     parser.add_argument("--store", choices=["postgresql", "sqlite"], help="(postgresql with rabbitmq, else sqlite)")
     parser.add_argument("--sabotage", choices=["drop", "double", "ack_first"], help="a bug on purpose: must be caught")
@@ -68,13 +72,29 @@ def _settings(arguments: Sequence[str] | None) -> Settings:
         seconds=given.seconds,
         seed=given.seed,
         rate=given.rate,
-        faults=frozenset(given.faults.split(",")) if given.faults else frozenset(),
+        faults=_faults(given.faults),
         stack=given.stack,
         store=given.store or ("postgresql" if given.stack == "rabbitmq" else "sqlite"),
         sabotage=given.sabotage,
         drain_seconds=given.drain,
         directory=directory,
     )
+
+
+def _faults(words: str) -> frozenset[str]:
+    """Those that are named; `all` is all that can be played on this machine, which in CI is every one."""
+    if words != "all":
+        return frozenset(words.split(",")) if words else frozenset()
+    return frozenset(EVERY_FAULT) - (frozenset() if debian.in_ci() else frozenset(_impossible()))
+
+
+def _impossible() -> Iterator[str]:
+    if not can_mount():
+        yield "disk_full"
+    try:
+        faketime.install()
+    except debian.Missing:
+        yield "clock_skewed"
 
 
 @contextmanager
@@ -85,6 +105,8 @@ def _own(directory: Path) -> Iterator[None]:
     try:
         _lock(descriptor, directory)
         for path in directory.iterdir():
+            if path.is_mount():  # of a run that was killed
+                unmount(path)
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         yield
     finally:

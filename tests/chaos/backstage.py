@@ -15,8 +15,8 @@ from typing import Any, Final, TypeVar
 from aiohttp import web
 from yarl import URL
 
+from tests.chaos.fault import Fault
 from tests.chaos.receiver import Receiver
-from tests.chaos.schedule import Fault
 from tests.services.proxy import Proxy
 
 CALL_SECONDS: Final = 30.0

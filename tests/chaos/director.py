@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
+from tests.chaos.fault import Fault
 from tests.chaos.recovery import Recoveries, Recovery
-from tests.chaos.schedule import Fault
 from tests.chaos.stack import Stack
 from tests.chaos.tail import Events
+from tests.chaos.troubles import TROUBLES
 
 ALONE: Final = "up"
 
@@ -30,14 +31,20 @@ class Target(Protocol):
 class Director:
     """`tick` often, `strike` while faults shall come."""
 
-    def __init__(self, stack: Stack, events: Events, faults: Iterable[Fault]) -> None:
+    def __init__(self, stack: Stack, events: Events, faults: Iterable[Fault], hard: Iterable[Fault]) -> None:
         self.recoveries = Recoveries(self._tell)
         self._log = stack.door.directory / "faults.log"
         self._stack = stack
         self._events = events
         self._faults = deque(faults)
+        self._hard = deque(hard)
+        self._player = stack.player
+        self._looked_at = 0.0
+        self._elapsed = 0.0  # by the clock of the easy faults, which stands still while a hard one wants to be alone
         self._away: dict[str, Fault] = {}  # by target
-        self._targets: Mapping[str, Target] = {**stack.roles, **stack.services, **stack.wires}
+        self._targets: Mapping[str, Target] = {
+            **stack.roles, **stack.services, **stack.wires, **dict.fromkeys(TROUBLES, stack.player)
+        }  # fmt: skip
 
     @property
     def is_over(self) -> bool:
@@ -47,12 +54,43 @@ class Director:
     def strike(self, elapsed: float, now: float) -> None:
         """Play the faults that are due; what is down already, or hardly back, is hit when it works again.
 
-        A service that is hardly back is left alone by all of them, so that its recovery is its own.
+        A service that is hardly back is left alone by all of them, so that its recovery is its own. A hard fault
+        comes when everything works, and what is seen of it is its own too.
         """
+        passed, self._looked_at = elapsed - self._looked_at, elapsed
         if any(self.recoveries.is_recovering(name, now) for name in self._stack.services):
             return
+        if self._player.back_since() is None and not self._player.shared:
+            return
+        if self._hard and self._hard[0].at <= self._elapsed:
+            self._strike_hard(now)
+            return
+        self._elapsed += passed
+        self._strike_easy(now)
+
+    @property
+    def unplayed(self) -> list[str]:
+        """The hard faults that were to come and had no time."""
+        return [fault.label for fault in self._hard]
+
+    def end_easy_ones(self) -> None:
+        """Their time is over; the hard ones that were to come still do."""
+        self._faults.clear()
+
+    def _strike_hard(self, now: float) -> None:
+        """Begin the next one, once nothing else is under way."""
+        if self._away or any(self.recoveries.is_recovering(name, now) for name in self._targets):
+            return
+        if not all(kept.role.is_ready() for kept in self._stack.roles.values()):
+            return  # what is seen of it must be its own
+        fault = self._hard.popleft()
+        self._targets[fault.target].hit(fault)
+        self.recoveries.hit(fault.target, fault.label)
+        self._away[fault.target] = fault
+
+    def _strike_easy(self, now: float) -> None:
         later: list[Fault] = []
-        while self._faults and self._faults[0].at <= elapsed:
+        while self._faults and self._faults[0].at <= self._elapsed:
             fault = self._faults.popleft()
             if not self._may_hit(fault.target, now) or not self._targets[fault.target].hit(fault):
                 later.append(fault)

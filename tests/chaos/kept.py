@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import resource
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ from typing import Final
 
 from console.app import EXIT_UNAVAILABLE
 from console.sabotage import CRASH_CODE, VARIABLE
-from tests.chaos.schedule import Fault
+from tests.chaos.fault import Fault
 from tests.e2e.programs import Role, request
 
 RESTART_SECONDS: Final = 1.0  # between two starts, when a start failed because something is away
@@ -42,12 +43,15 @@ class Kept:
         self._ending: Fault | None = None
         self._ending_since = 0.0
         self._start_at: float | None = None
+        self.files: int | None = None  # how many descriptors it may have, from its next start on
 
     def start(self) -> None:
         """Start it; with its sabotage until that has struck once."""
         environ = {k: v for k, v in self.role.environ.items() if k != VARIABLE}
         self.role.environ = {**environ, **({VARIABLE: self._sabotage} if self._sabotage else {})}
         self.role.start(ready=False)
+        if self.files is not None:  # before it has looked how many it may have
+            resource.prlimit(self.role.process.pid, resource.RLIMIT_NOFILE, (self.files, self.files))
         self._started_at = time.monotonic()
         self._start_at = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -16,7 +17,7 @@ from tests.chaos.director import Director
 from tests.chaos.kept import Kept, end_in_order
 from tests.chaos.receiver import Receiver
 from tests.chaos.recovery import Recoveries
-from tests.chaos.schedule import schedule
+from tests.chaos.schedule import hard_ones, schedule
 from tests.chaos.settings import Settings
 from tests.chaos.stack import Stack, open_stack
 from tests.chaos.tail import Events, Sent
@@ -43,11 +44,13 @@ class Result:
     refused_starts: int
     slow_drains: list[str]
     exits: list[str]  # processes that did not end as they should
+    seen: Mapping[str, Mapping[str, int]]  # what was seen of each hard fault, and how often
+    unseen: list[str]  # hard faults that nobody saw or that were not played: a fault that cannot fail proves nothing
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is wrong and every process ended as it should."""
-        return not self.findings.all() and not self.exits
+        """Whether nothing is wrong, every process ended as it should, and every fault struck."""
+        return not self.findings.all() and not self.exits and not self.unseen
 
 
 def run(settings: Settings) -> Result:
@@ -78,7 +81,7 @@ class _Run:
         self._roles: list[Kept] = [*stack.roles.values()]
         self._sent = Sent(stack.emulator.truth_file)
         self._events = Events(settings.directory / "calls.jsonl")
-        self._director = Director(stack, self._events, schedule(settings, stack.targets))
+        self._director = Director(stack, self._events, schedule(settings, stack.targets), hard_ones(settings))
         self._under_fire = 0
         self._evidence = Evidence(
             sent=self._sent,
@@ -108,6 +111,11 @@ class _Run:
             refused_starts=self._stack.exits.refused_starts,
             slow_drains=self._stack.exits.slow_drains,
             exits=[*self._stack.exits.wrong, *end_in_order(self._roles)],
+            seen=self._stack.player.seen,
+            unseen=[
+                *self._stack.player.unseen,
+                *(f"{label} was to come and had no time" for label in self._director.unplayed),
+            ],
         )
 
     def _begin(self) -> None:
@@ -124,9 +132,12 @@ class _Run:
         deadline = began + 3 * self._settings.seconds + 120
         while self._sent.end is None and time.monotonic() < deadline:
             self._look()
-            if (elapsed := time.monotonic() - began) < self._settings.seconds:
-                self._director.strike(elapsed, now=time.monotonic())
+            elapsed = time.monotonic() - began
+            if elapsed < self._settings.seconds:
                 self._under_fire = self._sent.notifications
+            else:
+                self._director.end_easy_ones()
+            self._director.strike(elapsed, now=time.monotonic())
         return time.monotonic() - began
 
     def _drain(self) -> float:

@@ -19,7 +19,7 @@ def show(out: Console, result: Result) -> None:
     out.print(_counts(result))
     for note in result.slow_drains:
         out.print(f"  slow: {note}", markup=False)
-    wrong = [*result.findings.all(), *result.exits]
+    wrong = [*result.findings.all(), *result.exits, *result.unseen]
     for sentence in wrong[:SHOWN]:
         out.print(f"  WRONG {sentence}", markup=False, highlight=False)
     if len(wrong) > SHOWN:
@@ -33,7 +33,8 @@ def summary(result: Result) -> str:
     counts = (
         f"lost {len(found.lost)}, wrong {len(found.wrong)}, two bodies {len(found.two_bodies)},"
         f" completed twice {len(found.completed_twice)}, parked {len(found.parked)},"
-        f" webhook {len(found.webhook)}, not drained {len(found.not_drained)}, exits {len(result.exits)}"
+        f" webhook {len(found.webhook)}, not drained {len(found.not_drained)}, exits {len(result.exits)},"
+        f" unseen {len(result.unseen)}"
     )
     seconds = result.settings.seconds
     played = (
@@ -45,9 +46,10 @@ def summary(result: Result) -> str:
 
 
 def _faults(result: Result) -> Table:
-    table = Table("fault", "times", "work flowed again after: least", "median", "most", box=None)
+    table = Table("fault", "times", "seen", "work flowed again after: least", "median", "most", box=None)
     for row in result.recoveries.rows():
-        table.add_row(row.label, str(row.hits), *_spread(row))
+        seen = "; ".join(f"{what} ({times})" for what, times in result.seen.get(row.label, {}).items())
+        table.add_row(row.label, str(row.hits), seen, *_spread(row))
     return table
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from tests.chaos.fault import Fault
 from tests.chaos.settings import PROCESS_FAULTS, Settings
+from tests.chaos.troubles import TROUBLES
 
 # Seconds between two faults of a kind: a service needs time to start again before it is hit once more.
 GAPS: Final[Mapping[str, tuple[float, float]]] = {
@@ -32,24 +33,8 @@ HOW: Final[Mapping[str, tuple[str, ...]]] = {
     "store": ("kill", "stop"),
     "proxy": ("cut", "refuse", "stall"),
 }
+TROUBLE_GAP: Final = (3.0, 6.0)  # between two hard faults: the easy ones' time
 FIRST_AFTER: Final[Mapping[str, float]] = {"kill": 3.0, "term": 5.0, "broker": 6.0, "store": 4.0, "proxy": 4.0}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """One fault: `at` counts from the first push that was answered 200, `away` is how long what it hit stays away."""
-
-    at: float
-    kind: str
-    how: str
-    target: str
-    away: float
-
-    @property
-    def label(self) -> str:
-        """What the report counts it under: `kill -9 correlate`, `broker stop`."""
-        words = {"kill": "kill -9", "term": "SIGTERM"}
-        return f"{words[self.kind]} {self.target}" if self.kind in words else f"{self.target} {self.how}"
 
 
 def schedule(settings: Settings, targets: Mapping[str, Sequence[str]]) -> list[Fault]:
@@ -64,6 +49,26 @@ def schedule(settings: Settings, targets: Mapping[str, Sequence[str]]) -> list[F
         for fault in _of_kind(kind, names, settings)
     ]
     return sorted(found, key=lambda fault: fault.at)
+
+
+def hard_ones(settings: Settings) -> list[Fault]:
+    """The hard faults of the run in their order: so many as find time, each once before any comes twice.
+
+    Their `at` counts as that of the easy ones does, by the clock that stands still while a hard one wants to be alone.
+    """
+    rng = Random(f"{settings.seed}:troubles")  # noqa: S311 - as below
+    names = [name for name in TROUBLES if settings.wants(name)]
+    ways = {name: _dealt(rng, settings.ways(name)) for name in names}
+    found: list[Fault] = []
+    at = taken = 0.0
+    for name in _dealt(rng, names) if names else ():
+        at += rng.uniform(*TROUBLE_GAP)
+        taken += settings.takes(name)
+        if at + taken > settings.seconds and found:
+            break
+        away = rng.uniform(*TROUBLES[name].away)
+        found.append(Fault(at=at, kind=name, how=next(ways[name]), target=name, away=away))
+    return found
 
 
 def _of_kind(kind: str, names: Sequence[str], settings: Settings) -> Iterator[Fault]:

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-from tests.chaos.schedule import Fault
+from tests.chaos.fault import Fault
 from tests.services import ports
 
 

@@ -7,24 +7,30 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from schemas.topology import Subscription, sink_queue, topology
 from tests.chaos.backstage import Backstage, Cuttable, open_backstage
+from tests.chaos.disk import Disk
 from tests.chaos.kept import Exits, Kept
+from tests.chaos.player import Player
+from tests.chaos.process_faults import HOURS_WRONG
 from tests.chaos.receiver import Receiver
+from tests.chaos.scene import Scene, declare
 from tests.chaos.service import Service
 from tests.chaos.settings import Settings
-from tests.e2e.programs import Program, Role, end
+from tests.chaos.store_faults import make_user
+from tests.e2e.programs import Role, end
 from tests.e2e.running import APP_KEY, Emulator, Up, prepared_up
 from tests.services import ports
+from tests.services.faketime import WallClock
 from tests.services.postgresql import PostgreSQL
 from tests.services.rabbitmq import RabbitMQ
 
 HOOK_SECRET: Final = "CHAOS_HOOK_SECRET"
 # A CDR that is pushed again after an outage comes after call.incomplete: that way is walked too.
 CDR_WAIT: Final = "20s"
-DECLARE_SECONDS: Final = 120.0
 READY_SECONDS: Final = 120.0
 # The platform pushes again after 1, 4, 9, 106, 203, 300 minutes: here 0.1 to 30 s, or 0.04 to 12 s where no service has
 # to start; longer than an outage lasts.
@@ -32,6 +38,8 @@ REPUSH_FACTOR: Final[Mapping[str, int]] = {"rabbitmq": 600, "embedded": 1500}
 CONCURRENCY: Final = 256  # a platform goes on pushing while the door waits three seconds for a broker that is away
 STAGES: Final = ("dedupe", "correlate", "fetch_recording", "park")
 SINKS: Final = ("file", "hook")
+EVENTS: Final = "calls.jsonl"
+DISK: Final = "disk"
 
 
 @dataclass(kw_only=True)
@@ -43,6 +51,7 @@ class Stack:
     receiver: Receiver
     roles: Mapping[str, Kept]
     exits: Exits
+    player: Player
     services: Mapping[str, Service]
     wires: Mapping[str, Cuttable]
     store: str
@@ -63,6 +72,7 @@ def open_stack(settings: Settings, calls: int) -> Iterator[Stack]:
         backstage = cleaning.enter_context(open_backstage())
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
         receiver = Receiver(secret=secret, failing=settings.wants("webhook"))
+        disk = _disk(settings, cleaning)
         urls = _Urls(settings, backstage, cleaning)
         door = prepared_up(
             settings.directory,
@@ -71,14 +81,30 @@ def open_stack(settings: Settings, calls: int) -> Iterator[Stack]:
             command=("up",) if settings.stack == "embedded" else ("ingest",),
             broker=urls.broker,
             store=urls.store,
+            objects=f"file:{urls.place}recordings",
             cdr_wait=CDR_WAIT,
         )
         exits = Exits()
         if settings.stack == "rabbitmq":
-            _declare(door)
+            declare(door)
         roles = _roles(settings, door, exits)
+        clocks = _clocks(settings, roles)
         emulator = _emulator(settings, door, calls)
         cleaning.callback(lambda: end(emulator, *(kept.role for kept in roles.values())))
+        scene = Scene(
+            door=door,
+            roles=roles,
+            worker=lambda name, like: _another(door, name, roles[like].role),
+            longest=settings.longest_freeze,
+            exits=exits.wrong,
+            node=urls.node,
+            vhost=(urls.own_broker or "").rpartition("/")[2],
+            database=urls.own_store,
+            disk=disk,
+            clocks=clocks,
+        )
+        player = Player(scene)
+        cleaning.callback(player.close)
         for kept in roles.values():
             kept.start()
         for kept in roles.values():
@@ -89,6 +115,7 @@ def open_stack(settings: Settings, calls: int) -> Iterator[Stack]:
             receiver=receiver,
             roles=roles,
             exits=exits,
+            player=player,
             services=urls.services,
             wires=urls.wires,
             store=urls.own_store,
@@ -103,11 +130,13 @@ class _Urls:
     def __init__(self, settings: Settings, backstage: Backstage, cleaning: ExitStack) -> None:
         self.services: dict[str, Service] = {}
         self.wires: dict[str, Cuttable] = {}
-        self.broker, self.own_broker = "embedded:broker.db", None
-        self.store = "sqlite:state"
-        self.own_store = f"sqlite:{settings.directory}/state"
+        self.place = f"{DISK}/" if settings.wants("disk_full") else ""
+        self.node: RabbitMQ | None = None
+        self.broker, self.own_broker = f"embedded:{self.place}broker.db", None
+        self.store = f"sqlite:{self.place}state"
+        self.own_store = f"sqlite:{settings.directory}/{self.place}state"
         if settings.stack == "rabbitmq":
-            node = RabbitMQ()
+            self.node = node = RabbitMQ()
             self._keep("broker", Service("broker", node), cleaning)
             self.own_broker = node.make_vhost()
             self.broker = self._wired("broker", self.own_broker, settings, backstage)
@@ -115,7 +144,7 @@ class _Urls:
             cluster = PostgreSQL()
             self._keep("store", Service("store", cluster), cleaning)
             self.own_store = cluster.make_database()
-            self.store = self._wired("store", self.own_store, settings, backstage)
+            self.store = self._wired("store", make_user(self.own_store), settings, backstage)
 
     def _keep(self, name: str, service: Service, cleaning: ExitStack) -> None:
         cleaning.callback(service.close)
@@ -135,12 +164,26 @@ def _hook(url: str) -> str:
     )
 
 
-def _declare(door: Up) -> None:
-    program = Program(
-        arguments=("declare", "--config", "config.toml"), directory=door.directory, environ=door.environ, name="declare"
-    )
-    program.start()
-    assert program.wait(DECLARE_SECONDS) == 0, program.tail()
+def _disk(settings: Settings, cleaning: ExitStack) -> Disk | None:
+    """A small disk for all that the roles write, where it shall be full."""
+    if not settings.wants("disk_full"):
+        return None
+    disk = Disk(settings.directory / DISK)
+    cleaning.callback(disk.close)
+    (settings.directory / EVENTS).symlink_to(Path(DISK) / EVENTS)
+    return disk
+
+
+def _clocks(settings: Settings, roles: Mapping[str, Kept]) -> dict[str, WallClock]:
+    """A wall clock of its own for each role that shall have a wrong one."""
+    found: dict[str, WallClock] = {}
+    for name, kept in roles.items():
+        if name in HOURS_WRONG and settings.wants("clock_skewed"):
+            place = settings.directory / f"{name}.clock"
+            place.mkdir()
+            found[name] = WallClock(place)
+            kept.role.environ = {**kept.role.environ, **found[name].environ}
+    return found
 
 
 def _roles(settings: Settings, door: Up, exits: Exits) -> dict[str, Kept]:
@@ -172,6 +215,12 @@ def _worker(door: Up, name: str, stage: str, *options: str) -> Role:
         name=name,
         admin=admin,
     )
+
+
+def _another(door: Up, name: str, like: Role) -> Role:
+    """One more of the same."""
+    stage, *options = like.arguments[1 : like.arguments.index("--config")]
+    return _worker(door, name, stage, *options)
 
 
 def _emulator(settings: Settings, door: Up, calls: int) -> Emulator:

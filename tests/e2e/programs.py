@@ -131,14 +131,20 @@ class Answer:
 
 
 def request(
-    address: str, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    address: str,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    *,
+    seconds: float = REQUEST_SECONDS,
 ) -> Answer:
-    """One request on a connection of its own to `host:port`.
+    """One request on a connection of its own to `host:port`; `seconds` is how long it waits for a sign of life.
 
     Raises:
         OSError, http.client.HTTPException: no answer.
     """
-    connection = http.client.HTTPConnection(address, timeout=REQUEST_SECONDS)
+    connection = http.client.HTTPConnection(address, timeout=seconds)
     try:
         connection.request(method, path, body=body, headers=dict(headers or {}))
         answer = connection.getresponse()

@@ -7,27 +7,45 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from tests.chaos import player
+from tests.chaos.fault import Fault
+from tests.chaos.player import Player
+from tests.chaos.scene import Scene, Seen
+from tests.chaos.schedule import hard_ones
+from tests.chaos.settings import EVERY_FAULT, Settings, Stack, Store
+from tests.chaos.troubles import TROUBLES, Trouble
 from tests.e2e.programs import ROOT
 from tests.services import debian, postgresql, rabbitmq
 
 RUN_SECONDS = 400.0  # a machine that is busy with others too
-ALL_IS_WELL = "chaos: lost 0, wrong 0, two bodies 0, completed twice 0, parked 0, webhook 0, not drained 0, exits 0"
+ALL_IS_WELL = (
+    "chaos: lost 0, wrong 0, two bodies 0, completed twice 0, parked 0, webhook 0, not drained 0, exits 0, unseen 0"
+)
 
 
 @pytest.mark.rabbitmq
-def test_roles_rabbitmq_and_postgresql_die_under_load_and_nothing_is_lost_or_wrong(tmp_path: Path) -> None:
+def test_whatever_dies_is_taken_away_or_stands_still_under_load_nothing_is_lost_or_wrong(tmp_path: Path) -> None:
     install(rabbitmq.install, postgresql.install)
 
-    code, told = chaos(tmp_path, "--seconds", "60", "--seed", "1", "--rate", "200")
+    code, told = chaos(tmp_path, "--faults", "all", "--seconds", "60", "--seed", "1", "--rate", "200")
 
     assert code == 0, told
     assert ALL_IS_WELL in told
     assert "broker stop" in told or "broker kill" in told, "the broker was never hit"
+
+
+def test_neither_is_it_where_one_process_does_everything(tmp_path: Path) -> None:
+    code, told = chaos(tmp_path, "--stack", "embedded", "--faults", "all", "--seconds", "35", "--rate", "100")
+
+    assert code == 0, told
+    assert ALL_IS_WELL in told
 
 
 def test_a_worker_that_acks_before_its_work_is_caught(tmp_path: Path) -> None:
@@ -37,6 +55,44 @@ def test_a_worker_that_acks_before_its_work_is_caught(tmp_path: Path) -> None:
 
     assert code == 1, told
     assert "chaos: lost 0" not in told
+
+
+def test_a_hard_fault_that_nobody_sees_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def nothing(_: Scene, __: str) -> Iterator[Seen]:
+        yield str
+
+    monkeypatch.setitem(TROUBLES, "memory_alarm", Trouble(play=nothing))
+    monkeypatch.setattr(player, "SEEN_SECONDS", 0.1)
+    playing = Player(cast("Scene", None))
+
+    assert playing.hit(Fault(at=0, kind="memory_alarm", how="", target="memory_alarm", away=0))
+    playing.close()
+
+    assert playing.unseen == ["memory_alarm was played and not seen within 0.1 s"]
+
+
+def test_in_ten_minutes_every_hard_fault_has_its_turn() -> None:
+    for stack, store in (("rabbitmq", "postgresql"), ("embedded", "sqlite")):
+        wanted = settings(cast("Stack", stack), cast("Store", store))
+        played = {fault.kind for fault in hard_ones(wanted)}
+        assert played == {name for name in TROUBLES if wanted.wants(name)}
+        assert len(played) > 3
+
+
+def settings(stack: Stack, store: Store) -> Settings:
+    """Of the run whose figures stand in docs/reliability.md."""
+    return Settings(
+        seconds=600,
+        seed=1,
+        rate=400,
+        faults=frozenset(EVERY_FAULT),
+        stack=stack,
+        store=store,
+        sabotage=None,
+        drain_seconds=300,
+        directory=Path("unused"),
+    )
 
 
 def chaos(directory: Path, *options: str) -> tuple[int, str]:

@@ -13,6 +13,15 @@ _PACKAGE: Final = "libfaketime"
 _LIBRARY: Final = "/usr/lib/*/faketime/libfaketimeMT.so.1"  # the one for programs with threads
 
 
+def install() -> None:
+    """Make sure that the library is there.
+
+    Raises:
+        debian.Missing: it is not, and cannot be installed.
+    """
+    debian.program(_LIBRARY, package=_PACKAGE)
+
+
 class WallClock:
     """The wall clock of every program that is started with `environ`; it is right until it is set wrong.
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from tests.services.rabbitmq import RabbitMQ
 
-_MEMORY = "{resource_limit, memory, node()}"
+
+def memory_alarm(node: RabbitMQ) -> AbstractContextManager[None]:
+    """The node is at its memory limit: it reads nothing more from a connection that publishes."""
+    return _alarm(node, "memory")
+
+
+def disk_alarm(node: RabbitMQ) -> AbstractContextManager[None]:
+    """The same, for want of disk."""
+    return _alarm(node, "disk")
 
 
 @contextmanager
-def memory_alarm(node: RabbitMQ) -> Iterator[None]:
-    """The node is at its memory limit: it reads nothing more from a connection that publishes."""
-    node.eval(f"rabbit_alarm:set_alarm({{{_MEMORY}, []}}).")
+def _alarm(node: RabbitMQ, what: str) -> Iterator[None]:
+    alarm = f"{{resource_limit, {what}, node()}}"
+    node.eval(f"rabbit_alarm:set_alarm({{{alarm}, []}}).")
     try:
         yield
     finally:
-        node.eval(f"rabbit_alarm:clear_alarm({_MEMORY}).")
+        node.eval(f"rabbit_alarm:clear_alarm({alarm}).")
 
 
 @contextmanager
