@@ -18,6 +18,7 @@ from aiohttp import web
 from ingest.body import read_body
 from ingest.entrance import Asking, Entrance
 from ingest.group_commit import GroupCommit
+from ingest.headers import as_text, read_headers
 from ingest.questions import Questions
 from ingest.response import response
 from runtime.telemetry import Telemetry
@@ -25,7 +26,7 @@ from runtime.verdict import reason_of
 from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind, new_id, new_trace
 from schemas.errors import Rejected, Unavailable
-from schemas.notification import KEPT_HEADERS, SIGNATURE_HEADERS, Notification, Reply, to_json
+from schemas.notification import Notification, Reply, to_json
 from schemas.question import Asked
 from schemas.settings.source import Source
 
@@ -34,7 +35,6 @@ log = structlog.get_logger()
 INFLIGHT: Final = 1000  # requests; bounds what slow bodies and a slow broker may hold in memory
 RETRY_AFTER_SECONDS: Final = 5
 HOUR_SECONDS: Final = 3600
-_READ_HEADERS: Final = KEPT_HEADERS | SIGNATURE_HEADERS
 _PATH_PARTS: Final = 4  # "", v1, source, token
 
 
@@ -103,8 +103,8 @@ class Door:
         notification = Notification(
             path=path,
             remote=request.remote or "",
-            content_type=_as_text(request.headers.get("Content-Type", "")),
-            headers={k.lower(): _as_text(v) for k, v in request.headers.items() if k.lower() in _READ_HEADERS},
+            content_type=as_text(request.headers.get("Content-Type", "")),
+            headers=read_headers(request.headers.items()),
             body=await read_body(request),
         )
         now = self._clock()
@@ -153,11 +153,6 @@ def _asked(notification: Notification, asking: Asking) -> Asked | None:
     except Exception as error:  # noqa: BLE001 - a 500 here would lose the push for good after the last repetition
         log.error("question.unreadable", source=asking.source.name, reason=reason_of(error))
         return None
-
-
-def _as_text(header: str) -> str:
-    """A header's value without lone surrogates: aiohttp makes them of bytes that are no UTF-8, and JSON has none."""
-    return header.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _refusal(error: Rejected) -> web.Response:

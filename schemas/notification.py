@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import field, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from schemas.envelope import JsonObject
 from schemas.value import value
@@ -23,7 +23,8 @@ SIGNATURE_HEADERS: Final = frozenset({"authorization", "x-aksk", "x-wsse"})
 class Notification:
     """One HTTP request as accepted. `path` starts after the token; header names are in lower case.
 
-    `signed` stands in place of a signature, which nothing that is stored holds; None: none came.
+    `signed` stands in place of a signature, which nothing that is stored holds; None: none came. `memo` keeps what a
+    dialect has worked out of this very push, by name, so that what asks again does not parse again.
     """
 
     path: str
@@ -32,6 +33,7 @@ class Notification:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     signed: Signed | None = None
+    memo: dict[str, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
 
 
 @value

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.vocabulary import Action, AskedKind
 
+QUESTION_BYTES: Final = 16 * 1024  # of a push that may ask something; the largest documented one has some 2 KB
 GOING: Final = frozenset({"connect", "route"})  # the actions that need somebody to go to
 
 

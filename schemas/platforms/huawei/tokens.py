@@ -10,14 +10,16 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 Digest = Callable[[str, str, str], str]
 
-_PAIR: Final = re.compile(r'(\w+)\s*=\s*"([^"]*)"')
+TOKEN_BYTES: Final = 1024  # a documented one has some 300
+_PAIR: Final = re.compile(r'(?<!\w)(\w++)\s*+=\s*+"([^"]*+)"')  # never goes back, so that it is linear
 _SCHEME: Final = "usernametoken"
+_NAMES: Final = frozenset({"Username", "PasswordDigest", "Nonce", "Created"})
 
 
 def aksk_digest(nonce: str, created: str, secret: str) -> str:
@@ -33,20 +35,29 @@ def wsse_digest(nonce: str, created: str, secret: str) -> str:
 DIGESTS: Final[Mapping[str, Digest]] = {"aksk": aksk_digest, "wsse": wsse_digest}
 
 
-def token_is_right(header: str, digest: Digest, *, username: str | None, secret: str) -> bool:
-    """Whether a `UsernameToken ...` header was made with `secret`, by `username` where one is known.
+def token_is_right(header: str, digests: Iterable[Digest], *, username: str | None, secret: str) -> bool:
+    """Whether a `UsernameToken ...` header was made with `secret` and one of these, by `username` where one is known.
 
     Spaces around commas and equal signs are tolerated; an unreadable header is wrong, never an error.
     """
-    if not header.isascii():
+    token = _read(header)
+    if token is None:
         return False
+    nonce, created = token["Nonce"], token["Created"]
+    right = any(_same(token["PasswordDigest"], digest(nonce, created, secret)) for digest in digests)
+    return right and (username is None or _same(token["Username"], username))
+
+
+def _read(header: str) -> Mapping[str, str] | None:
+    """None where it is no token, where a name stands twice, or where it is longer than any is."""
+    if len(header) > TOKEN_BYTES or not header.isascii():
+        return None
     scheme, _, rest = header.strip().partition(" ")
-    token = dict(_PAIR.findall(rest))
-    if scheme.lower() != _SCHEME or not {"Username", "PasswordDigest", "Nonce", "Created"} <= token.keys():
-        return False
-    expected = digest(token["Nonce"], token["Created"], secret)
-    right_digest = _same(token["PasswordDigest"], expected)
-    return right_digest and (username is None or _same(token["Username"], username))
+    pairs = _PAIR.findall(rest)
+    token = dict(pairs)
+    if scheme.lower() != _SCHEME or not token.keys() >= _NAMES or len(token) != len(pairs):
+        return None
+    return token
 
 
 def signed_headers(scheme: str, *, username: str, secret: str, nonce: str, created: datetime) -> dict[str, str]:

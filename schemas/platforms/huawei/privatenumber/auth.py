@@ -22,5 +22,5 @@ def verify(notification: Notification, source: PrivateNumberSource, _: datetime)
     for scheme, digest in DIGESTS.items():
         header = notification.headers.get(f"x-{scheme}")
         if header is not None:
-            return token_is_right(header, digest, username=source.app_key, secret=secret)
+            return token_is_right(header, [digest], username=source.app_key, secret=secret)
     return None

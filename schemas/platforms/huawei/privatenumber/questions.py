@@ -23,10 +23,11 @@ from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.platforms.huawei.privatenumber.shape import shape_of, waits
 from schemas.platforms.huawei.privatenumber.sms import sms
 from schemas.platforms.huawei.pushes import event_type_of
-from schemas.question import Asked, Decision
+from schemas.question import QUESTION_BYTES, Asked, Decision
 
 _SUBJECTS: Final = (b'"callin"', b'"smsevent"')  # one of them is in every push that asks, and in no CDR
 _CONTENT_TYPE: Final = "application/json"
+_MEMO: Final = "question"
 
 # Section 2, ApiConnectInfo and ApiCloseInfo: the names of voice files, String(0-128).
 _CONNECT_TONES: Final = ("waitVoice", "recordHintTone", "lastMinVoice")
@@ -40,13 +41,15 @@ def question(notification: Notification, source: PrivateNumberSource) -> Asked |
     """What a `callin` with notifyMode Block or an SMS with notificationMode Block asks; else None.
 
     A CDR of X mode says Block too, and asks nothing. What cannot be read asks nothing either. Other pushes are
-    hardly looked at: their bytes lack the words.
+    hardly looked at: they are larger than a question, or their bytes lack the words.
     """
+    if len(notification.body) > QUESTION_BYTES:
+        return None
     sent = notification.body.lower()
     if b"block" not in sent or not any(subject in sent for subject in _SUBJECTS):
         return None
     try:
-        body = load_object(notification.body)
+        body = _loaded(notification)
         match shape_of(body):
             case "call_event":
                 return _asked_of_call(body, source)
@@ -67,7 +70,7 @@ def answer(notification: Notification, decision: Decision, source: PrivateNumber
     ASCII (section 0). A call to be recorded needs recordHintTone among the tones, or the carrier blocks it.
     """
     try:
-        body = load_object(notification.body)
+        body = _loaded(notification)
     except Malformed:
         return Reply()
     match shape_of(body):
@@ -77,6 +80,19 @@ def answer(notification: Notification, decision: Decision, source: PrivateNumber
             return _json({"actions": [_sms_action(_inner(body, "smsEvent"), decision, source)]})
         case _:
             return Reply()
+
+
+def _loaded(notification: Notification) -> JsonObject:
+    """Its body, read once for question and answer; nobody changes it.
+
+    Raises:
+        Malformed: as `load_object`.
+    """
+    memo = notification.memo
+    if _MEMO not in memo:
+        memo[_MEMO] = load_object(notification.body)
+    body: JsonObject = memo[_MEMO]
+    return body
 
 
 def _asked_of_call(body: JsonObject, source: PrivateNumberSource) -> Asked | None:

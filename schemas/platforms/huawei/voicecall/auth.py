@@ -39,10 +39,8 @@ def verify(notification: Notification, source: VoiceCallSource, _: datetime) -> 
     if header is None or source.app_secret is None or source.push_url is None:
         return None
     secret = source.app_secret.get_secret_value()
-    return any(
-        token_is_right(header, digest, username=source.app_key, secret=secret)
-        for digest in _digests(source.push_url.get_secret_value(), notification.path)
-    )
+    digests = _digests(source.push_url.get_secret_value(), notification.path)
+    return token_is_right(header, digests, username=source.app_key, secret=secret)
 
 
 def _digests(push_url: str, path: str) -> Iterator[Digest]:

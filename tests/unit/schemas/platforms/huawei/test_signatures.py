@@ -90,6 +90,9 @@ def test_a_right_signature_is_right(headers: dict[str, str]) -> None:
         {"x-aksk": ""},
         {"x-wsse": "UsernameToken"},
         {"x-wsse": "\x00"},
+        {"x-aksk": f"{a_token(AKSK)}, {a_token(AKSK)}"},  # the header twice, as the door joins it
+        {"x-aksk": a_token(AKSK) + f',Nonce="{NONCE}"'},
+        {"x-aksk": f"{a_token(AKSK)},a={'x' * 1024}"},
     ],
 )
 def test_anything_else_under_that_name_is_wrong(headers: dict[str, str]) -> None:

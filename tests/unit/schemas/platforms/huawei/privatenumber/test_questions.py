@@ -15,7 +15,7 @@ from schemas.notification import Reply
 from schemas.platforms.huawei.privatenumber import DIALECT
 from schemas.platforms.huawei.privatenumber.questions import answer, question
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
-from schemas.question import Asked, Decision
+from schemas.question import QUESTION_BYTES, Asked, Decision
 from tests.building.pushes import a_push
 from tests.building.samples import SAMPLES_OF_ALL
 
@@ -254,3 +254,9 @@ def test_user_data_of_an_sms_is_for_ax_only(mode: str | None, told: dict[str, st
 @pytest.mark.parametrize("body", [b"", {"eventType": "fee", "feeLst": [{}]}, {"a": 1}])
 def test_what_never_asked_is_answered_with_nothing(body: Any) -> None:
     assert answer(a_push(body), CLOSE, a_source()) == Reply()
+
+
+def test_what_is_larger_than_any_question_is_none() -> None:
+    """`{},` by the hundred thousand cost a fifth of a second before anything was judged."""
+    assert asked(CALL_IN) is not None
+    assert asked({**CALL_IN, "pad": "x" * QUESTION_BYTES}) is None

@@ -1,0 +1,29 @@
+"""The headers that the door reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from schemas.notification import KEPT_HEADERS, SIGNATURE_HEADERS
+
+_READ: Final = KEPT_HEADERS | SIGNATURE_HEADERS
+
+
+def read_headers(sent: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Those that a push is kept or judged by, in lower case; of one sent twice all values, as HTTP joins them.
+
+    So two signatures are one that nobody can read, and not whichever comes last (RFC 9110, section 5.3).
+    """
+    headers: dict[str, str] = {}
+    for name, value in sent:
+        lower = name.lower()
+        if lower in _READ:
+            text = as_text(value)
+            headers[lower] = f"{headers[lower]}, {text}" if lower in headers else text
+    return headers
+
+
+def as_text(header: str) -> str:
+    """A header's value without lone surrogates: aiohttp makes them of bytes that are no UTF-8, and JSON has none."""
+    return header.encode(errors="surrogateescape").decode(errors="replace")
