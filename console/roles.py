@@ -13,9 +13,11 @@ from console.admin_access import admin_token
 from console.sabotage import Sabotage
 from ingest.door import Door
 from ingest.server import serve_door
-from runtime.admin import serve_admin
+from ingest.state import DoorState
+from runtime.admin import Check, serve_admin
 from runtime.broker import open_broker
 from runtime.clock import system_clock
+from runtime.tasks import lasting
 from runtime.telemetry import Telemetry
 from runtime.wire import monotonic_message_ids
 from schemas.platforms import DIALECTS
@@ -49,15 +51,21 @@ async def open_process(config: Config, *, declare: bool, sabotage: Sabotage | No
 
 
 def ingest_role(config: Config, *, shared: bool = False) -> BoundRole:
-    """Only the door; `shared`: other doors may listen at its address too."""
+    """Only the door; `shared`: other doors may listen at its address too.
+
+    Told to stop, it is not ready for `drain_delay` and still answers, so that whoever sends it customers can see it.
+    """
 
     async def role(stopping: asyncio.Event) -> None:
+        state = DoorState()
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=False))
-            await stack.enter_async_context(_admin(process, config.ingest.admin, []))
-            await stack.enter_async_context(_door(process, shared=shared))
+            await stack.enter_async_context(_admin(process, config.ingest.admin, [], door=state))
+            await stack.enter_async_context(_door(process, state, shared=shared))
             log.info("ingest.ready", listen=config.ingest.listen)
             await stopping.wait()
+            state.leaving = True
+            await asyncio.sleep(config.ingest.drain_delay.total_seconds())
 
     return role
 
@@ -80,6 +88,7 @@ def up_role(config: Config, *, sabotage: Sabotage | None = None, ready: Callable
     """Everything in one process; on a drain the door closes first, then the stages finish what they hold."""
 
     async def role(stopping: asyncio.Event) -> None:
+        state = DoorState()
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=True, sabotage=sabotage))
             loops: list[Loop] = []
@@ -87,49 +96,61 @@ def up_role(config: Config, *, sabotage: Sabotage | None = None, ready: Callable
                 if row.answers and not config.rule:
                     continue  # then another service may answer; both at once would share the questions
                 loops += await stack.enter_async_context(open_stage(process, row.name))
-            await stack.enter_async_context(_admin(process, config.ingest.admin, loops))
-            await _door_then_stages(process, loops, stopping, ready)
+            await stack.enter_async_context(_admin(process, config.ingest.admin, loops, door=state))
+            await _door_then_stages(process, state, loops, stopping, ready)
 
     return role
 
 
 async def _door_then_stages(
-    process: Process, loops: Sequence[Loop], stopping: asyncio.Event, ready: Callable[[], None] | None
+    process: Process,
+    state: DoorState,
+    loops: Sequence[Loop],
+    stopping: asyncio.Event,
+    ready: Callable[[], None] | None,
 ) -> None:
     closed = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_run(loops, closed))
-        async with _door(process):
+        async with _door(process, state):
             log.info("up.ready", listen=process.config.ingest.listen)
             if ready is not None:
                 ready()
             await stopping.wait()
+            state.leaving = True
         closed.set()
 
 
 async def _run(loops: Sequence[Loop], stopping: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as tasks:
         for loop in loops:
-            tasks.create_task(loop.run(stopping), name=loop.name)
+            tasks.create_task(lasting(loop.run(stopping), stopping, name=loop.name))
 
 
-def _door(process: Process, *, shared: bool = False) -> AbstractAsyncContextManager[Door]:
+def _door(process: Process, state: DoorState, *, shared: bool = False) -> AbstractAsyncContextManager[Door]:
     return serve_door(
-        process.config.ingest.listen,
+        process.config.ingest,
         sources=sources_of(process.config),
         dialects=DIALECTS,
         broker=process.broker,
         message_ids=process.message_ids,
         telemetry=process.telemetry,
         clock=process.clock,
+        state=state,
         shared=shared,
     )
 
 
-def _admin(process: Process, address: str, loops: Sequence[Loop]) -> AbstractAsyncContextManager[None]:
-    def ready(loop: Loop) -> Callable[[], bool]:
+def _admin(
+    process: Process, address: str, loops: Sequence[Loop], *, door: DoorState | None = None
+) -> AbstractAsyncContextManager[None]:
+    def ready(loop: Loop) -> Check:
         return lambda: loop.ready
 
-    checks = {"broker": lambda: process.broker.healthy, **{loop.name: ready(loop) for loop in loops}}
+    checks: dict[str, Check] = {
+        "broker": lambda: process.broker.trouble or True,
+        **{loop.name: ready(loop) for loop in loops},
+        **({"door": door.check} if door else {}),
+    }
     token = admin_token(process.config) if process.commands else None
     return serve_admin(address, process.telemetry, checks, commands=process.commands, token=token)

@@ -8,31 +8,33 @@ from typing import Final
 from aiohttp import ClientError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from ingest.shares import Stay
 from schemas.errors import Rejected
 
 BODY_BYTES: Final = 1024 * 1024
 BODY_SECONDS: Final = 10.0
 
 
-async def read_body(request: web.BaseRequest) -> bytes:
+async def read_body(request: web.BaseRequest, stay: Stay) -> bytes:
     """The whole body as sent.
 
     Raises:
-        Rejected: it is too long (413), too slow (408) or breaks off (400).
+        Rejected: it is too long (413), too slow (408), breaks off (400), or finds no room beside others (503).
     """
     try:
         if request.content.is_eof():  # a short one arrives together with the head
             body = request.content.read_nowait()
             _check_size(len(body))
+            stay.take(len(body))
             return body
-        return await _arriving(request)
+        return await _arriving(request, stay)
     except TimeoutError:
         raise Rejected("the body came too slowly", status=408) from None
     except (ConnectionError, ClientError, HttpProcessingError):
         raise Rejected("the body did not arrive whole", status=400) from None
 
 
-async def _arriving(request: web.BaseRequest) -> bytes:
+async def _arriving(request: web.BaseRequest, stay: Stay) -> bytes:
     _check_size(request.content_length or 0)
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -41,6 +43,7 @@ async def _arriving(request: web.BaseRequest) -> bytes:
         async for chunk in request.content.iter_any():
             body += chunk
             _check_size(len(body))
+            stay.take(len(chunk))
     return bytes(body)
 
 

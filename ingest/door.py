@@ -21,6 +21,9 @@ from ingest.group_commit import GroupCommit
 from ingest.headers import as_text, read_headers
 from ingest.questions import Questions
 from ingest.response import response
+from ingest.shares import Shares
+from ingest.state import DoorState
+from ingest.tallies import HOUR_SECONDS
 from runtime.telemetry import Telemetry
 from runtime.verdict import reason_of
 from schemas.dialect.dialect import AnyDialect
@@ -32,9 +35,7 @@ from schemas.settings.source import Source
 
 log = structlog.get_logger()
 
-INFLIGHT: Final = 1000  # requests; bounds what slow bodies and a slow broker may hold in memory
 RETRY_AFTER_SECONDS: Final = 5
-HOUR_SECONDS: Final = 3600
 _PATH_PARTS: Final = 4  # "", v1, source, token
 
 
@@ -50,15 +51,18 @@ class Door:
         questions: Questions,
         telemetry: Telemetry,
         clock: Callable[[], datetime],
+        state: DoorState,
     ) -> None:
         self._entrances = {
             name: Entrance(source, dialects[source.platform], telemetry.door(name)) for name, source in sources.items()
         }
         self._unknown = telemetry.door("unknown")
+        self._unstored = telemetry.unstored
         self._commit = commit
         self._questions = questions
         self._clock = clock
-        self._inflight = 0
+        self._state = state
+        self._shares = Shares()
         self.answered: Counter[tuple[str, int]] = Counter()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -66,7 +70,6 @@ class Door:
         started = time.perf_counter()
         entrance: Entrance | None = None
         answer: web.StreamResponse
-        self._inflight += 1
         try:
             entrance, path = self._find(request.rel_url.raw_path_qs)
             answer = await self._accept(request, entrance, path)
@@ -74,8 +77,8 @@ class Door:
             name = entrance.name if entrance is not None else "unknown"
             log.warning("door.refused", source=name, status=error.status, reason=str(error), remote=request.remote)
             answer = _refusal(error)
-        finally:
-            self._inflight -= 1
+        if self._state.leaving:
+            answer.force_close()
         metrics = entrance.metrics if entrance is not None else self._unknown
         metrics.answered(answer.status, time.perf_counter() - started)
         return answer
@@ -93,23 +96,27 @@ class Door:
         if entrance is None or not entrance.knows(parts[3]):
             raise Rejected("unknown source or token", status=404)
         rest = "/" + parts[4] if len(parts) > _PATH_PARTS else ""
-        return entrance, rest + (f"?{query}" if query else "")
+        return entrance, as_text(rest + (f"?{query}" if query else ""))
 
     async def _accept(self, request: web.BaseRequest, entrance: Entrance, path: str) -> web.StreamResponse:
         if request.method != "POST":
             raise Rejected("not POST", status=405)
-        if self._inflight > INFLIGHT:
-            raise Rejected("too many requests at once", status=503)
-        notification = Notification(
-            path=path,
-            remote=request.remote or "",
-            content_type=as_text(request.headers.get("Content-Type", "")),
-            headers=read_headers(request.headers.items()),
-            body=await read_body(request),
-        )
-        now = self._clock()
-        stored = entrance.without_signature(notification, now)
-        return response(request, await self._reply(notification, stored, entrance, now))
+        remote = request.remote or ""
+        stay = self._shares.enter(entrance.held, remote)
+        try:
+            notification = Notification(
+                path=path,
+                remote=remote,
+                content_type=as_text(request.headers.get("Content-Type", "")),
+                headers=read_headers(request.headers.items()),
+                body=await read_body(request, stay),
+            )
+            now = self._clock()
+            stored = entrance.without_signature(notification, now)
+            reply = await self._reply(notification, stored, entrance, now)
+        finally:
+            stay.leave()
+        return response(request, reply, last=self._state.leaving)
 
     async def _reply(
         self, notification: Notification, stored: Notification, entrance: Entrance, now: datetime
@@ -141,8 +148,9 @@ class Door:
     async def _store(self, envelope: Envelope, entrance: Entrance) -> None:
         try:
             await self._commit.store(envelope, timeout_seconds=entrance.dialect.confirm_seconds)
-        except Unavailable:
-            raise Rejected("the broker did not confirm in time", status=503) from None
+        except Unavailable as error:
+            self._unstored.labels(error.why).inc()
+            raise Rejected(f"not stored, {error.why}: {error}", status=503) from None
         self.answered[entrance.name, int(envelope.at.timestamp()) // HOUR_SECONDS] += 1
 
 

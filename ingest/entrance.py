@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ingest.nonces import Nonces
+from ingest.shares import Held
 from runtime.telemetry import DoorMetrics
 from schemas.dialect.dialect import AnyDialect, Asks
 from schemas.errors import Rejected
@@ -24,13 +25,17 @@ class Asking:
 
 
 class Entrance:
-    """A source with its dialect, its metrics and its memory of nonces; `asking` is None where nothing is a question."""
+    """A source with its dialect, its metrics and its memory of nonces.
+
+    `asking` is None where nothing is a question; `held` is what it has under way.
+    """
 
     def __init__(self, source: Source, dialect: AnyDialect, metrics: DoorMetrics) -> None:
         self.name = source.name
         self.dialect = dialect
         self.metrics = metrics
         self.asking = _asking(source, dialect)
+        self.held = Held()
         self._source = source
         self._tokens = [token.get_secret_value().encode() for token in source.tokens]
         wanted = source.verify if isinstance(source, SignedSource) else "never"

@@ -16,7 +16,7 @@ from runtime.broker.base import Message
 from runtime.verdict import reason_of
 from runtime.wire import pack
 from schemas.envelope import Envelope, decode_bundle
-from schemas.errors import Refused, Unavailable, Unconfirmed
+from schemas.errors import Refused, Unavailable, Unconfirmed, Unroutable
 
 log = structlog.get_logger()
 
@@ -32,13 +32,21 @@ class _Waiting(NamedTuple):
 class Publishing(Protocol):
     """What the door needs of a broker."""
 
+    @property
+    def trouble(self) -> str:
+        """See `runtime.broker.base.Broker.trouble`."""
+        ...
+
     async def publish(self, batch: Sequence[Message]) -> None:
         """See `runtime.broker.base.Broker.publish`."""
         ...
 
 
 class GroupCommit:
-    """Stores envelopes on the queue of their kind; `run` is its loop and has to be running."""
+    """Stores envelopes on the queue of their kind; `run` is its loop and has to be running.
+
+    `trouble` tells why the last bundle was not stored, and is empty once one is.
+    """
 
     def __init__(self, broker: Publishing, message_ids: Iterator[str], published: Counter) -> None:
         self._broker = broker
@@ -48,6 +56,7 @@ class GroupCommit:
         self._under_way: list[_Waiting] = []
         self._some = asyncio.Event()
         self._sweep: asyncio.TimerHandle | None = None
+        self.trouble = ""
 
     def store(self, envelope: Envelope, *, timeout_seconds: float) -> asyncio.Future[None]:
         """Done once the broker has confirmed the bundle that carries this envelope; to be awaited.
@@ -73,28 +82,39 @@ class GroupCommit:
                 await self._publish(self._under_way)
 
     async def _publish(self, batch: list[_Waiting]) -> None:
-        messages = pack([one.envelope for one in batch], self._ids)
-        failure: Exception | None = None
+        messages = self._packed(batch)
+        if not messages:
+            return
+        failure: Unavailable | None = None
         stored: Container[str] = ()
         try:
             await self._broker.publish(messages)
             self._published.inc(len(messages))
         except Refused as error:
-            failure = Unconfirmed("the broker takes no message as large as this")
+            failure = Unconfirmed("the broker takes no message as large as this", why="refused")
             stored = _ids_in(m for m in messages if m.message_id not in error.message_ids | error.open_ids)
             log.error("door.too_large", messages=len(error.message_ids), bytes=max(len(m.body) for m in messages))
+        except Unroutable as error:
+            failure = Unroutable(error.message_ids, _routes(messages, error.message_ids))
         except Unavailable as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - a bug in one bundle must not close the door for good
             log.error("door.commit_failed", reason=reason_of(error))
-            failure = Unconfirmed("the bundle could not be published")
+            failure = Unconfirmed(f"the bundle could not be published: {reason_of(error)}", why="refused")
+        self.trouble = "" if failure is None else f"{failure.why}: {failure}"
         for one in batch:
-            if one.stored.done():  # it ran into its own deadline
-                continue
-            if failure is None or one.envelope.id in stored:
-                one.stored.set_result(None)
-            else:
-                one.stored.set_exception(failure)
+            _settle(one, None if one.envelope.id in stored else failure)
+
+    def _packed(self, batch: list[_Waiting]) -> list[Message]:
+        """What all of them make; whoever cannot be packed is told, and keeps nobody else from it."""
+        try:
+            return pack([one.envelope for one in batch], self._ids)
+        except Exception as error:  # noqa: BLE001 - it would end the loop, and the door with it
+            if len(batch) > 1:
+                return [message for one in batch for message in self._packed([one])]
+            log.error("door.unpackable", source=batch[0].envelope.source, reason=reason_of(error))
+            _settle(batch[0], Unconfirmed("it cannot be packed", why="refused"))
+            return []
 
     def _sweep_out(self) -> None:
         """Tell everybody whose deadline has passed, and come again while others wait."""
@@ -103,8 +123,23 @@ class GroupCommit:
         left = [one for one in (*self._under_way, *self._gathered) if not one.stored.done()]
         for one in left:
             if one.deadline <= now:
-                one.stored.set_exception(Unconfirmed("no confirm before the door's deadline"))
+                one.stored.set_exception(self._late())
         self._sweep = loop.call_later(SWEEP_SECONDS, self._sweep_out) if left else None
+
+    def _late(self) -> Unconfirmed:
+        if self._broker.trouble.startswith("alarm"):
+            return Unconfirmed(self._broker.trouble.partition(": ")[2], why="alarm")
+        return Unconfirmed("no confirm before the door's deadline")
+
+
+def _settle(one: _Waiting, failure: Unavailable | None) -> None:
+    if one.stored.done():  # it ran into its own deadline
+        return
+    one.stored.set_exception(failure) if failure is not None else one.stored.set_result(None)
+
+
+def _routes(messages: Sequence[Message], ids: frozenset[str]) -> list[str]:
+    return sorted({message.routing_key or message.exchange for message in messages if message.message_id in ids})
 
 
 def _ids_in(bundles: Iterable[Message]) -> frozenset[str]:

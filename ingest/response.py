@@ -9,16 +9,16 @@ from typing import Final
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import SERVER_SOFTWARE
 
+from runtime.port.connections import SERVER
 from schemas.notification import Reply
 
 _OK: Final = 200
 
 
-def response(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-    """The reply as the response to this request."""
-    if reply.status == _OK and request.keep_alive and request.version == HttpVersion11:
+def response(request: web.BaseRequest, reply: Reply, *, last: bool = False) -> web.StreamResponse:
+    """The reply as the response to this request; after the `last` one the connection is to be closed."""
+    if reply.status == _OK and not last and request.keep_alive and request.version == HttpVersion11:
         return _Whole(_bytes(reply))
     headers = {"Content-Type": reply.content_type} if reply.content_type else None
     return web.Response(status=reply.status, body=reply.body, headers=headers)
@@ -57,7 +57,7 @@ def _bytes(reply: Reply) -> bytes:
     content_type = f"Content-Type: {reply.content_type}\r\n" if reply.content_type else ""
     head = (
         f"HTTP/1.1 200 OK\r\n{content_type}Content-Length: {len(reply.body)}\r\n"
-        f"Date: {_date(int(time.time()))}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n"
+        f"Date: {_date(int(time.time()))}\r\nServer: {SERVER}\r\n\r\n"
     )
     return head.encode() + reply.body
 

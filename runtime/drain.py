@@ -1,5 +1,7 @@
 """How long each part of a drain may take, in seconds: 20 in all, from SIGTERM to the end (docs/design.md section 3).
 
+A door that is a role of its own says for `drain_delay` that it leaves, before all this, and that comes on top.
+
 In `up` they follow each other: the door, the answers that go on, the last tally, then the stages; a role has its own
 alone. What is not done in time is left unacked and comes again.
 """

@@ -48,6 +48,12 @@ class Settler:
         self._name = bench.spec.name
         self._queue = bench.spec.queue
         self._pauses = pauses
+        self._stuck = 0
+
+    @property
+    def stuck(self) -> bool:
+        """Whether something is published again and again: its exchange is missing, or a queue refuses it."""
+        return self._stuck > 0
 
     async def settle(
         self,
@@ -108,27 +114,38 @@ class Settler:
         harm. A returned progress event is counted as unwanted; any other returned message waits for its queue. What
         the broker will never take is told in a dead letter, so that no message can keep the others waiting.
         """
-        waiting = self._pauses()
+        waiting, failed = self._pauses(), 0
+        try:
+            while messages := await self._left(messages):
+                self._stuck += 1 - failed
+                failed = 1
+                await self._pause(next(waiting))
+        finally:
+            self._stuck -= failed
+
+    async def _left(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """What has to be published again after one try, and a pause."""
         while messages:
             try:
                 await self._bench.broker.publish(messages)
-                return
             except Refused as error:
                 refused = [m for m in messages if m.message_id in error.message_ids]
                 still_open = [m for m in messages if m.message_id in error.open_ids]
                 messages = [*still_open, *self._after_refusal(refused)]
-                continue
             except Unroutable as error:
-                messages = [m for m in messages if m.message_id in error.message_ids and not self._unwanted(m)]
-                if messages:
-                    log.error("publish.unroutable", stage=self._name, messages=len(messages),
-                              route=messages[0].routing_key or messages[0].exchange)  # fmt: skip
+                left = [m for m in messages if m.message_id in error.message_ids and not self._unwanted(m)]
+                if left:
+                    log.error("publish.unroutable", stage=self._name, messages=len(left),
+                              route=left[0].routing_key or left[0].exchange)  # fmt: skip
+                return left
             except Unconfirmed as error:
                 if error.message_ids:
                     messages = [m for m in messages if m.message_id in error.message_ids]
                 log.warning("publish.unconfirmed", stage=self._name, messages=len(messages), reason=str(error))
-            if messages:
-                await self._pause(next(waiting))
+                return messages
+            else:
+                break
+        return ()
 
     def _after_refusal(self, refused: Sequence[Message]) -> list[Message]:
         """Bundles one by one, and dead letters of what stands alone; for one that is refused itself, only the log."""

@@ -31,6 +31,15 @@ class Telemetry:
             "callstitch_unpromised", "Questions answered before their push was confirmed", ["source"], registry=own
         )
         self.bundles = Counter("callstitch_door_bundles", "Bundles published by the door", registry=own)
+        self.connections = Gauge("callstitch_door_connections", "Open connections of the door", registry=own)
+        self.unstored = Counter(
+            "callstitch_door_unstored",
+            "Pushes refused because they were not stored, by why: unroutable, refused, alarm, late, away",
+            ["why"],
+            registry=own,
+        )
+        for why in ("unroutable", "refused", "alarm", "late", "away"):
+            self.unstored.labels(why)
         self.handled = Counter("callstitch_handled", "Envelopes handled", ["stage"], registry=own)
         self.handle_seconds = Histogram(
             "callstitch_handle_seconds", "Handler time per batch", ["stage"], buckets=_SECONDS, registry=own

@@ -8,7 +8,7 @@
     |   +-- Refused        the broker never takes this message, it is too large
     +-- Unavailable    our own store, broker or object store is away: hold the batch, count no attempt
     |   +-- Unroutable     the broker knows no queue for it: the topology is not declared
-    |   +-- Unconfirmed    the broker did not confirm in time: outcome unknown, publish the same bytes again
+    |   +-- Unconfirmed    the broker did not confirm it: outcome unknown or a refusal, publish the same bytes again
     |   +-- Paused         a sink asked us to stop: hold everything, look again much later
     +-- Misconfigured  the operator must change the config (exit code 78)
 
@@ -16,6 +16,11 @@ The message of an error never holds a phone number, a token or an audio address:
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+Why = Literal["unroutable", "refused", "alarm", "late", "away"]
 
 
 class CallstitchError(Exception):
@@ -60,26 +65,34 @@ class Refused(Permanent):
 
 
 class Unavailable(CallstitchError):
-    """Something of ours is away; nothing is wrong with the message."""
+    """Something of ours is away; nothing is wrong with the message. `why` is a word for metrics."""
+
+    why: Why = "away"
 
 
 class Unroutable(Unavailable):
     """Some messages found no queue; `message_ids` names them, all others of that publish are confirmed."""
 
-    def __init__(self, message_ids: frozenset[str]) -> None:
-        super().__init__(f"{len(message_ids)} message(s) found no queue")
+    why: Why = "unroutable"
+
+    def __init__(self, message_ids: frozenset[str], routes: Sequence[str] = ()) -> None:
+        named = f"no queue takes {', '.join(routes)} (`callstitch declare` makes it)"
+        super().__init__(named if routes else f"{len(message_ids)} message(s) found no queue")
         self.message_ids = message_ids
 
 
 class Unconfirmed(Unavailable):
     """Some messages were nacked, or not confirmed before the deadline: they may or may not be stored.
 
-    `message_ids` names them, and all others of that publish are confirmed; empty: it may be any of them.
+    `message_ids` names them, and all others of that publish are confirmed; empty: it may be any of them. `why`, as an
+    operator has to know it: the confirm is late, the broker refused, it blocks publishers (an alarm), or there is no
+    connection to it.
     """
 
-    def __init__(self, message: str, message_ids: frozenset[str] = frozenset()) -> None:
+    def __init__(self, message: str, message_ids: frozenset[str] = frozenset(), *, why: Why = "late") -> None:
         super().__init__(message)
         self.message_ids = message_ids
+        self.why: Why = why
 
 
 class Paused(Unavailable):

@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from pydantic import TypeAdapter
+
 from runtime.bench import Bench, StageSpec
 from runtime.broker.base import Broker
 from runtime.clock import Clock
@@ -38,6 +40,8 @@ from workers.stores import open_claims, open_parked, open_sessions
 Loop = StageLoop | AnswerLoop
 Command = Callable[[JsonObject], Awaitable[JsonObject]]
 Wrap = Callable[[str, Stage], Stage]
+
+_IDS: Final = TypeAdapter(list[str])
 
 
 def unwrapped(_: str, stage: Stage) -> Stage:
@@ -175,7 +179,7 @@ async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str |
     store = await stack.enter_async_context(open_parked(process.config.store))
 
     async def want(asked: JsonObject) -> JsonObject:
-        return {"wanted": await store.want(asked["ids"])}
+        return {"wanted": await store.want(_IDS.validate_python(asked["ids"]))}
 
     process.commands["want"] = want
     return [

@@ -18,7 +18,7 @@ from console.emulator.acts import PLAYABLE
 from console.emulator.play import play_all
 from console.emulator.settings import EmulatorSettings, Played
 from console.screen import complain, out, wrapped
-from runtime.admin import split_address
+from runtime.port.address import split_address
 from schemas.errors import Misconfigured
 
 DEFAULT_PLATFORM: Final = "huawei_privatenumber"

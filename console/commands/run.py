@@ -54,7 +54,11 @@ def up(
 def ingest(config: ConfigOption = None, processes: ProcessesOption = 1, member: MemberOption = None) -> None:
     """Run the door, which takes what the platforms push and stores it on the broker."""
     make = partial(ingest_role, shared=processes > 1)
-    _run(config, lambda loaded: role_in_group(loaded, None, make, processes=processes, member=member))
+    _run(
+        config,
+        lambda loaded: role_in_group(loaded, None, make, processes=processes, member=member),
+        leaving=lambda loaded: loaded.ingest.drain_delay.total_seconds(),
+    )
 
 
 @commands.command()
@@ -76,13 +80,19 @@ def work(
     _run(config, role)
 
 
-def _run(path: Path | None, make: Callable[[Config], BoundRole]) -> None:
+def _run(
+    path: Path | None,
+    make: Callable[[Config], BoundRole],
+    *,
+    leaving: Callable[[Config], float] = lambda _: 0.0,
+) -> None:
     configure_logs(json=not sys.stderr.isatty())
     for variable in (CRASH_VARIABLE, SABOTAGE_VARIABLE):
         if os.environ.get(variable):
             log.warning("process.faults_on_purpose", variable=variable, value=os.environ[variable])
     with exit_codes():
-        run_process(make(load_config(path)))
+        config = load_config(path)
+        run_process(make(config), leaving_seconds=leaving(config))
 
 
 def _greeting(path: Path | None, config: Config) -> Callable[[], None] | None:

@@ -21,7 +21,8 @@ from prometheus_client import CollectorRegistry, Counter, Metric, generate_lates
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from runtime.admin import start_listening
+from runtime.port.pages import serve_pages
+from schemas.envelope import JsonObject
 
 ASK_SECONDS: Final = 2.0
 _TEXT: Final = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
@@ -60,30 +61,24 @@ async def serve_group_admin(address: str, sockets: Sequence[Path]) -> AsyncItera
             answers = await asyncio.gather(*(_ask(session, path) for session in sessions.values()))
             return dict(zip(sessions, answers, strict=True))
 
-        async def livez(_: web.Request) -> web.Response:
+        async def livez(_: web.BaseRequest) -> web.Response:
             frozen = [name for name, answer in (await ask_all("/livez")).items() if answer.silent]
             if frozen:
                 return web.Response(status=503, text=f"silent: {', '.join(frozen)}\n")
             return web.Response(text="ok\n")
 
-        async def readyz(_: web.Request) -> web.Response:
+        async def readyz(_: web.BaseRequest) -> web.Response:
             answers = await ask_all("/readyz")
             status = 200 if all(answer.ok for answer in answers.values()) else 503
-            return web.Response(
-                status=status, body=orjson.dumps(dict(_checks(answers))), content_type="application/json"
-            )
+            return web.Response(status=status, body=orjson.dumps(_checks(answers)), content_type="application/json")
 
-        async def metrics(_: web.Request) -> web.Response:
+        async def metrics(_: web.BaseRequest) -> web.Response:
             answers = await ask_all("/metrics")
             texts = {name: answer.body.decode() for name, answer in answers.items() if answer.ok}
             return web.Response(body=generate_latest(registry) + joined(texts), headers=_TEXT)
 
-        app = web.Application()
-        app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await start_listening(runner, address)
+        pages = {"GET /livez": livez, "GET /readyz": readyz, "GET /metrics": metrics}
+        await stack.enter_async_context(serve_pages(address, pages))
         yield lambda name: starts.labels(name).inc()
 
 
@@ -121,9 +116,15 @@ async def _ask(session: aiohttp.ClientSession, path: str) -> Answer:
         return Answer()
 
 
-def _checks(answers: Mapping[str, Answer]) -> Iterable[tuple[str, bool]]:
+def _checks(answers: Mapping[str, Answer]) -> JsonObject:
+    """As one process tells them, with the member's name before each."""
+    checks: dict[str, bool] = {}
+    reasons: dict[str, str] = {}
     for name, answer in answers.items():
-        if answer.body:
-            yield from ((f"{name}.{check}", passed) for check, passed in orjson.loads(answer.body).items())
-        else:
-            yield name, False
+        told = orjson.loads(answer.body) if answer.body else None
+        if told is None:
+            checks[name] = False
+            continue
+        reasons |= {f"{name}.{check}": why for check, why in told.pop("reasons", {}).items()}
+        checks |= {f"{name}.{check}": passed for check, passed in told.items()}
+    return {**checks, **({"reasons": reasons} if reasons else {})}

@@ -84,7 +84,8 @@ def group_role(config: Config, processes: int) -> BoundRole:
 
     async def role(stopping: asyncio.Event) -> None:
         with _directory() as directory:
-            members = [Member(directory / str(number)) for number in range(1, processes + 1)]
+            patience = drain.MEMBER + config.ingest.drain_delay.total_seconds()
+            members = [Member(directory / str(number), patience) for number in range(1, processes + 1)]
             async with serve_group_admin(config.ingest.admin, [member.socket for member in members]) as starts:
                 await _keep_running(members, stopping, starts)
 
@@ -111,10 +112,11 @@ def _directory() -> Iterator[Path]:
 
 
 class Member:
-    """One process of the group."""
+    """One process of the group; it is killed when it takes longer than `patience` seconds to drain."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, patience: float) -> None:
         self.socket = socket
+        self._patience = patience
 
     @property
     def name(self) -> str:
@@ -161,14 +163,14 @@ class Member:
             return await process.wait()
         finally:
             if process.returncode is None:
-                await _end(process)
+                await _end(process, self._patience)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, patience: float) -> None:
     """SIGTERM, and SIGKILL for one that is still there when the time to drain is over."""
     process.terminate()
     try:
-        async with asyncio.timeout(drain.MEMBER):
+        async with asyncio.timeout(patience):
             await process.wait()
     except TimeoutError:
         log.warning("process.not_drained", pid=process.pid)

@@ -146,8 +146,13 @@ class Broker(Protocol):
         ...
 
     @property
+    def trouble(self) -> str:
+        """Why publishing or an open consumer does not work, as far as known now (readiness); empty while all do."""
+        ...
+
+    @property
     def healthy(self) -> bool:
-        """Whether publishing and every open consumer work as far as known now (readiness)."""
+        """Whether there is no trouble."""
         ...
 
 

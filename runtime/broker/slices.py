@@ -42,7 +42,7 @@ async def in_slices(batch: Sequence[Message], publish: PublishSlice, *, most: in
             unrouted |= error.open_ids
         except Unconfirmed as error:
             still_open = {*error.message_ids, *(message.message_id for message in left), *unrouted, *refused}
-            raise Unconfirmed(str(error), frozenset(still_open)) from None
+            raise Unconfirmed(str(error), frozenset(still_open), why=error.why) from None
     if refused:
         raise Refused(frozenset(refused), open_ids=frozenset(unrouted))
     if unrouted:

@@ -35,13 +35,18 @@ class StageLoop:
         self._consumer: Consumer | None = None
         self._resting = False
         self._suspects = Suspects(queue=bench.spec.queue, message_ids=bench.message_ids)
-        settler = Settler(bench)
-        self._batches = Batches(bench, settler)
-        self._ticks = Ticks(bench, settler)
+        self._settler = Settler(bench)
+        self._batches = Batches(bench, self._settler)
+        self._ticks = Ticks(bench, self._settler)
 
     @property
     def ready(self) -> bool:
-        """Whether the last tick worked, no batch is held, not all it does fails, and it is subscribed or rests."""
+        """Whether the last tick worked, no batch is held, not all it does fails, and it is subscribed or rests.
+
+        And nothing is published in vain: so a missing exchange is told for as long as it is missing.
+        """
+        if self._settler.stuck:
+            return False
         subscribed = self._consumer is not None and self._consumer.consuming
         working = self._ticks.working and not self._batches.held and not self._batches.failing
         return working and (self._batches.paused or self._resting or subscribed)

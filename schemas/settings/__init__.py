@@ -109,6 +109,7 @@ def _tier(value: Any) -> str:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_some_time)]
+Delay = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]  # 0s: none
 Secret = Annotated[SecretStr, BeforeValidator(_secret), Field(min_length=1)]
 Given = Annotated[str, BeforeValidator(_secret)]  # no secret, and yet it may come as one does
 Address = Annotated[str, AfterValidator(_address)]
@@ -128,10 +129,17 @@ class Settings(BaseModel):
 
 
 class Ingest(Settings):
-    """The door; `admin` serves health and metrics and stays on loopback unless told otherwise."""
+    """The door; `admin` serves health and metrics and stays on loopback unless told otherwise.
+
+    A door on its own says for `drain_delay` that it is not ready, and still answers, before it closes. It holds at
+    most `connections`, fewer where the system allows fewer open files, and `connections_per_address` (0: any number).
+    """
 
     listen: Address = "127.0.0.1:8080"
     admin: Address = "127.0.0.1:8081"
+    drain_delay: Delay = timedelta(seconds=5)
+    connections: Annotated[int, Field(ge=1)] = 10_000
+    connections_per_address: Annotated[int, Field(ge=0)] = 0
 
 
 class Outlet(Settings):

@@ -33,7 +33,7 @@ def running_roles(
     environ: Mapping[str, str] | None = None,
     workers: Mapping[str, Sequence[str]] = FILE_WORKERS,
     ingest: Sequence[str] = ("ingest",),
-    **overrides: str | bool,
+    **overrides: str | bool | int,
 ) -> Iterator[tuple[Up, dict[str, Role]]]:
     """The door, and the workers by name, all ready, on a topology that `callstitch declare` made.
 

@@ -23,6 +23,7 @@ TOKEN_VARIABLE: Final = "E2E_TOKEN"
 SECRET_VARIABLE: Final = "E2E_SECRET"
 APP_KEY: Final = "EMULATORKEY"
 _TOP_KEYS: Final = ("broker", "store", "objects")
+_DOOR_KEYS: Final = ("drain_delay", "connections", "connections_per_address")
 _FILE_SINK: Final = '[[sink]]\nname = "file"\nkind = "jsonl"\npath = "calls.jsonl"\n'
 
 PATIENCE_SECONDS: Final = 60.0  # for what takes moments where nothing else runs
@@ -96,13 +97,13 @@ def running_up(
     extra: str = "",
     environ: Mapping[str, str] | None = None,
     command: Sequence[str] = ("up",),
-    **overrides: str | bool,
+    **overrides: str | bool | int,
 ) -> Iterator[Up]:
     """A ready `callstitch up --config F` in `directory`; killed at the end unless it ended before.
 
     `config` is a whole TOML file; its source `huawei` has `tokens = ["env:E2E_TOKEN"]`, and the ports come through
-    the environment. Without it: the embedded broker, SQLite, and the source's keys, `broker`, `store` and `objects`
-    changed by `overrides`. `extra` is more TOML (a [[queue]], a [[sink]]).
+    the environment. Without it: the embedded broker, SQLite, and the keys of the source, of the door, `broker`, `store`
+    and `objects` changed by `overrides`. `extra` is more TOML (a [[queue]], a [[sink]]).
     """
     up = prepared_up(directory, config, extra=extra, environ=environ, command=command, **overrides)
     try:
@@ -119,7 +120,7 @@ def prepared_up(
     extra: str = "",
     environ: Mapping[str, str] | None = None,
     command: Sequence[str] = ("up",),
-    **overrides: str | bool,
+    **overrides: str | bool | int,
 ) -> Up:
     """As `running_up`, not started yet, and nobody ends it."""
     listen, admin, recordings = (f"127.0.0.1:{ports.free_port()}" for _ in range(3))
@@ -144,10 +145,10 @@ def prepared_up(
     )
 
 
-def _config(recordings: str, overrides: Mapping[str, str | bool]) -> str:
+def _config(recordings: str, overrides: Mapping[str, str | bool | int]) -> str:
     top = {"broker": "embedded:broker.db", "store": "sqlite:state", "objects": "file:recordings"}
     top |= {name: str(value) for name, value in overrides.items() if name in _TOP_KEYS}
-    source: dict[str, str | bool | list[str]] = {
+    source: dict[str, str | bool | int | list[str]] = {
         "name": "huawei",
         "platform": "huawei_privatenumber",
         "tokens": [f"env:{TOKEN_VARIABLE}"],
@@ -158,8 +159,10 @@ def _config(recordings: str, overrides: Mapping[str, str | bool]) -> str:
         "recording_hosts": ["127.0.0.1"],
         "allow_private": True,
     }
-    source |= {name: value for name, value in overrides.items() if name not in _TOP_KEYS}
-    return f"{_toml(top)}\n[[source]]\n{_toml(source)}\n{_FILE_SINK}"
+    door: dict[str, object] = {"drain_delay": "0s"}  # no load balancer looks at it
+    door |= {name: value for name, value in overrides.items() if name in _DOOR_KEYS}
+    source |= {name: value for name, value in overrides.items() if name not in (*_TOP_KEYS, *_DOOR_KEYS)}
+    return f"{_toml(top)}\n[ingest]\n{_toml(door)}\n[[source]]\n{_toml(source)}\n{_FILE_SINK}"
 
 
 def _toml(table: Mapping[str, object]) -> str:

@@ -88,7 +88,7 @@ def test_a_door_that_dies_is_missed_in_readyz_and_started_again(two_doors: Up) -
     dead, other = members(two_doors)
 
     os.kill(dead, signal.SIGKILL)
-    two_doors.wait_for(lambda: readyz(two_doors) == {"1": False, "2.broker": True})
+    two_doors.wait_for(lambda: readyz(two_doors) == {"1": False, "2.broker": True, "2.door": True})
     livez = request(two_doors.admin, "GET", "/livez").status
     answered = [two_doors.post("axyb-event-callin.json") for _ in range(POSTS // 4)]
     two_doors.wait_until_ready(BACK_SECONDS)

@@ -19,6 +19,7 @@ from runtime.telemetry import Telemetry
 from runtime.wire import monotonic_message_ids
 from schemas.facts import Decided, Fact
 from schemas.platforms import DIALECTS
+from schemas.settings import Ingest
 from schemas.topology import DECISIONS, UNIQUE, Topology
 from tests.building.loops import read, until
 from tests.building.pushes import fact_in
@@ -120,7 +121,7 @@ async def asking(
         wrap=unwrapped,
     )
     door = serve_door(
-        listen,
+        Ingest(listen=listen),
         sources=sources_of(config),
         dialects=DIALECTS,
         broker=broker,

@@ -13,9 +13,12 @@ import pytest
 
 from ingest.questions import DEADLINE_SECONDS
 from runtime.broker.base import Broker
+from runtime.wire import unpack
+from schemas.envelope import Envelope, Kind
 from schemas.notification import from_json
 from schemas.topology import DECISIONS, RECEIVED, UNIQUE
-from tests.building.loops import is_empty, read, until
+from tests.building.facts import T0
+from tests.building.loops import WAIT_SECONDS, is_empty, read, until
 from tests.building.samples import SAMPLES_OF_ALL
 from tests.contracts.brokers import EmbeddedRig, RabbitMQRig, Rig, only
 from tests.integration.asking import (
@@ -201,6 +204,17 @@ async def test_a_push_that_the_broker_refuses_is_counted_as_unpromised_and_store
         assert (await platform.push(a_callin())).json == CONNECTED
         assert platform.counted("unpromised", source="huawei-x") == 1
         await broker.declare(config_topology(config))
-        (envelope,) = await read(broker, RECEIVED, expected=1)
         ((fact, _),) = await platform.decisions(1)
-    assert envelope.at == fact.at
+        pushes = await kept_pushes(broker)
+    assert [envelope.at for envelope in pushes] == [fact.at]
+
+
+async def kept_pushes(broker: Broker) -> list[Envelope]:
+    """The pushes in `received`, once there is one; the door also tries with a tally whether it can store again."""
+    found: list[Envelope] = []
+    async with asyncio.timeout(WAIT_SECONDS), broker.consume(RECEIVED, prefetch=100) as consumer:
+        while not any(envelope.kind == Kind.NOTIFICATION for envelope in found):
+            deliveries = await consumer.batch(100)
+            found += [envelope for one in deliveries for envelope in unpack(one, T0, queue=RECEIVED)]
+            await consumer.ack(deliveries)
+    return [envelope for envelope in found if envelope.kind == Kind.NOTIFICATION]

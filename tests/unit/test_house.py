@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -16,6 +17,15 @@ MOST_LINES: Final = 300
 MOST_LINES_OF_A_FUNCTION: Final = 50
 FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 IMPORTS: Final = (ast.Import, ast.ImportFrom)
+
+BARE_TASKS: Final = {  # none of them runs for life, but for the helper's own
+    "runtime/tasks.py": 1,
+    "runtime/lifecycle.py": 2,  # the role itself and the signal: the process waits for them
+    "runtime/consume/waiting.py": 2,  # a race that its function ends
+    "runtime/broker/rabbitmq/asker.py": 1,  # one question; how it ends is what `ask` returns
+    "runtime/broker/rabbitmq/link.py": 1,  # a channel that opens; awaited in the same function
+    "ingest/questions.py": 1,  # goes on after an answer; never raises, counts its tries, and `close` waits for it
+}
 
 TREES: Final = {path: ast.parse((ROOT / path).read_text()) for path in modules()}
 NAMES: Final = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): tree for path, tree in TREES.items()}
@@ -53,6 +63,22 @@ def late_imports(path: Path, tree: ast.Module) -> Iterator[str]:
                 yield f"{path}:{node.lineno}"
 
 
+def test_no_task_runs_on_unwatched() -> None:
+    """`runtime.tasks.watched`, or a TaskGroup: else a task may end by itself, and nobody learns it."""
+    found = Counter(str(path) for path, tree in TREES.items() for _ in bare_tasks(tree))
+    assert found == BARE_TASKS
+
+
+def bare_tasks(tree: ast.AST) -> Iterator[int]:
+    """Where a task is made that nobody has to look after."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="ensure_future") | ast.Name(id="create_task" | "ensure_future")):
+                yield node.lineno
+            case ast.Call(func=ast.Attribute(attr="create_task", value=ast.Name(id="asyncio" | "loop") | ast.Call())):
+                yield node.lineno
+
+
 def test_no_module_is_in_a_circle() -> None:
     try:
         TopologicalSorter({name: imported_by(name) for name in NAMES}).prepare()
@@ -83,6 +109,15 @@ def imported_by(module: str) -> set[str]:
 )
 def test_a_late_import_is_seen(source: str) -> None:
     assert list(late_imports(Path("one.py"), ast.parse(source))) != []
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["asyncio.create_task(x)", "create_task(x)", "asyncio.ensure_future(x)", "asyncio.get_event_loop().create_task(x)"],
+)
+def test_a_bare_task_is_seen(call: str) -> None:
+    assert list(bare_tasks(ast.parse(call))) == [1]
+    assert list(bare_tasks(ast.parse("tasks.create_task(x)"))) == []
 
 
 def test_a_long_function_is_seen() -> None:

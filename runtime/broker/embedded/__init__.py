@@ -26,6 +26,7 @@ from runtime.broker.embedded.writer import Needs, Writer
 from runtime.broker.slices import in_slices
 from runtime.clock import system_seconds
 from runtime.files import owned, read_only
+from runtime.tasks import watched
 from schemas.errors import Unavailable, Unconfirmed, Unroutable
 from schemas.topology import Topology
 
@@ -63,7 +64,7 @@ class Embedded:
         try:
             unroutable = await self._write(lambda queues: queues.store(batch), seconds=seconds)
         except Unconfirmed as error:  # one transaction: all of it or nothing
-            raise Unconfirmed(str(error), frozenset({message.message_id for message in batch})) from None
+            raise Unconfirmed(str(error), frozenset({message.message_id for message in batch}), why=error.why) from None
         if unroutable:
             raise Unroutable(unroutable)
 
@@ -118,9 +119,14 @@ class Embedded:
         return await self._writer.give(lambda all_queues: all_queues.depths(queues))
 
     @property
-    def healthy(self) -> bool:
+    def trouble(self) -> str:
         """As `Broker` promises; consumers live as long as the file takes writes."""
-        return self._writer.works
+        return self._writer.trouble
+
+    @property
+    def healthy(self) -> bool:
+        """As `Broker` promises."""
+        return not self.trouble
 
     async def _put_question(self, question: Message, *, seconds: float, correlation_id: str) -> None:
         put = partial(Queues.store_question, question=question, seconds=seconds, correlation_id=correlation_id)
@@ -164,7 +170,8 @@ async def open_embedded(
         await writer.start()
         _log.info("broker.opened", file=file)
         try:
-            yield Embedded(writer, confirm_seconds=confirm_seconds, message_bytes=message_bytes)
+            async with watched(writer.lives()):
+                yield Embedded(writer, confirm_seconds=confirm_seconds, message_bytes=message_bytes)
         finally:
             await writer.close()
 

@@ -18,6 +18,7 @@ import structlog
 
 from runtime.broker.embedded.queues import Hand, Queues
 from runtime.files import is_the_files_fault
+from runtime.verdict import reason_of
 from schemas.errors import CallstitchError, Unavailable, Unconfirmed
 
 _LOOK_AGAIN_SECONDS: Final = 0.05  # a message that waits for its time is at most this late
@@ -55,6 +56,7 @@ class Writer:
         self._ended = self._loop.create_future()
         self._more = False
         self.works = False
+        self._reason = "not open"
 
     async def start(self) -> None:
         """Open the file; raises what `open_queues` raises."""
@@ -62,11 +64,20 @@ class Writer:
         threading.Thread(target=self._main, args=(opened,), name="embedded-broker", daemon=True).start()
         await opened
 
+    @property
+    def trouble(self) -> str:
+        """Why the file takes no writes; empty while it does."""
+        return "" if self.works else f"away: {self._file}: {self._reason}"
+
+    async def lives(self) -> None:
+        """Return only when the thread has ended, or raise what ended it."""
+        await asyncio.shield(self._ended)
+
     async def close(self) -> None:
         """Finish what was given, and close the file."""
         self._closing = True
         self._inbox.put(None)
-        await asyncio.shield(self._ended)
+        await asyncio.wait({self._ended})
 
     def give(self, run: Callable[[Queues], T], *, needs: Needs = Needs.MEMORY) -> asyncio.Future[T]:
         """Do a step; its result, or its error, when what it needs has happened. Cancelled before: it is not done.
@@ -89,13 +100,15 @@ class Writer:
             return
         self.works = True
         self._tell([(opened, None)])
+        failure: Exception | None = None
         try:
             while self._turn(queues):
                 pass
             queues.close_file()
-        finally:
-            self.works = False
-            self._tell([(self._ended, None)])
+        except Exception as error:  # noqa: BLE001 - told to whoever watches this thread: nobody else would see it
+            failure, self._reason = error, reason_of(error)
+        self.works = False
+        self._tell([(self._ended, failure)])
 
     def _turn(self, queues: Queues) -> bool:
         steps = self._gather(queues)
@@ -154,6 +167,7 @@ class Writer:
 
     def _report(self, error: Exception | None) -> None:
         worked, self.works = self.works, error is None
+        self._reason = "" if error is None else _reason(error)
         with suppress(OSError):  # the log may be on the disk that is full, and must not end this thread
             if error is not None and worked:
                 _log.error("broker.cannot_write", file=self._file, code=_code(error), reason=_reason(error))
@@ -185,7 +199,7 @@ def _deliver(results: Sequence[_Result], handed: Sequence[Hand]) -> None:
 
 
 def _as_a_publisher_sees_it(error: Exception) -> Exception:
-    return Unconfirmed(f"the broker's file: {_code(error)}") if is_the_files_fault(error) else error
+    return Unconfirmed(f"the broker's file: {_reason(error)}", why="away") if is_the_files_fault(error) else error
 
 
 def _reason(error: Exception) -> str:

@@ -19,9 +19,10 @@ from runtime.broker.base import Consumer, Delivery, Message
 from runtime.broker.rabbitmq import topology as rabbitmq_topology
 from runtime.broker.rabbitmq.asker import Asker
 from runtime.broker.rabbitmq.consumer import RabbitConsumer
-from runtime.broker.rabbitmq.link import Link, Lost, running
+from runtime.broker.rabbitmq.link import Link, Lost
 from runtime.broker.rabbitmq.publisher import Publisher
 from runtime.broker.rabbitmq.quiet import hush
+from runtime.tasks import watched
 from schemas.errors import Misconfigured, Unavailable
 from schemas.topology import Topology
 
@@ -87,7 +88,7 @@ class RabbitMQ:
         )
         self._consumers.add(consumer)
         try:
-            async with running(consumer.run()):
+            async with watched(_consumes(consumer)):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._timeout):
                         await consumer.attempted.wait()
@@ -121,10 +122,19 @@ class RabbitMQ:
             return await rabbitmq_topology.depths(self._publishing, queues)
 
     @property
+    def trouble(self) -> str:
+        """As `Broker` promises."""
+        if trouble := self.publisher.trouble:
+            return trouble
+        if not self._consuming.up:
+            return f"away: {self._consuming.reason}"
+        silent = [one.queue for one in self._consumers if not (one.consuming or one.stopped)]
+        return f"away: not subscribed to {', '.join(silent)}" if silent else ""
+
+    @property
     def healthy(self) -> bool:
         """As `Broker` promises."""
-        consumers = all(consumer.consuming or consumer.stopped for consumer in self._consumers)
-        return self.publisher.healthy and self._consuming.up and consumers
+        return not self.trouble
 
     async def _connected(self) -> None:
         async with asyncio.timeout(self._timeout):
@@ -136,6 +146,12 @@ class RabbitMQ:
             yield
         except (Lost, TimeoutError) as error:
             raise Unavailable(f"RabbitMQ is away: {str(error) or self._publishing.reason}") from None
+
+
+async def _consumes(consumer: RabbitConsumer) -> None:
+    await consumer.run()
+    if consumer.stopped:  # as it was told to: it is closed in a moment
+        await asyncio.Event().wait()
 
 
 @asynccontextmanager
@@ -161,7 +177,7 @@ async def open_rabbitmq(
     broker = RabbitMQ(
         publishing, consuming, confirm_timeout_seconds=confirm_timeout_seconds, renew_seconds=renew_seconds
     )
-    async with running(publishing.run(), consuming.run(), broker.publisher.run(), broker.asker.run()):
+    async with watched(publishing.run(), consuming.run(), broker.publisher.run(), broker.asker.run()):
         try:
             async with asyncio.timeout(start_timeout_seconds):
                 await publishing.connection()

@@ -36,7 +36,7 @@ class RabbitConsumer:
         self, link: Link, queue: str, *, prefetch: int, pause: Callable[[], float], renew_seconds: float
     ) -> None:
         self._link = link
-        self._queue = queue
+        self.queue = queue
         self._prefetch = prefetch
         self._pause = pause
         self._renew_seconds = renew_seconds
@@ -77,7 +77,7 @@ class RabbitConsumer:
             except Lost as lost:
                 loss = (self._generation, str(lost))
                 if loss != logged and not self._stopped:
-                    log.warning("broker.consumer_lost", queue=self._queue, reason=str(lost))
+                    log.warning("broker.consumer_lost", queue=self.queue, reason=str(lost))
                 logged = loss
                 self._renewing = False
                 self.attempted.set()
@@ -88,7 +88,7 @@ class RabbitConsumer:
             generation = self._generation + 1
             below = await channel.get_underlay_channel()
             subscription = _Subscription(channel, below, self._arrived, generation=generation, base=self._last_tag)
-            await subscription.open(self._queue, prefetch=self._prefetch)
+            await subscription.open(self.queue, prefetch=self._prefetch)
             if self._stopped:
                 return
             self._generation = generation
@@ -96,7 +96,7 @@ class RabbitConsumer:
             self._arrived.set()  # the first messages come with the answer to our subscribing
             self.attempted.set()
             if not self._renewing:
-                log.info("broker.consuming", queue=self._queue, generation=generation)
+                log.info("broker.consuming", queue=self.queue, generation=generation)
             try:
                 closing = below.closing
                 self._renewing = await self._idle(subscription, {closing, subscription.cancelled})
@@ -123,7 +123,7 @@ class RabbitConsumer:
                 return self._subscription.take(batch_size(self._subscription.buffer, most))
             self._arrived.clear()
             await self._arrived.wait()
-        raise Unavailable(f"no longer consuming from {self._queue}")
+        raise Unavailable(f"no longer consuming from {self.queue}")
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """As `Consumer` promises; an ack has no reply, so nothing is waited for."""

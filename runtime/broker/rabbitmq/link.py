@@ -7,7 +7,7 @@ reason of a failure, and fails publishes at once while it restores (docs/notes/a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -62,31 +62,6 @@ def short_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-@asynccontextmanager
-async def running(*works: Coroutine[Any, Any, None]) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Background tasks for as long as the context is open; they end side by side.
-
-    Not a TaskGroup, which would wrap the caller's own errors into an ExceptionGroup.
-    """
-    tasks = [asyncio.create_task(work) for work in works]
-    for task in tasks:
-        task.add_done_callback(_tell_death)
-    try:
-        yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-
-
-def _tell_death(task: asyncio.Task[None]) -> None:
-    if task.cancelled():
-        return
-    error = task.exception()
-    if error is not None and not isinstance(error, Lost):
-        log.error("broker.task_died", task=task.get_coro().__qualname__, error=type(error).__name__)  # type: ignore[union-attr]
-
-
 class Slot(Generic[T]):
     """Holds the current thing while there is one, and lets others wait for it."""
 
@@ -132,11 +107,17 @@ class SocketConnection(aio_pika.Connection):
         self.kwargs["transport_factory"] = self.socket
 
     async def connect(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aio-pika's own signature
-        """Connect once; a connection that never came needs no further close."""
+        """Connect once; a connection that never came needs no further close.
+
+        Raises:
+            Lost: the broker said why it does not want us (no such vhost), which aiormq does not tell.
+        """
         try:
             await super().connect(timeout)
         except BaseException:
             await self.close()  # else it would be closed by a task that starts when it is collected
+            if self.socket.farewell:
+                raise Lost(f"the broker refuses us: {self.socket.farewell}") from None
             raise
 
     @property
@@ -157,6 +138,7 @@ class Link:
         self._pause = pause
         self._current: Slot[SocketConnection] = Slot()
         self.reason = "not tried yet"
+        self.blocked = ""  # why the broker takes no publishes on this connection: an alarm (trap 7)
 
     @property
     def up(self) -> bool:
@@ -186,14 +168,23 @@ class Link:
         try:
             log.info("broker.connected", connection=self._purpose)
             self.reason = "connected"
+            connection.socket.tell_alarm(self._tell_alarm)
             closing = connection.closing
             with self._current.holding(connection):
                 await asyncio.wait([closing])
             raise Lost(why_closed(closing))
         finally:
+            self.blocked = ""
             with suppress(Lost, TimeoutError), gone_is_lost():
                 async with asyncio.timeout(drain.CONNECTION):
                     await connection.close()
+
+    def _tell_alarm(self, reason: str) -> None:
+        self.blocked = reason
+        if reason:
+            log.error("broker.blocked", connection=self._purpose, reason=reason)
+        else:
+            log.info("broker.unblocked", connection=self._purpose)
 
     @asynccontextmanager
     async def channel(self, *, confirms: bool = False) -> AsyncIterator[SocketChannel]:

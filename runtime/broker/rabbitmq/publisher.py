@@ -57,10 +57,14 @@ class Publisher:
         self._most = MESSAGE_BYTES
 
     @property
-    def healthy(self) -> bool:
-        """Whether there is a channel, and no publish on it was given up that the broker still owes a confirm."""
+    def trouble(self) -> str:
+        """Why nothing is published now; empty where there is a channel, no alarm, and no confirm is overdue."""
         session = self._current.value
-        return session is not None and not session.overdue
+        if self._link.blocked:
+            return f"alarm: the broker blocks publishers: {self._link.blocked}"
+        if session is None:
+            return f"away: {self._link.reason}" if not self._link.up else "away: no channel"
+        return f"late: {session.overdue} confirm(s) are overdue" if session.overdue else ""
 
     async def ready(self) -> None:
         """Return as soon as there is a channel."""
@@ -113,7 +117,7 @@ class Publisher:
     async def _publish(self, messages: Sequence[Message], seconds: float, *, encode: Encode) -> None:
         batch = Batch(messages)
         try:
-            with told_apart(batch, seconds):
+            with told_apart(batch, seconds, self._link):
                 # Round everything, as a wait for a connection is outside every timeout of the client (traps 5 to 7).
                 async with asyncio.timeout(seconds):
                     session = await self._current.get()
@@ -146,7 +150,9 @@ class Publisher:
                 unrouted |= error.message_ids
             except Unconfirmed as error:
                 rest = {message.message_id for each in parts for message in each}
-                raise Unconfirmed(str(error), frozenset(error.message_ids | rest | refused | unrouted)) from None
+                raise Unconfirmed(
+                    str(error), frozenset(error.message_ids | rest | refused | unrouted), why=error.why
+                ) from None
         if refused:
             log.error("broker.refused", messages=len(refused), reason=why)
             raise Refused(frozenset(refused), open_ids=frozenset(unrouted))
@@ -155,7 +161,7 @@ class Publisher:
 
     async def _aside(self, messages: Sequence[Message], seconds: float, *, encode: Encode) -> None:
         batch = Batch(messages)
-        with told_apart(batch, seconds):
+        with told_apart(batch, seconds, self._link):
             async with asyncio.timeout(seconds), self._link.channel(confirms=True) as channel:
                 with gone_is_lost():
                     below = await channel.get_underlay_channel()
@@ -166,7 +172,7 @@ class Publisher:
 
 
 @contextmanager
-def told_apart(batch: Batch, seconds: float) -> Iterator[None]:
+def told_apart(batch: Batch, seconds: float, link: Link) -> Iterator[None]:
     """Turn every way in which a publish ends into what it means for its messages.
 
     Raises:
@@ -177,15 +183,20 @@ def told_apart(batch: Batch, seconds: float) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
+        if link.blocked:
+            raise Unconfirmed(f"the broker blocks publishers: {link.blocked}", batch.open(), why="alarm") from None
+        if not link.up:
+            what = f"no connection within {round(seconds, 1):g} s: {link.reason}"
+            raise Unconfirmed(what, batch.open(), why="away") from None
         what = f"not all of {size} message(s) confirmed within {round(seconds, 1):g} s"
         raise Unconfirmed(what, batch.open()) from None
     except RefusedSome:
         raise
     except Lost as lost:
         what = f"connection lost before {size} message(s) were confirmed: {lost}"
-        raise Unconfirmed(what, batch.open()) from None
+        raise Unconfirmed(what, batch.open(), why="away") from None
     if batch.nacked:
-        what = f"the broker refused {len(batch.nacked)} of {size} message(s)"
-        raise Unconfirmed(what, frozenset(batch.nacked | batch.returned))
+        what = f"the broker refused {len(batch.nacked)} of {size} message(s) (a queue that is full?)"
+        raise Unconfirmed(what, frozenset(batch.nacked | batch.returned), why="refused")
     if batch.returned:
         raise Unroutable(frozenset(batch.returned))

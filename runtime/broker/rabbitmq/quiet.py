@@ -12,7 +12,13 @@ from typing import Any, Final
 _FAMILIES: Final = ("aiormq", "aio_pika", "pamqp")
 # A filter acts only on its own logger, never on its children: each one that logs is named (aiormq 7.2.4).
 _LOGGERS: Final = ("aiormq.channel", "aiormq.connection", "aiormq.connection.marshall")
-_LOGGED_BY_US: Final = "error when creating transport: %r"  # an ERROR at each try; broker.unreachable says it once
+_LOGGED_BY_US: Final = frozenset(
+    {
+        "error when creating transport: %r",  # an ERROR at each try; broker.unreachable says it once
+        "Connection %r was blocked by: %r",  # broker.blocked
+        "Connection %r was unblocked",  # broker.unblocked
+    }
+)
 
 
 class WithoutBodies(logging.Filter):
@@ -20,7 +26,7 @@ class WithoutBodies(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record; it is dropped only where our own log tells the same."""
-        if record.msg == _LOGGED_BY_US:
+        if record.msg in _LOGGED_BY_US:
             return False
         if isinstance(record.args, tuple):
             record.args = tuple(_without_body(argument) for argument in record.args)

@@ -23,10 +23,15 @@ _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _FRAME_TYPES: Final = frozenset({_METHOD, _HEADER, _BODY, _HEARTBEAT})
 _END: Final = 0xCE
 _RETURN, _DELIVER, _ACK, _NACK = (60 << 16 | method for method in (50, 60, 80, 120))
+_CLOSE, _BLOCKED, _UNBLOCKED = (10 << 16 | method for method in (50, 60, 61))
 _A_HEARTBEAT: Final = _FRAME_HEAD.pack(_HEARTBEAT, 0, 0) + bytes((_END,))
 _ALIVE_SECONDS: Final = 1.0
 
 Take = Callable[[Content], None]
+
+
+def _nobody(_: str) -> None:
+    return
 
 
 class Publishes(Protocol):
@@ -56,6 +61,8 @@ class FrameReader(asyncio.StreamReader):
         self._rest = b""
         self._readable = True
         self._alive_at = 0.0
+        self.farewell = ""  # why the broker closed the connection, in its own words
+        self.alarm: Callable[[str], None] = _nobody  # told why the broker blocks us, and nothing once it does not
 
     def feed_data(self, data: Iterable[SupportsIndex]) -> None:
         """Take what is ours of these bytes and leave the rest to aiormq; half a frame waits for its other half."""
@@ -119,6 +126,8 @@ class FrameReader(asyncio.StreamReader):
             return consumer is not None
         publisher = self.publishers.get(channel)
         if publisher is None or method not in (_ACK, _NACK, _RETURN):
+            if not channel:
+                self._note(method, payload[_IDS:])
             return False
         if method == _RETURN:
             self._contents[channel] = _Incoming(payload, publisher.returned)
@@ -127,6 +136,20 @@ class FrameReader(asyncio.StreamReader):
         tell = publisher.confirmed if method == _ACK else publisher.refused
         tell(tag, multiple=bool(bits & 1))
         return True
+
+    def _note(self, method: int, arguments: bytes) -> None:
+        """What aiormq keeps to itself of the connection's own methods."""
+        if method == _CLOSE:
+            code = int.from_bytes(arguments[:2], "big")
+            self.farewell = f"{_short_text(arguments[2:])} ({code})"
+        if method == _BLOCKED:
+            self.alarm(_short_text(arguments) or "it does not say why")
+        if method == _UNBLOCKED:
+            self.alarm("")
+
+
+def _short_text(field: bytes) -> str:
+    return field[1 : 1 + field[0]].decode(errors="replace") if field else ""
 
 
 class _Incoming:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from aiormq import AMQPConnectionError, TransportFactory
@@ -40,6 +41,15 @@ class Socket(TransportFactory):
             raise AMQPConnectionError(*error.args) from error
         self._writer = asyncio.StreamWriter(transport, protocol, self._reader, loop)
         return self._reader, self._writer
+
+    @property
+    def farewell(self) -> str:
+        """Why the broker closed the connection, in its own words; empty if it did not say."""
+        return self._reader.farewell
+
+    def tell_alarm(self, tell: Callable[[str], None]) -> None:
+        """Call it with the reason when the broker blocks this connection, and with nothing when it no longer does."""
+        self._reader.alarm = tell
 
     def write(self, data: bytes) -> None:
         """Send whole frames, unless the connection is gone."""

@@ -1,0 +1,90 @@
+"""A server that holds no more connections than it may: whoever does nothing makes room for whoever comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+from aiohttp import web, web_response
+
+log = structlog.get_logger()
+
+SERVER: Final = "callstitch"
+# No answer tells which versions run here, aiohttp's own pages of a 400 or 500 included, which pass no hook.
+web_response.SERVER_SOFTWARE = SERVER  # type: ignore[attr-defined]
+
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Connections(web.Server):
+    """aiohttp's low-level server with at most `most` connections, and `each` of one address (0: any number).
+
+    When there are more, the one that has had no request for the longest is closed; if all others are busy, that is the
+    one that has just come. `port` is its name in the log.
+    """
+
+    def __init__(self, handle: Handle, *, port: str, most: int, each: int = 0, **options: Any) -> None:
+        super().__init__(self._serve, **options)
+        self._handle = handle
+        self._port = port
+        self._most = most
+        self._each = each
+        self._addresses: dict[web.RequestHandler, str] = {}  # of all that are open
+        self._of_address: dict[str, dict[web.RequestHandler, None]] = {}  # oldest first, where `each` counts
+        self._idle: OrderedDict[web.RequestHandler, None] = OrderedDict()  # idle for the longest first
+
+    @property
+    def open(self) -> int:
+        """How many there are."""
+        return len(self._addresses)
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        self._idle.pop(connection, None)
+        try:
+            return await self._handle(request)
+        finally:
+            if connection in self._addresses:
+                self._idle[connection] = None
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Called by aiohttp."""
+        super().connection_made(handler, transport)
+        address = _address(transport)
+        self._addresses[handler] = address
+        self._idle[handler] = None
+        if self._each:
+            own = self._of_address.setdefault(address, {})
+            own[handler] = None
+            if len(own) > self._each:
+                self._close(next(one for one in own if one in self._idle), "of one address")
+        if len(self._addresses) > self._most:
+            self._close(next(iter(self._idle)), "in all")
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Called by aiohttp."""
+        super().connection_lost(handler, exc)
+        self._forget(handler)
+
+    def _close(self, connection: web.RequestHandler, too_many: str) -> None:
+        self._forget(connection)
+        log.warning("port.connections_full", port=self._port, too_many=too_many, open=self.open)
+        connection.force_close()
+
+    def _forget(self, connection: web.RequestHandler) -> None:
+        self._idle.pop(connection, None)
+        address = self._addresses.pop(connection, None)
+        if address is None or not self._each:
+            return
+        own = self._of_address[address]
+        del own[connection]
+        if not own:
+            del self._of_address[address]
+
+
+def _address(transport: asyncio.Transport) -> str:
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) and peer else ""

@@ -1,0 +1,47 @@
+"""One envelope that nobody can pack keeps no other from being stored, and the loop goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from ingest.group_commit import GroupCommit
+from runtime.broker.embedded import open_embedded
+from runtime.tasks import watched
+from runtime.telemetry import Telemetry
+from schemas.errors import Unconfirmed, Unroutable
+from schemas.topology import RECEIVED, topology
+from tests.building.loops import IDS, an_envelope, number, read
+
+SECONDS = 30.0
+
+
+async def test_what_cannot_be_packed_is_refused_alone() -> None:
+    poison = replace(an_envelope(1), body={"n": 1, "path": "/\udcff"})  # a lone surrogate: JSON has none
+    async with open_embedded(None) as broker:
+        await broker.declare(topology([], []))
+        commit = GroupCommit(broker, IDS, Telemetry().bundles)
+        async with watched(commit.run()):
+            bundle = [an_envelope(0), poison, an_envelope(2)]
+            waiting = [commit.store(envelope, timeout_seconds=SECONDS) for envelope in bundle]
+            found = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [type(one) for one in found] == [type(None), Unconfirmed, type(None)]
+            with pytest.raises(Unconfirmed, match="cannot be packed"):
+                await commit.store(poison, timeout_seconds=SECONDS)
+            await commit.store(an_envelope(3), timeout_seconds=SECONDS)
+            assert commit.trouble == ""
+        assert [number(envelope) for envelope in await read(broker, RECEIVED, expected=3)] == [0, 2, 3]
+
+
+async def test_it_tells_why_it_stores_nothing_until_it_does() -> None:
+    async with open_embedded(None) as broker:
+        commit = GroupCommit(broker, IDS, Telemetry().bundles)
+        async with watched(commit.run()):
+            with pytest.raises(Unroutable):
+                await commit.store(an_envelope(0), timeout_seconds=SECONDS)
+            assert commit.trouble == f"unroutable: no queue takes {RECEIVED} (`callstitch declare` makes it)"
+            await broker.declare(topology([], []))
+            await commit.store(an_envelope(1), timeout_seconds=SECONDS)
+            assert commit.trouble == ""
