@@ -59,7 +59,7 @@ NumbersOption = Annotated[bool, typer.Option("--show-numbers", help="Do not mask
 @contextmanager
 def quietly() -> Iterator[None]:
     """Exit codes as documented; what is logged meanwhile goes to stderr, so that stdout is the answer alone."""
-    configure_logs(json=not sys.stderr.isatty(), level=logging.WARNING)
+    configure_logs(json=not sys.stderr.isatty(), level=logging.WARNING, waiting=True)
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # broker.unreachable says the same, once
     with exit_codes():
         yield
