@@ -37,6 +37,11 @@ from schemas.vocabulary import (
     TimelineType,
 )
 
+RAW_BYTES: Final = 64 * 1024  # of a fact's raw; a CDR has half a KiB
+TOLD_BYTES: Final = 1024 * 1024  # of what is told alone and never again, such as a transcript: the door takes no more
+FIELDS_BYTES: Final = 16 * 1024  # of what stands beside it
+TEXT_CHARACTERS: Final = 512  # of a text, where the fields have more than that; documented are 256
+
 _NOTHING_REPAIRED: Final = b',"repaired":[]}'
 
 
@@ -157,10 +162,11 @@ class SessionJson(TypedDict):
 
 
 class IdentityJson(TypedDict):
-    """What tells a fact from the others of its session; `type` and `seen` are noted by correlate.
+    """What tells a fact from the others of its session; `type`, `seen` and `raw_bytes` are noted by correlate.
 
     `type` is that of a call event. `seen`: correlate's own clock, of a fact from a door whose clock is ahead of it.
-    `repaired`: what was mended in it; absent where that is nothing, as in every fact of before there was such a field.
+    `raw_bytes`: how long a `raw` was that found no room in its session. `repaired`: what was mended in it; absent where
+    that is nothing, as in every fact of before there was such a field.
     """
 
     id: str
@@ -170,6 +176,7 @@ class IdentityJson(TypedDict):
     at: str
     type: NotRequired[TimelineType]
     seen: NotRequired[str]
+    raw_bytes: NotRequired[int]
     repaired: NotRequired[list[Repair]]
 
 
@@ -201,9 +208,35 @@ def fact_envelope(fact: Fact, *, trace: str) -> Envelope:
 
 
 def encode_fact(fact: Fact) -> bytes:
-    """A fact as JSON; `repaired` is absent where nothing was."""
+    """A fact as JSON, within its bounds; `repaired` is absent where nothing was."""
     encoded = orjson.dumps(fact, option=orjson.OPT_UTC_Z)
-    return encoded if fact.repaired else encoded[: -len(_NOTHING_REPAIRED)] + b"}"
+    if not fact.repaired:
+        encoded = encoded[: -len(_NOTHING_REPAIRED)] + b"}"
+    return encoded if len(encoded) <= RAW_BYTES else _cut(encoded)
+
+
+def _cut(encoded: bytes) -> bytes:
+    """Without a `raw` that is too long, and with its longest texts shortened, marked as `cut`; else as it was."""
+    row = orjson.loads(encoded)
+    raw = row["body"].pop("raw", None)
+    most = TOLD_BYTES if row["kind"] == FactKind.OTHER else RAW_BYTES
+    is_long = raw is not None and len(orjson.dumps(raw)) > most
+    is_wide = len(orjson.dumps(row["body"])) > FIELDS_BYTES
+    if not is_long and not is_wide:
+        return encoded
+    body = _shortened(row["body"]) if is_wide else row["body"]
+    if raw is not None:
+        body["raw"] = {} if is_long else raw
+    repaired = sorted({*row.get("repaired", ()), "cut"})
+    return orjson.dumps({**row, "body": body, "repaired": repaired})
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:TEXT_CHARACTERS]
+    if isinstance(value, list):
+        return [_shortened(one) for one in value]
+    return {name: _shortened(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def check_body(kind: KindOfFact, row: JsonObject) -> None:

@@ -5,7 +5,7 @@ Session, revision and outbox row are one transaction in the store; only then doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Protocol
@@ -14,8 +14,10 @@ import structlog
 
 from schemas.dialect.items import repeats_only_the_latest
 from schemas.envelope import Envelope
+from schemas.errors import Permanent
 from schemas.facts import FactKind
-from schemas.stage import Stage
+from schemas.stage import Failed, Outcome, Stage
+from workers.calls.bounds import LEFT_OUT
 from workers.calls.events import event_at_once, number_event
 from workers.calls.kept import KeptFact, kept_fact
 from workers.calls.session import Session
@@ -83,12 +85,12 @@ def correlate(
 ) -> Stage:
     """The stage; `patience` by source (an unknown source waits as by default), `progress`: sources that want it."""
 
-    def stepping(now: datetime, traces: Mapping[str, str]) -> StepFunction:
-        return partial(_step, now=now, patience=patience, traces=traces)
+    def stepping(now: datetime, traces: Mapping[str, str], left_out: set[str]) -> StepFunction:
+        return partial(_step, now=now, patience=patience, traces=traces, left_out=left_out)
 
     ahead = _doors_ahead(patience)
 
-    async def handle(batch: Sequence[Envelope]) -> Sequence[Envelope]:
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
         now = clock()
         calls: dict[str, list[KeptFact]] = {}
         traces: dict[str, str] = {}
@@ -108,13 +110,15 @@ def correlate(
                 calls.setdefault(call_id, []).append(fact)
                 traces[call_id] = envelope.trace
         told = await store.tell(numbers, now) if numbers else ()
-        return [*at_once, *told, *await store.fold(calls, stepping(now, traces), now)]
+        left_out: set[str] = set()
+        said = await store.fold(calls, stepping(now, traces, left_out), now)
+        return [*at_once, *told, *said, *(_failed(batch, left_out) if left_out else ())]
 
     forget = now_and_then(store.expire)
 
     async def tick(now: datetime) -> Sequence[Envelope]:
         await forget(now)  # before anything is taken: what it raises must not leave taken rows unsent
-        due = await store.due(now, stepping(now, {}), SWEEP_ROWS)
+        due = await store.due(now, stepping(now, {}, set()), SWEEP_ROWS)
         return [*due, *await store.unsent(now, SWEEP_ROWS)]
 
     async def published(ids: Sequence[str]) -> None:
@@ -155,10 +159,19 @@ def _step(
     now: datetime,
     patience: Mapping[str, Patience],
     traces: Mapping[str, str],
+    left_out: set[str],
 ) -> Step:
     some = news[0] if news else next(iter(session.facts.values())) if session else None
     assert some is not None
     stepping = sms_step if is_sms(some) else step
-    return stepping(
+    taken = stepping(
         session, news, now=now, patience=patience.get(some.source, _PATIENCE), trace=traces.get(some.call_id, "")
     )
+    if taken.left_out:
+        left_out.update([fact.identity["id"] for fact in taken.left_out])
+    return taken
+
+
+def _failed(batch: Sequence[Envelope], left_out: Collection[str]) -> list[Failed]:
+    """Those whose fact found no room: the session is kept without them, and they are dead letters."""
+    return [Failed(envelope, Permanent(LEFT_OUT)) for envelope in batch if _fact(envelope).identity["id"] in left_out]

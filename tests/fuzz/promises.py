@@ -29,7 +29,7 @@ from workers.calls.events import event_at_once
 from workers.calls.kept import KeptFact, kept_fact
 from workers.calls.session import Session, decode_session, encode_session
 from workers.calls.sms import is_sms, sms_step
-from workers.calls.step import FACTS_MOST, Patience, step
+from workers.calls.step import Patience, step
 from workers.inflate import inflated, read_inflated
 
 NOW: Final = datetime(2024, 3, 5, 6, 7, 8, tzinfo=UTC)
@@ -139,8 +139,7 @@ def becomes_events(facts: Sequence[KeptFact], *, bytes_read: int) -> None:
         if fact.kind in _OF_A_SESSION:
             sessions.setdefault(fact.call_id, []).append(fact)
     for news in sessions.values():
-        if len(news) <= FACTS_MOST:
-            folds(news, bytes_read)
+        folds(news, bytes_read)
 
 
 def folds(news: Sequence[KeptFact], bytes_read: int) -> None:

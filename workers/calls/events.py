@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -18,6 +18,8 @@ from schemas.value import value
 from workers.calls.kept import KeptFact
 from workers.calls.rows import decision_row, timeline_row
 from workers.calls.session import version_key
+
+CHANGED_BYTES: Final = 64 * 1024
 
 
 @value
@@ -105,6 +107,24 @@ def _mended(fact: KeptFact) -> JsonObject:
 
 def _event(fact: KeptFact, kind: str, data: JsonObject, *, time: datetime | str | None) -> Event:
     return Event(type=kind, source=fact.source, subject=fact.call_id, time=time, data=data)
+
+
+def changed(before: JsonObject | None, now: JsonObject) -> list[str]:
+    """JSON pointers of what a revision changes, in the order of the new record.
+
+    Each pointer spells the names above it, so a few long names in a `raw` would make megabytes of them: where they are
+    more than CHANGED_BYTES, only the fields of the record are named.
+    """
+    found: list[str] = []
+    length = 0
+    for pointer in changes(before, now):
+        length += len(pointer)
+        if length > CHANGED_BYTES:
+            old = before or {}
+            return [f"/{name}" for name in now if name != "revision" and old.get(name) != now[name]]
+        if pointer != "/revision":
+            found.append(pointer)
+    return found
 
 
 def changes(old: Any, new: Any, pointer: str = "") -> Iterator[str]:

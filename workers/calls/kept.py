@@ -86,7 +86,9 @@ class KeptFact:
     @property
     def line(self) -> bytes:
         """The body as one line."""
-        return orjson.dumps(self._row) if self._line is None else self._line
+        if self._line is None:
+            self._line = orjson.dumps(self._row)
+        return self._line
 
 
 def kept_fact(row: FactJson) -> KeptFact:
@@ -115,7 +117,8 @@ def kept_fact(row: FactJson) -> KeptFact:
     return KeptFact(of, identity, row={**body, "call": reported, "raw": body["raw"]})
 
 
-def repaired_in(facts: Iterable[KeptFact]) -> list[Repair]:
-    """What was mended in any of them, sorted."""
-    found = {word for fact in facts for word in fact.identity.get("repaired", ())}
+def repaired_in(facts: Iterable[KeptFact], *, cut: bool = False) -> list[Repair]:
+    """What was mended in any of them, sorted; `cut`: something is left out besides."""
+    found: set[Repair] = {"cut"} if cut else set()
+    found |= {word for fact in facts for word in fact.identity.get("repaired", ())}
     return sorted(found)

@@ -23,12 +23,12 @@ _ORDER: Final[Mapping[TimelineType, int]] = {name: n for n, name in enumerate(TI
 
 
 def build_record(
-    facts: Mapping[str, KeptFact], *, call_events: bool, revision: int = 0, overdue: bool = False
+    facts: Mapping[str, KeptFact], *, call_events: bool, revision: int = 0, overdue: bool = False, cut: bool = False
 ) -> CallRecord:
     """The record that these facts make, whatever the order they came in, in the order of its published fields.
 
     `call_events` False: the source is known to send no call events, so none are missing. `overdue`: the call was
-    published as incomplete, so that a CDR of it is late.
+    published as incomplete, so that a CDR of it is late. `cut`: some found no room among these.
     """
     some = next(iter(facts.values()))
     cdrs = _cdrs(facts.values())
@@ -59,7 +59,7 @@ def build_record(
         "complete": not missing,
         "missing": missing,
         "late": overdue and bool(cdrs),
-        "repaired": repaired_in(facts.values()),
+        "repaired": repaired_in(facts.values(), cut=cut),
     }
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
 from schemas.envelope import JsonObject
-from schemas.facts import FactKind
+from schemas.facts import FactKind, KindOfFact
 from schemas.value import value
 from schemas.vocabulary import ChangeReason
 from workers.calls.kept import KeptFact, kept_fact
@@ -24,7 +25,8 @@ class Session:
     `facts` holds every version of every fact that was told, each as of its earliest telling. `published` is the
     record of the latest revision, as JSON. `completed`, `incomplete`: that event went out. `ordered`: recordings
     whose fetch was ordered. `ended`: recordings whose end went out, as `key|state`. `changed_at`, `changed_by`: the
-    clock and reason of the first change that is not published yet.
+    clock and reason of the first change that is not published yet. `full`: by kind of fact the place in the order of
+    their tellings from which on none is taken. `cut`: something found no room (workers/calls/bounds.py).
     """
 
     facts: dict[str, KeptFact]
@@ -36,6 +38,8 @@ class Session:
     ended: frozenset[str] = frozenset()
     changed_at: datetime | None = None
     changed_by: ChangeReason | None = None
+    full: Mapping[KindOfFact, tuple[datetime, str]] = field(default_factory=dict)
+    cut: bool = False
 
     def having(self, **changes: Any) -> Session:
         """The same session but for these."""
@@ -85,7 +89,7 @@ def encode_session(session: Session) -> bytes:
     a step of a call needs few of them, so they are not read before they are looked at.
     """
     facts = list(session.facts.values())
-    head = {
+    head: JsonObject = {
         "v": STATE_VERSION,
         "revision": session.revision,
         "completed": session.completed,
@@ -97,6 +101,8 @@ def encode_session(session: Session) -> bytes:
         "of": facts[0].of if facts else None,
         "facts": [fact.identity for fact in facts],
     }
+    if session.cut:
+        head |= {"cut": True, "full": session.full}
     first = orjson.dumps(head, option=orjson.OPT_UTC_Z)
     return b"\n".join([first, session.published or b"null", *[fact.line for fact in facts]])
 
@@ -122,6 +128,8 @@ def decode_session(blob: bytes) -> Session:
         ended=frozenset(head["told"]),
         changed_at=datetime.fromisoformat(head["changed_at"]) if head["changed_at"] else None,
         changed_by=head["changed_by"],
+        full={kind: (datetime.fromisoformat(at), version) for kind, (at, version) in head.get("full", {}).items()},
+        cut="cut" in head,
     )
 
 

@@ -12,16 +12,16 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.errors import Permanent
 from schemas.fact_json import CodeJson, SmsJson
 from schemas.facts import FactKind
 from schemas.record import SMS_PART, SmsCode, SmsPart, SmsRecord
 from schemas.vocabulary import SmsMode
+from workers.calls.bounds import hold
 from workers.calls.events import Event, event_envelope
 from workers.calls.kept import KeptFact, repaired_in
 from workers.calls.merge import latest_decision
-from workers.calls.session import Session, fold, published_as, winners
-from workers.calls.step import FACTS_MOST, Patience, Step
+from workers.calls.session import Session, published_as, winners
+from workers.calls.step import Patience, Step, with_what_went
 
 NOTICE_WAIT: Final = timedelta(seconds=60)  # for the notice, once its question is answered
 
@@ -36,17 +36,18 @@ def is_sms(fact: KeptFact) -> bool:
 def sms_step(
     session: Session | None, news: Sequence[KeptFact], *, now: datetime, patience: Patience, trace: str = ""
 ) -> Step:
-    """Fold the news in; say what is known once, and again only if that changes.
-
-    Raises:
-        Permanent: the session has grown beyond any SMS.
-    """
+    """Fold the news in, as far as there is room; say what is known once, and again only if that changes."""
     old = session or Session(facts={})
-    current = old.having(facts=fold(old.facts, news))
-    if len(current.facts) > FACTS_MOST:
-        raise Permanent("its session holds too many facts")
+    held = hold(old, news)
+    taken = _taken(old, held.session, news, now=now, patience=patience, trace=trace)
+    return taken if not held.session.cut else with_what_went(taken, held, trace=trace)
+
+
+def _taken(
+    old: Session, current: Session, news: Sequence[KeptFact], *, now: datetime, patience: Patience, trace: str
+) -> Step:
     facts = list(winners(current.facts).values())
-    record = build_sms(facts, revision=current.revision + 1)
+    record = build_sms(facts, revision=current.revision + 1, cut=current.cut)
     if current.published is not None and _same(orjson.loads(current.published), record):
         return Step(session=current.having(changed_at=None))
     changed_at = old.changed_at or min((fact.waits_from for fact in news), default=now)
@@ -56,7 +57,7 @@ def sms_step(
     return _say(current, record, now=now, trace=trace)
 
 
-def build_sms(facts: Sequence[KeptFact], *, revision: int) -> SmsRecord:
+def build_sms(facts: Sequence[KeptFact], *, revision: int, cut: bool = False) -> SmsRecord:
     """The record of one SMS, in the order of its published fields; the notice beats the question."""
     some = facts[0]
     by_mode: dict[SmsMode, SmsJson] = {}
@@ -74,7 +75,7 @@ def build_sms(facts: Sequence[KeptFact], *, revision: int) -> SmsRecord:
         "decision": latest_decision(facts),
         "revision": revision,
         "raw": {mode: row["raw"] for mode, row in by_mode.items()},
-        "repaired": repaired_in(facts),
+        "repaired": repaired_in(facts, cut=cut),
     }
 
 

@@ -13,18 +13,17 @@ from typing import Final
 import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind, derived_id
-from schemas.errors import Permanent
 from schemas.facts import FactKind, KindOfFact
 from schemas.record import CallRecord, RecordingRow
 from schemas.recording import RecordingWanted, recording_key
 from schemas.value import value
 from schemas.vocabulary import ChangeReason
-from workers.calls.events import Event, changes, event_envelope
+from workers.calls.bounds import Held, hold, sent_back
+from workers.calls.events import Event, changed, event_envelope
 from workers.calls.kept import KeptFact
 from workers.calls.merge import all_announced, build_record
-from workers.calls.session import Session, fold, published_as, winners
+from workers.calls.session import Session, published_as, version_key, winners
 
-FACTS_MOST: Final = 300  # of one session; a call has some ten, and each step costs time in proportion
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PRIORITY: Final[Sequence[ChangeReason]] = ("event", "decision", "cdr_added", "cdr_amended")
 _CAUSES: Final[Mapping[KindOfFact, ChangeReason]] = {
@@ -44,36 +43,71 @@ class Patience:
 
 @value
 class Step:
-    """The session after some facts and a moment: what leaves through the outbox, and when to look again."""
+    """The session after some facts and a moment: what leaves through the outbox, and when to look again.
+
+    `left_out`: those of the news that found no room, and are dead letters.
+    """
 
     session: Session
     envelopes: tuple[Envelope, ...] = ()
     due_at: datetime | None = None
+    left_out: tuple[KeptFact, ...] = ()
 
 
 def step(
     session: Session | None, news: Sequence[KeptFact], *, now: datetime, patience: Patience, trace: str = ""
 ) -> Step:
-    """Fold the news in and say what is due at `now`.
-
-    Raises:
-        Permanent: the session has grown beyond any call, for example because a platform sends one id for all.
-    """
+    """Fold the news in, as far as there is room, and say what is due at `now`."""
     old = session or Session(facts={})
-    current = old.having(facts=fold(old.facts, news))
-    if len(current.facts) > FACTS_MOST:
-        raise Permanent("its session holds too many facts")
+    held = hold(old, news)
+    taken = _taken(old, held.session, news, now=now, patience=patience, trace=trace)
+    return taken if not held.session.cut else with_what_went(taken, held, trace=trace)
+
+
+def with_what_went(taken: Step, held: Held, *, trace: str) -> Step:
+    """The step, with what found no room: the news among it fail, what was there before leaves with the outbox."""
+    went = tuple([sent_back(fact, trace=trace) for fact in held.given_back])
+    return Step(
+        session=taken.session,
+        envelopes=(*taken.envelopes, *went),
+        due_at=taken.due_at,
+        left_out=held.left_out,
+    )
+
+
+def _taken(
+    old: Session, current: Session, news: Sequence[KeptFact], *, now: datetime, patience: Patience, trace: str
+) -> Step:
     if waiting := _only_waits(current, now, patience):
         return waiting
     winning = winners(current.facts)
-    record = build_record(winning, call_events=patience.call_events, revision=old.revision + 1, overdue=old.incomplete)
-    current = _with_change_noted(current, old, record, [fact for fact in news if winning[fact.key] is fact])
+    record = build_record(
+        winning,
+        call_events=patience.call_events,
+        revision=old.revision + 1,
+        overdue=old.incomplete,
+        cut=current.cut,
+    )
+    current = _with_change_noted(current, old, record, _winners_of(news, old, current, winning))
     due = _next(current, record, patience)
     if due is None or due[1] > now:
         return Step(session=current, due_at=due[1] if due else None)
     after, envelopes = _say(due[0], current, record, now=now, trace=trace)
     following = _next(after, record, patience)
     return Step(session=after, envelopes=envelopes, due_at=following[1] if following else None)
+
+
+def _winners_of(
+    news: Sequence[KeptFact], old: Session, current: Session, winning: Mapping[str, KeptFact]
+) -> list[KeptFact]:
+    """Those of the news that count now: nothing that was told before, nor what an amendment beats."""
+    found = []
+    for fact in news:
+        version = version_key(fact)
+        held, known = current.facts.get(version), old.facts.get(version)
+        if held is not None and held is winning.get(fact.key) and held is not known and held.at == fact.at:
+            found.append(fact)
+    return found
 
 
 def _only_waits(session: Session, now: datetime, patience: Patience) -> Step | None:
@@ -162,7 +196,7 @@ def _say(
     ended = session.ended
     if kind not in ("call.completed", "call.incomplete"):
         before = {"repaired": [], **orjson.loads(session.published)} if session.published else None
-        data["changed"] = [p for p in changes(before, orjson.loads(call)) if p != "/revision"]
+        data["changed"] = changed(before, orjson.loads(call))
         data["reason"] = session.changed_by
     if kind.startswith("recording."):
         row = _newly_ended(session, record)[0]

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.envelope import JsonObject
-from schemas.errors import Permanent
 from schemas.fact_json import CallJson
 from schemas.facts import Announced, CallFields, Code, Fact
 from schemas.record import CALL_PART, CallRecord, CdrRow, RecordingRow, TimelineRow
@@ -96,12 +95,6 @@ def test_an_old_cdr_pushed_again_loses_in_whatever_order_the_three_are_processed
             story.told([fact], at=100 + n).waits(until=100 + n)
         story.waits(until=200)
         assert story.record["user_data"] == "amended"
-
-
-def test_a_session_that_outgrows_any_call_takes_no_more() -> None:
-    facts = [kept(a_cdr(f"r{n}")) for n in range(301)]
-    with pytest.raises(Permanent, match="too many facts"):
-        step(None, facts, now=T0, patience=PATIENCE)
 
 
 def test_the_old_cdr_pushed_again_before_settle_does_not_take_the_amendment_back() -> None:
