@@ -1,24 +1,20 @@
 """Fields of a platform's item, read with tolerance: what is absent, empty or of another type is None.
 
-Only ids and times are strict, because a wrong id would mix calls and a wrong time would bill them.
+Only ids and times (schemas.dialect.times) are strict, because a wrong id would mix calls and a wrong time bill them.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
-from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
+from schemas.dialect.mending import REPLACEMENT
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.numbers import e164
 
-BEIJING: Final = timezone(timedelta(hours=8))  # no summer time since 1991
 MAX_ID: Final = 256  # characters; the longest documented id has 64, and a store's index has a limit too
 
-_RECENT_SECONDS: Final = 1024  # what is under load tells the same few seconds again and again
-_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z?")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,9}")
 
 
@@ -45,50 +41,35 @@ def phone(row: JsonObject, name: str, *others: str) -> str | None:
     number = digits(row, name)
     if number is None:
         return phone(row, *others) if others else None
-    return e164(number)
+    return e164(number.strip())
 
 
 def as_integer(value: object) -> int | None:
     """An integer, or a short string that spells one."""
     if isinstance(value, int):
         return None if isinstance(value, bool) else value
-    return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
-
-
-def utc(row: JsonObject, name: str) -> datetime | None:
-    """A time in UTC, sent as `yyyy-MM-dd HH:mm:ss` without a zone; ISO 8601 with T, fraction and Z passes too.
-
-    Raises:
-        Malformed: bad_time, when something else stands there.
-    """
-    value = row.get(name)
-    if value is None or value == "":
+    if not isinstance(value, str):
         return None
-    at = _moment(value) if isinstance(value, str) else None
-    if at is None:
-        raise Malformed("bad_time", name)
-    return at
+    spelled = value.strip()
+    return int(spelled) if _INTEGER.fullmatch(spelled) else None
 
 
-@lru_cache(_RECENT_SECONDS)
-def _moment(spelled: str) -> datetime | None:
-    if not _TIME.fullmatch(spelled):
-        return None
-    try:
-        # replace(tzinfo=UTC) afterwards costs more than twice this
-        return datetime.fromisoformat(spelled.removesuffix("Z") + "+00:00")
-    except ValueError:
-        return None
+def listed(value: object) -> list[Any]:
+    """The items of a field that is documented as a list: one that came alone, as an object, is a list of one."""
+    if isinstance(value, list):
+        return value
+    return [value] if isinstance(value, dict) else []
 
 
-@lru_cache(_RECENT_SECONDS)
-def iso(at: datetime) -> str:
-    """A time in UTC as ISO 8601, as keys spell it."""
-    return at.isoformat()
+def alone(value: object) -> JsonObject | None:
+    """The object in a field that is documented as one: a list of one object is that object; None for anything else."""
+    if isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    return value if isinstance(value, dict) else None
 
 
 def identifier(row: JsonObject, name: str) -> str | None:
-    """An id as sent, compared exactly; None when there is none.
+    """An id as sent, compared exactly; None when there is none, or none of its characters is left.
 
     Raises:
         Malformed: numeric_id, since a JSON reader may have rounded it; long_id beyond MAX_ID characters.
@@ -96,7 +77,7 @@ def identifier(row: JsonObject, name: str) -> str | None:
     value = row.get(name)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise Malformed("numeric_id", name)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value.strip(REPLACEMENT):
         return None
     if len(value) > MAX_ID:
         raise Malformed("long_id", name)

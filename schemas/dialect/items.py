@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.dialect.fields import MAX_ID, iso
+from schemas.dialect.fields import MAX_ID
 from schemas.dialect.json_body import fingerprint, sha256_hex
+from schemas.dialect.times import iso
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import (

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
+from schemas.dialect.mending import NONE, Repairs, mended_json, without_bad_escapes
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 
@@ -22,13 +23,34 @@ _NESTING: Final = frozenset({dict, list})  # orjson makes no subclasses
 _NUL_ESCAPE: Final = b"\\u0000"  # JSON has no other way to spell it
 
 
-def load_object(body: bytes) -> JsonObject:
-    """The body as an object, without byte order mark and without NUL characters, which PostgreSQL refuses.
+class Read(NamedTuple):
+    """What a body says, and what was mended to read it."""
+
+    content: Any
+    repairs: Repairs
+
+
+def read_object(body: bytes, declared: str = "") -> Read:
+    """The body as an object; a list of one object is that object. `declared` is what may name its charset.
+
+    Raises:
+        Malformed: as `read_value`, and not_an_object.
+    """
+    value, repairs = read_value(body, declared)
+    if type(value) is list and len(value) == 1:
+        (value,) = value
+    if type(value) is not dict:
+        raise Malformed("not_an_object")
+    return Read(value, repairs)
+
+
+def read_value(body: bytes, declared: str = "") -> Read:
+    """The body without byte order mark, and without what no reader or store takes (see mending.py).
 
     An integer of more than 64 bits arrives as a float: callers must not take an id from a number.
 
     Raises:
-        Malformed: empty_body, too_many_brackets, not_json, too_deep (the object itself is level 1), not_an_object.
+        Malformed: empty_body, too_many_brackets, not_json, too_deep (the value itself is level 1).
     """
     body = body.removeprefix(BOM)
     if not body.strip():
@@ -36,16 +58,20 @@ def load_object(body: bytes) -> JsonObject:
     brackets = body.count(b"{") + body.count(b"[")
     if brackets > MAX_BRACKETS:
         raise Malformed("too_many_brackets")
-    value = _load(body)
+    value, repairs = _load(body, declared)
     if brackets > MAX_DEPTH and _too_deep(value):
         raise Malformed("too_deep")
-    if not isinstance(value, dict):
-        raise Malformed("not_an_object")
-    return _without_nul(value) if _NUL_ESCAPE in body else value
+    return Read(value, repairs)
+
+
+def load_object(body: bytes) -> JsonObject:
+    """The object of `read_object`, however it was mended."""
+    content: JsonObject = read_object(body).content
+    return content
 
 
 def fingerprint(item: JsonObject) -> str:
-    """The sha256, in hex, of an item that `load_object` gave, whatever the order of its keys."""
+    """The sha256, in hex, of an item that `read_object` gave, whatever the order of its keys."""
     return sha256_hex(orjson.dumps(item, option=orjson.OPT_SORT_KEYS))
 
 
@@ -54,11 +80,20 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _load(body: bytes) -> Any:
+def _load(body: bytes, declared: str) -> Read:
+    repairs = NONE
+    if _NUL_ESCAPE in body:
+        body, repairs = without_bad_escapes(body)
     try:
-        return orjson.loads(body)
+        return Read(orjson.loads(body), repairs)
     except orjson.JSONDecodeError as error:
         # the error's text and document hold the body, so neither may go on
+        if "depth limit" in error.msg:
+            raise Malformed("too_deep") from None
+    mended, more = mended_json(body, declared)
+    try:
+        return Read(orjson.loads(mended), {**repairs, **more})
+    except orjson.JSONDecodeError as error:
         raise Malformed("too_deep" if "depth limit" in error.msg else "not_json") from None
 
 
@@ -70,14 +105,3 @@ def _too_deep(value: Any) -> bool:
             return False
         level = [child.values() if type(child) is dict else child for child in nested]
     return True
-
-
-def _without_nul(value: Any) -> Any:
-    """Recursive, which is safe once the depth is known."""
-    if isinstance(value, str):
-        return value.replace("\0", "")
-    if isinstance(value, list):
-        return [_without_nul(item) for item in value]
-    if isinstance(value, dict):
-        return {name.replace("\0", ""): _without_nul(item) for name, item in value.items()}
-    return value

@@ -70,6 +70,7 @@ def fact_in(row: Any) -> Fact:
         key=read.key,
         fingerprint=read.fingerprint,
         at=read.at,
+        repaired=tuple(read.repaired),
         body=_BODIES[read.kind].validate_python(read.row),
     )
 

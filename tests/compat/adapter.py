@@ -31,7 +31,8 @@ from schemas.question import Answer, Asked, Decision, Question
 from schemas.settings.addresses import store_address
 from schemas.settings.source import AskingSource, Source
 from schemas.stage import Failed, Stage
-from tests.compat.recorded import Message, Push
+from tests.compat.read_otherwise import as_then, for_dedupe_as_then
+from tests.compat.recorded import Message, Push, read_pushes
 from workers.calls.step import Patience
 from workers.config import Config
 from workers.correlate import correlate
@@ -41,6 +42,7 @@ from workers.park import park
 from workers.stores import open_claims, open_parked, open_sessions
 from workers.wiring import config_topology
 
+_DIALECTS = as_then(DIALECTS, read_pushes())
 _DECIDED_MILLISECONDS = 7
 _BOXES = {
     "quarantine": "callstitch.quarantine.v1",
@@ -72,7 +74,7 @@ class Product:
     def reads(self, push: Push) -> dict[str, Any]:
         """What the door and dedupe make of one push: signature, answer, question, and a line for each item."""
         source = next(one for one in self.config.source if one.name == push.source)
-        dialect, notification = DIALECTS[source.platform], _notification(push)
+        dialect, notification = _DIALECTS[source.platform], _notification(push)
         found: dict[str, Any] = {
             "verified": dialect.verify(notification, source, push.at) if dialect.verify else None,
             "nonce": dialect.once.nonce(notification) if dialect.once else None,
@@ -89,7 +91,7 @@ class Product:
     def _items(self, push: Push) -> list[list[str | None]]:
         source = next(one for one in self.config.source if one.name == push.source)
         try:
-            items = DIALECTS[source.platform].parse(_notification(push), source)
+            items = _DIALECTS[source.platform].parse(_notification(push), source)
         except Malformed as error:
             items = [error]
         return [
@@ -101,7 +103,7 @@ class Product:
 
     def _asked(self, push: Push) -> Asked | None:
         source = self.config.asking.get(push.source)
-        asks = DIALECTS[source.platform].asks if source is not None else None
+        asks = _DIALECTS[source.platform].asks if source is not None else None
         return asks.question(_notification(push), source) if asks is not None else None
 
     def _answer(self, push: Push, asked: Asked) -> bytes:
@@ -173,7 +175,7 @@ async def open_product(config: Path, directory: Path) -> AsyncIterator[Product]:
             settle=source.settle,
             cdr_wait=source.cdr_wait,
             open_max=source.open_max,
-            call_events=source.call_events and not DIALECTS[source.platform].whole_by_cdr,
+            call_events=source.call_events and not _DIALECTS[source.platform].whole_by_cdr,
         )
         for source in loaded.source
     }
@@ -194,7 +196,7 @@ async def open_product(config: Path, directory: Path) -> AsyncIterator[Product]:
             message_ids=(f"m.{n}" for n in range(1, 1 << 30)),
             counted=counted,
             stages={
-                "dedupe": dedupe(claims, sources=sources, dialects=DIALECTS, count=count),
+                "dedupe": dedupe(claims, sources=sources, dialects=for_dedupe_as_then(_DIALECTS), count=count),
                 "correlate": correlate(sessions, patience=patience, progress=progress, clock=clock),
                 **{f"park.{box}": park(parked, box=box, clock=clock) for box in _BOXES},
             },
@@ -251,7 +253,7 @@ def _object(text: bytes) -> dict[str, Any]:
 
 
 def _asked(source: Source, notification: Notification) -> Asked | None:
-    asks = DIALECTS[source.platform].asks
+    asks = _DIALECTS[source.platform].asks
     if asks is None or not isinstance(source, AskingSource) or not source.control:
         return None
     return asks.question(notification, source)

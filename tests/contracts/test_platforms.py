@@ -48,7 +48,8 @@ from workers.calls.sms import build_sms
 
 NOW = datetime(2024, 3, 5, 6, 7, 8, tzinfo=UTC)
 SMS_RECORD = TypeAdapter(SmsRecord)
-KIND_OF = {**{word: kind for kind, word in items.WORDS.items()}, items.NUMBER_BY_CONTENT: FactKind.NUMBER_STATE}
+NUMBERS = dict.fromkeys((items.NUMBER_BY_CONTENT, items.NUMBER_BY_LATEST), FactKind.NUMBER_STATE)
+KIND_OF = {**{word: kind for kind, word in items.WORDS.items()}, **NUMBERS}
 OF_A_CALL = (FactKind.CALL_EVENT, FactKind.CDR, FactKind.ANNOUNCEMENT)
 
 

@@ -13,13 +13,14 @@ from typing import Final
 from schemas.dialect import items
 from schemas.dialect.dialect import Asks, Dialect, Once, RecordingApi
 from schemas.dialect.fields import digits, phone, text
+from schemas.dialect.mending import LOST, NONE, marked
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import Parsed
 from schemas.notification import Notification
 from schemas.platforms.aliyun import calls, shape, sms
 from schemas.platforms.aliyun.answers import answer, reply
-from schemas.platforms.aliyun.body import load_items
+from schemas.platforms.aliyun.body import read_items
 from schemas.platforms.aliyun.control import control_fact, nonce, question
 from schemas.platforms.aliyun.params import control_params
 from schemas.platforms.aliyun.recordings import recording_location, recording_request
@@ -43,9 +44,11 @@ def parse(notification: Notification, source: AliyunSource) -> Sequence[Parsed |
     """
     params = control_params(notification)
     if params is not None:
-        return [items.attempt(lambda: control_fact(params, source))]
+        asked = items.attempt(lambda: control_fact(params, source))
+        return marked([asked], {"character": LOST} if "\0" in "".join(params.values()) else NONE)
     read = partial(_receipt, named=shape.type_by_path(notification.path), source=source)
-    return [items.attempt_object(read, item) for item in load_items(notification.body)]
+    found, repairs = read_items(notification.body, notification.content_type)
+    return marked([items.attempt_object(read, item) for item in found], repairs)
 
 
 def _receipt(row: JsonObject, named: str | None, source: AliyunSource) -> Parsed:

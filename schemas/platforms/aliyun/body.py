@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from schemas.dialect.json_body import BOM, load_object
+from schemas.dialect.json_body import read_value
+from schemas.dialect.mending import Repairs
 from schemas.errors import Malformed
 
 MAX_ITEMS: Final = 1000  # no limit was found; each has a claim, a fact and maybe a record
@@ -21,40 +22,27 @@ _STRING_OR_NUMBER: Final = re.compile(
 _LONG_INTEGER: Final = re.compile(rb"[0-9]{20,}|-[0-9]{19,}")
 
 
-def load_items(body: bytes) -> list[Any]:
-    """The items of a push, in order; an item may be any JSON.
+def read_items(body: bytes, declared: str) -> tuple[list[Any], Repairs]:
+    """The items of a push, in order, and what was mended in it; an item may be any JSON.
 
     An integer of 20 figures or more (negative: 19) becomes text, because a reader of 64 bits makes a float of it.
 
     Raises:
-        Malformed: empty_body, too_many_brackets, not_json, too_deep (the list is level 2), not_an_object (neither is
+        Malformed: empty_body, too_many_brackets, not_json, too_deep (the list is level 1), not_an_object (neither is
             the body a list), no_items or too_many_items.
     """
-    body = body.removeprefix(BOM)
-    is_object = _is_object(body)
-    if _LONG.search(body):
-        body = _STRING_OR_NUMBER.sub(_long_integer_as_text, body)
-    if is_object:
-        return [load_object(body)]
-    items = load_object(b'{"items":' + body + b"}")["items"]
+    items, repairs = read_value(body, declared)
+    if _LONG.search(body):  # only what is JSON may be rewritten
+        items, repairs = read_value(_STRING_OR_NUMBER.sub(_long_integer_as_text, body), declared)
+    if isinstance(items, dict):
+        items = [items]
     if not isinstance(items, list):
         raise Malformed("not_an_object")
     if not items:
         raise Malformed("no_items")
     if len(items) > MAX_ITEMS:
         raise Malformed("too_many_items", f"{len(items)} items")
-    return items
-
-
-def _is_object(body: bytes) -> bool:
-    """False: some other JSON, which only therefore may be put into an object or be rewritten."""
-    try:
-        load_object(body)
-    except Malformed as error:
-        if error.reason != "not_an_object":
-            raise
-        return False
-    return True
+    return items, repairs
 
 
 def _long_integer_as_text(token: re.Match[bytes]) -> bytes:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, Literal
 
 from schemas.dialect import items
 from schemas.dialect.fields import phone, text
+from schemas.dialect.mending import REPLACEMENT
+from schemas.dialect.times import BEIJING, moment
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import CallEvent, CallFields, Parsed, Sms
 from schemas.notification import Notification
-from schemas.platforms.aliyun.fields import PRODUCT, call_id, moment
+from schemas.platforms.aliyun.fields import PRODUCT, call_id
 from schemas.platforms.aliyun.params import control_params
 from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.question import Asked
@@ -27,7 +28,6 @@ _OF_THE_REQUEST: Final = frozenset(
 )
 # CAL here, CALL in the sibling API.
 _KINDS: Final[Mapping[str, Literal["call", "sms"]]] = {"CAL": "call", "CALL": "call", "SMS": "sms"}
-_COMPACT_TIME: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})")
 
 
 def control_fact(params: Mapping[str, str], source: AliyunSource) -> Parsed:
@@ -113,14 +113,9 @@ def _sms(row: JsonObject, session_id: str) -> Parsed:
 
 def _call_time(row: JsonObject) -> datetime | None:
     """`yyyyMMddHHmmss` in Beijing time [inferred: the timestamp parameter is the one that is said to be UTC]."""
-    sent = text(row, "callTime") or ""
-    spelled = _COMPACT_TIME.sub(r"\1-\2-\3 \4:\5:\6", sent) if _COMPACT_TIME.fullmatch(sent) else sent
-    try:
-        return moment({"callTime": spelled}, "callTime")
-    except Malformed:
-        return None
+    return moment(row.get("callTime"), BEIJING)
 
 
 def _clean(value: str) -> str:
     """Without NUL characters, which PostgreSQL refuses."""
-    return value.replace("\0", "")
+    return value.replace("\0", REPLACEMENT)

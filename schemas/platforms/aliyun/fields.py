@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from schemas.dialect.fields import BEIJING, MAX_ID, as_integer, digits, phone, utc
+from schemas.dialect.fields import MAX_ID, as_integer, digits, phone
+from schemas.dialect.mending import REPLACEMENT
+from schemas.dialect.times import BEIJING, utc
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import CallFields
@@ -17,7 +18,6 @@ from schemas.vocabulary import Direction
 
 PRODUCT: Final = "pnp"
 
-_EPOCH_MS: Final = re.compile(r"[1-9][0-9]{12}")  # 2001 to 2286
 _NO_BINDING: Final = "0"
 
 # Section 4.1, call_type: 0 A calls, 1 A is called, 4 blocked.
@@ -37,7 +37,7 @@ def ident(row: JsonObject, *names: str) -> str | None:
         value = digits(row, name)
         if value is not None and len(value) > MAX_ID:
             raise Malformed("long_id", name)
-        if value is not None:
+        if value is not None and value.strip(REPLACEMENT):
             return value
     return None
 
@@ -55,26 +55,13 @@ def call_id(row: JsonObject) -> str:
 
 
 def moment(row: JsonObject, *names: str) -> datetime | None:
-    """The first of these times that is sent, in UTC: Beijing time without a zone, or epoch milliseconds.
+    """The first of these times that is sent, in UTC: Beijing time where it names no zone.
 
     Raises:
         Malformed: bad_time, when something else stands there.
     """
     name = next((name for name in names if row.get(name) not in (None, "")), None)
-    if name is None:
-        return None
-    if is_epoch_ms(row[name]):
-        return datetime.fromtimestamp(int(row[name]) / 1000, UTC)
-    at = utc(row, name)
-    try:
-        return None if at is None else at.replace(tzinfo=BEIJING).astimezone(UTC)
-    except OverflowError:
-        raise Malformed("bad_time", name) from None
-
-
-def is_epoch_ms(value: object) -> bool:
-    """Whether it is a number of 13 figures, or spells one."""
-    return isinstance(value, (int, str)) and _EPOCH_MS.fullmatch(str(value)) is not None
+    return None if name is None else utc(row, name, zone=BEIJING)
 
 
 def pool_key(row: JsonObject) -> str | None:

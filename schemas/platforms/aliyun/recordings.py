@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from schemas.dialect.fields import BEIJING, text
+from schemas.dialect.fields import text
 from schemas.dialect.json_body import load_object
+from schemas.dialect.times import BEIJING
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed, Permanent, Transient
 from schemas.platforms.aliyun.fields import https

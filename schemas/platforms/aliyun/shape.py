@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from schemas.dialect.times import is_epoch_ms
 from schemas.envelope import JsonObject
-from schemas.platforms.aliyun.fields import is_epoch_ms
 
 START: Final = "SecretStartReport"
 RING: Final = "SecretRingReport"

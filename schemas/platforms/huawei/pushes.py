@@ -5,15 +5,16 @@ Source: docs/protocols/huawei-privatenumber.md sections 0 to 3, docs/protocols/h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from schemas.dialect import items
 from schemas.dialect.codes import Read
-from schemas.dialect.fields import as_integer, digits, exact_id, phone, session_of, text
+from schemas.dialect.fields import MAX_ID, alone, as_integer, digits, exact_id, listed, phone, session_of, text
 from schemas.dialect.json_body import sha256_hex
 from schemas.dialect.q850 import q850_code, sip_code
+from schemas.dialect.times import moment, utc
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, Leg, Parsed
@@ -31,19 +32,26 @@ EVENT_TYPES: Final[Mapping[str, TimelineType]] = {
     "collectinfo": "digits",
 }
 _SESSION: Final = "sessionId"  # both legs of a call share it
-
-Moment = Callable[[JsonObject, str], datetime | None]
+_BY_RECORD: Final = "icid:"  # before the id of a session that a CDR's own id names; no sessionId was seen to begin so
+_FAILED: Final = "failTime"
+_OF_A_CDR: Final = ("callInTime", "callEndTime", "callOutStartTime")  # one of them is in every CDR, and in nothing else
 
 
 def event_type_of(body: JsonObject) -> str:
     """In lower case; empty when there is none."""
-    return (text(body, "eventType") or "").lower()
+    return (text(body, "eventType") or "").strip().lower()
 
 
 def holds_cdrs(body: JsonObject) -> bool:
-    """Whether this is a push of CDRs, by its type or by its list."""
-    records = body.get("feeLst")
-    return event_type_of(body) == "fee" or (isinstance(records, list) and bool(records))
+    """Whether this is a push of CDRs, by its type or by its list; or a CDR alone, without its envelope."""
+    event_type = event_type_of(body)
+    if event_type == "fee" or listed(body.get("feeLst")):
+        return True
+    return not event_type and _is_cdr(body)
+
+
+def _is_cdr(body: JsonObject) -> bool:
+    return (_SESSION in body or "icid" in body) and any(name in body for name in _OF_A_CDR)
 
 
 def fee_list(body: JsonObject) -> list[Any]:
@@ -52,8 +60,8 @@ def fee_list(body: JsonObject) -> list[Any]:
     Raises:
         Malformed: no_fee_list, long_fee_list.
     """
-    records = body.get("feeLst")
-    if not isinstance(records, list) or not records:
+    records = listed(body.get("feeLst")) or ([body] if _is_cdr(body) else [])
+    if not records:
         raise Malformed("no_fee_list")
     if len(records) > MAX_RECORDS:
         raise Malformed("long_fee_list", f"{len(records)} records")
@@ -62,8 +70,8 @@ def fee_list(body: JsonObject) -> list[Any]:
 
 def other(body: JsonObject, sent: bytes) -> Parsed:
     """What has no documented id: the same bytes again are a re-push."""
-    info = body.get("statusInfo")
-    return items.other(body, session_id=digits(info, "sessionId") if isinstance(info, dict) else None, sent=sent)
+    info = alone(body.get("statusInfo")) or body
+    return items.other(body, session_id=digits(info, _SESSION), sent=sent)
 
 
 class Status(NamedTuple):
@@ -86,8 +94,8 @@ def status_of(body: JsonObject) -> Status:
     Raises:
         Malformed: no_status_info, no_session_id, numeric_id, long_id.
     """
-    info = body.get("statusInfo")
-    if not isinstance(info, dict):
+    info = alone(body.get("statusInfo"))
+    if info is None:
         raise Malformed("no_status_info")
     event_type = event_type_of(body)
     caller, called = phone(info, "caller"), phone(info, "called")
@@ -117,15 +125,36 @@ class Record(NamedTuple):
     times: Mapping[str, datetime | None]
 
 
-def record_of(row: JsonObject, names: Iterable[str], moment: Moment) -> Record:
-    """The record in a row; `names` are its times, `moment` how this product spells them.
+def record_of(row: JsonObject, names: Iterable[str]) -> Record:
+    """The record in a row; `names` are its times.
+
+    A record that names no session but has an id of its own is a call of its own.
 
     Raises:
         Malformed: no_session_id, numeric_id, long_id, bad_time.
     """
-    session_id = session_of(row, _SESSION)
-    times = {name: moment(row, name) for name in names}
+    session_id = exact_id(row, _SESSION) or _session_by_record(row)
+    times = {name: utc(row, name) for name in names}
     return Record(row, session_id, record_id_of(row, times.values()), times)
+
+
+def _session_by_record(row: JsonObject) -> str:
+    record_id = exact_id(row, "icid")
+    if record_id is None:
+        raise Malformed("no_session_id")
+    session_id = _BY_RECORD + record_id
+    if len(session_id) > MAX_ID:
+        raise Malformed("long_id", "icid")
+    return session_id
+
+
+def ended_at(read: Record, answered_at: datetime | None) -> datetime | None:
+    """When the call ended; one that was not answered ended when it failed, if nothing else says it.
+
+    Nothing is billed by that, so a failTime that cannot be read is none.
+    """
+    ended = read.times["callEndTime"]
+    return moment(read.row.get(_FAILED), UTC) if ended is None and answered_at is None else ended
 
 
 def cdr_fact(record: Record, call: CallFields, *, implies: Iterable[str], legs: tuple[Leg, ...] = ()) -> Parsed:
@@ -151,17 +180,19 @@ def record_id_of(record: JsonObject, times: Iterable[datetime | None]) -> str:
 
 
 def recordings_of(record: JsonObject) -> tuple[Announced, ...]:
-    """The recording that a CDR's flag announces, with or without a name or a link."""
-    flag = record.get("recordFlag")
-    if as_integer(flag) != 1 and flag is not True and flag != "true":
-        return ()
-    return (
-        Announced(
-            name=text(record, "recordObjectName"),
-            domain=text(record, "recordDomain"),
-            url=text(record, "recordFileDownloadUrl"),
-        ),
+    """The recording that a CDR's flag announces, with or without a name or a link.
+
+    Without any flag a file that is named with its host is worth a try.
+    """
+    named = Announced(
+        name=text(record, "recordObjectName"),
+        domain=text(record, "recordDomain"),
+        url=text(record, "recordFileDownloadUrl"),
     )
+    flag = record.get("recordFlag")
+    if as_integer(flag) == 1 or flag is True or flag == "true":
+        return (named,)
+    return (named,) if flag in (None, "") and named.name and named.domain else ()
 
 
 def sent_codes(*codes: Code | None) -> tuple[Code, ...]:

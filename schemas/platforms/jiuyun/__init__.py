@@ -12,11 +12,12 @@ from typing import Final
 from schemas.dialect import items
 from schemas.dialect.dialect import Dialect
 from schemas.dialect.fields import digits, text
+from schemas.dialect.mending import marked
 from schemas.errors import Malformed
 from schemas.facts import Parsed
 from schemas.notification import Notification, Reply
 from schemas.platforms.jiuyun import calls
-from schemas.platforms.jiuyun.body import is_json, load_message
+from schemas.platforms.jiuyun.body import Message, is_json, load_message
 from schemas.platforms.jiuyun.settings import JiuyunSource
 
 __all__ = ["DIALECT"]
@@ -47,12 +48,16 @@ def parse(notification: Notification, source: JiuyunSource) -> Sequence[Parsed |
     Raises:
         Malformed: the body cannot be read, with a reason of `load_message`.
     """
-    message = load_message(notification.body)
+    message = load_message(notification.body, notification.content_type)
+    return marked([_item(message, notification, source)], message.repairs)
+
+
+def _item(message: Message, notification: Notification, source: JiuyunSource) -> Parsed | Malformed:
     action = _ACTIONS.get((text(message.fields, "action") or "").lower())
     if action is None:
-        return [items.other(message.raw, session_id=digits(message.fields, "callId"), sent=notification.body)]
+        return items.other(message.raw, session_id=digits(message.fields, "callId"), sent=notification.body)
     read = calls.call_event if action in calls.EVENT_ACTIONS else calls.cdr
-    return [items.attempt(lambda: read(action, message, source))]
+    return items.attempt(lambda: read(action, message, source))
 
 
 def reply(notification: Notification) -> Reply:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from schemas.dialect.json_body import BOM, load_object
+from schemas.dialect.fields import alone
+from schemas.dialect.json_body import BOM, read_object
+from schemas.dialect.mending import Repairs
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.notification import Notification
@@ -24,23 +26,40 @@ class Message:
     raw: JsonObject
     fields: JsonObject
     repaired: str | None = None
+    repairs: Repairs = field(default_factory=dict)
 
 
-def load_message(body: bytes) -> Message:
+def load_message(body: bytes, declared: str) -> Message:
     """The body as a message, XML or JSON by its first byte that is no space (section 3).
 
+    `declared` is what may name its charset.
+
     Raises:
-        Malformed: empty_body, not_xml_or_json, and the reasons of `load_xml` and `load_object`.
+        Malformed: empty_body, not_xml_or_json, and the reasons of `load_xml` and `read_object`.
     """
     match first_byte(body):
         case b"":
             raise Malformed("empty_body")
         case b"<":
-            return _message(load_xml(body))
+            return _message(load_xml(body, declared))
         case b"{":
-            return _message(Document(content=load_object(body)))
+            return _message(_json(body, declared))
+        case b"[":
+            return _message(_listed(body, declared))
         case _:
             raise Malformed("not_xml_or_json")
+
+
+def _json(body: bytes, declared: str) -> Document:
+    content, repairs = read_object(body, declared)
+    return Document(content=content, repairs=repairs)
+
+
+def _listed(body: bytes, declared: str) -> Document:
+    try:
+        return _json(body, declared)
+    except Malformed:
+        raise Malformed("not_xml_or_json") from None
 
 
 def is_json(notification: Notification) -> bool:
@@ -62,14 +81,14 @@ def first_byte(body: bytes) -> bytes:
 def _message(document: Document) -> Message:
     """Flat or wrapped in `req`: the page gives no JSON sample, so both count; what stands beside `req` is kept."""
     outside = dict(document.content)
-    inside = outside.get(ROOT)
-    if isinstance(inside, dict):
+    inside = alone(outside.get(ROOT))
+    if inside is not None:
         del outside[ROOT]
-    raw = {**outside, **inside} if isinstance(inside, dict) else outside
+    raw = {**outside, **inside} if inside is not None else outside
     fields = {name: value for name, sent in raw.items() if (value := _telling(sent)) is not None}
     if document.repaired:
         raw = {**raw, REPAIRED: document.repaired}
-    return Message(raw=raw, fields=fields, repaired=document.repaired)
+    return Message(raw=raw, fields=fields, repaired=document.repaired, repairs=document.repairs)
 
 
 def _telling(sent: Any) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from schemas.dialect import items
-from schemas.dialect.fields import BEIJING, as_integer, digits, exact_id, iso, phone, session_of, text
+from schemas.dialect.fields import as_integer, digits, exact_id, phone, session_of, text
 from schemas.dialect.json_body import sha256_hex
+from schemas.dialect.times import BEIJING, iso, utc
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, Leg, Parsed
@@ -37,9 +37,6 @@ _AXB_TYPES: Final = frozenset({_UPSTREAM_AXB, 22})
 _LEGS: Final[Mapping[int | None, str]] = {0: "a", 1: "b"}
 _INCOME_KEY: Final = ("appId", "maskNumber", "caller", "called", "startTime", "endTime")  # section 7
 
-_COMPACT: Final = re.compile(r"[0-9]{14}")
-_SPELLED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
-
 
 def call_event(action: str, message: Message, source: JiuyunSource) -> Parsed:
     """CallInvite or CallEstablish. Its key is that of section 7, and its time (docs/design.md section 5).
@@ -49,7 +46,7 @@ def call_event(action: str, message: Message, source: JiuyunSource) -> Parsed:
     """
     row = message.fields
     session_id = session_of(row, "callId")
-    at = utc(row, "dateCreated")
+    at = _at(row, "dateCreated")
     invited = action == "CallInvite"
     leg = _LEGS.get(as_integer(row.get("userFlag"))) if invited else "b"
     event = CallEvent(
@@ -83,22 +80,13 @@ def cdr(action: str, message: Message, source: JiuyunSource) -> Parsed:
     return items.cdr(body, session_id=session_id, key=(record_id,))
 
 
-def utc(row: JsonObject, name: str) -> datetime | None:
-    """A time in UTC: 14 digits, or `yyyy-MM-dd HH:mm:ss` as type 10 has it; Beijing's [inferred: no zone is stated].
+def _at(row: JsonObject, name: str) -> datetime | None:
+    """A time in UTC; Beijing's where it names no zone [inferred: none is stated].
 
     Raises:
         Malformed: bad_time, when something else stands there.
     """
-    if name not in row:
-        return None
-    sent = digits(row, name) or ""
-    if not _COMPACT.fullmatch(sent) and not _SPELLED.fullmatch(sent):
-        raise Malformed("bad_time", name)
-    try:
-        local = datetime.fromisoformat(sent if "-" in sent else f"{sent[:8]}T{sent[8:]}")
-        return local.replace(tzinfo=BEIJING).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Malformed("bad_time", name) from None
+    return utc(row, name, zone=BEIJING)
 
 
 def _income_id(row: JsonObject) -> str:
@@ -128,15 +116,15 @@ def _call(row: JsonObject, source: JiuyunSource, **more: Any) -> CallFields:
 def _cdr_fields(row: JsonObject, source: JiuyunSource) -> CallFields:
     """Times are told as sent, in whatever order; whether and how long people talked is `duration`'s to say."""
     talked = _talk_seconds(row)
-    answered_at = utc(row, "startTimeB") or utc(row, "startTime")
+    answered_at = _at(row, "startTimeB") or _at(row, "startTime")
     if talked is None and answered_at is not None:
         raise Malformed("no_duration")  # required, and the page's own sample has a startTime of nobody's answer
     return _call(
         row,
         source,
-        started_at=utc(row, "callTime"),
+        started_at=_at(row, "callTime"),
         answered_at=answered_at if talked else None,
-        ended_at=utc(row, "endTime"),
+        ended_at=_at(row, "endTime"),
         talk_seconds=talked,
         codes=_codes(row, talked),
     )
@@ -163,7 +151,7 @@ def _legs(row: JsonObject, call: CallFields) -> tuple[Leg, ...]:
     if "startTimeA" not in row and "startTimeB" not in row:
         return ()
     return (
-        Leg(name="a", number=call.caller, answered_at=utc(row, "startTimeA")),
+        Leg(name="a", number=call.caller, answered_at=_at(row, "startTimeA")),
         Leg(name="b", number=call.callee, answered_at=call.answered_at),
     )
 

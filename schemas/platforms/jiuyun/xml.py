@@ -1,7 +1,8 @@
 """Jiuyun's XML as one object, repaired where the platform's own sender breaks it.
 
 The sender joins strings without escaping, and its queue cuts a body whose userData holds `#####`
-(docs/protocols/jiuyun-axb.md sections 6.1 and 6.5). A body is repaired only where nothing has to be guessed.
+(docs/protocols/jiuyun-axb.md sections 6.1 and 6.5). A body is repaired only where nothing has to be guessed: what it
+joined is told as it stood before it was joined, so an entity that XML does not know stays as its letters.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Any, Final
 from xml.parsers import expat
 
 from schemas.dialect.json_body import BOM, MAX_DEPTH
+from schemas.dialect.mending import ANYWHERE, LOST, REPLACEMENT, Repairs, decoded
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
+from schemas.vocabulary import Repair
 
 MAX_BYTES: Final = 256 * 1024  # the longest documented body has 1 KB, and mending a hostile MiB took 1.3 s
 MAX_ELEMENTS: Final = 1000  # the longest documented body has 17
@@ -28,6 +31,12 @@ _PREDEFINED: Final[Mapping[str, str]] = {"amp": "&", "lt": "<", "gt": ">", "quot
 _REFERENCE: Final = re.compile(r"&(amp|lt|gt|quot|apos);")
 _BARE_AMPERSAND: Final = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]+|#x[0-9A-Fa-f]+);)")
 _ENTITY: Final = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)[A-Za-z_:][\w.:-]*;")
+_NUMERIC: Final = re.compile(r"&#(?:x([0-9A-Fa-f]{1,6})|([0-9]{1,7}));")
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # what is no Char of XML 1.0
+_POINTS: Final = range(0x110000)
+_SURROGATES: Final = range(0xD800, 0xE000)
+_AROUND: Final = " \t\r\n\0"
+_PROLOG: Final = re.compile(rb"\s*<\?xml[^>]{0,200}>")
 _DECLARATION: Final = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _ROOT_OPEN: Final = re.compile(rf"<{ROOT}(?:\s[^<>]*)?>")
 _ROOT_CLOSE: Final = re.compile(rf"</{ROOT}\s*>\s*\Z")
@@ -44,39 +53,59 @@ class Document:
 
     content: JsonObject
     repaired: str | None = None
+    repairs: Repairs = field(default_factory=dict)
 
 
-def load_xml(body: bytes) -> Document:
-    """The body as a document, without byte order mark and without NUL characters, which PostgreSQL refuses.
+def load_xml(body: bytes, declared: str = "") -> Document:
+    """The body as a document, without byte order mark; a character that XML forbids is replaced.
+
+    Its charset may stand in its declaration, or in `declared`.
 
     Raises:
-        Malformed: too_large, not_utf8, doctype, entity (one that is not predefined), too_deep (the root is level 1),
-            too_many_elements, ill_formed.
+        Malformed: too_large, doctype, entity (a declared one), too_deep (the root is level 1), too_many_elements,
+            ill_formed.
     """
     if len(body) > MAX_BYTES:
         raise Malformed("too_large")
+    body = body.removeprefix(BOM)
+    prolog = _PROLOG.match(body)
+    sent, repairs = decoded(body, f"{declared} {prolog[0].decode('latin-1')}" if prolog else declared)
+    sent = sent.strip(_AROUND)
+    text = _FORBIDDEN.sub(REPLACEMENT, sent)
+    if text != sent:
+        repairs = {**repairs, "character": LOST}
     try:
-        text = body.removeprefix(BOM).decode().replace("\0", "").strip()
-    except UnicodeDecodeError:
-        raise Malformed("not_utf8") from None
-    try:
-        return Document(content=_tree(text))
+        return Document(content=_tree(text), repairs=repairs)
     except expat.ExpatError:
-        return _repaired(text)
+        return _repaired(text, repairs)
 
 
-def _repaired(text: str) -> Document:
+def _repaired(text: str, repairs: Repairs) -> Document:
     if _DECLARATION.search(text):
         raise Malformed("doctype")
-    if _ENTITY.search(text):
-        raise Malformed("entity")
+    allowed = _NUMERIC.sub(_if_allowed, text)
+    escaped = _BARE_AMPERSAND.sub("&amp;", allowed)
+    found = dict(repairs)
+    if allowed != text:
+        found["character"] = LOST
+    if _ENTITY.search(allowed):
+        found["entity"] = ANYWHERE
+    if _BARE_AMPERSAND.search(_ENTITY.sub("", allowed)):
+        found["ampersand"] = ANYWHERE
     try:
-        return Document(content=_tree(_BARE_AMPERSAND.sub("&amp;", text)), repaired=ESCAPED)
+        return Document(content=_tree(escaped), repaired=None if escaped == allowed else ESCAPED, repairs=found)
     except expat.ExpatError:
-        return _leaves(text)
+        return _leaves(allowed, found)
 
 
-def _leaves(text: str) -> Document:
+def _if_allowed(reference: re.Match[str]) -> str:
+    """A reference to a character that XML forbids is one of U+FFFD: expat refuses the whole for it."""
+    point = int(reference[1], 16) if reference[1] else int(reference[2])
+    allowed = point in _POINTS and point not in _SURROGATES and not _FORBIDDEN.match(chr(point))
+    return reference[0] if allowed else REPLACEMENT
+
+
+def _leaves(text: str, repairs: Repairs) -> Document:
     """What stands in `<name>...</name>` inside the root, tags in it included, as the sender joined it."""
     root = _ROOT_OPEN.search(text)
     if root is None:
@@ -93,7 +122,8 @@ def _leaves(text: str) -> Document:
         if len(fields) == MAX_ELEMENTS:
             raise Malformed("too_many_elements")
         fields[name] = value
-    return Document(content={ROOT: fields}, repaired=LEAVES if closed else CUT_OFF)
+    how: Repair = "ampersand" if closed else "cut"
+    return Document(content={ROOT: fields}, repaired=LEAVES if closed else CUT_OFF, repairs={**repairs, how: ANYWHERE})
 
 
 def _leaf(inside: str, opened: re.Match[str], *, cut_off: bool) -> tuple[str, int]:

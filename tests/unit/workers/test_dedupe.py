@@ -69,7 +69,7 @@ async def test_every_item_of_a_batch_is_counted_by_what_became_of_it(stage: Stag
     known = pushed("n1", a_record(1), a_record(2), told=10)
     assert await outcome(stage, known) == {"fact": ["r1", "r2"]}
     assert counts == {(SOURCE, "new"): 2}
-    again = pushed("n2", a_record(1), a_record(2, userData="x"), {"icid": "r3"}, told=20)
+    again = pushed("n2", a_record(1), a_record(2, userData="x"), {"bindNum": "r3"}, told=20)
     left = await outcome(stage, known, again, pushed("n3", a_record(4), a_record(1), told=20))
     assert left == {"fact": ["r1", "r2", "r2", "r4"], "quarantined": ["no_session_id"]}
     assert counts == {
@@ -83,7 +83,7 @@ async def test_every_item_of_a_batch_is_counted_by_what_became_of_it(stage: Stag
 
 async def test_a_push_is_quarantined_once_however_many_of_its_items_are_bad(stage: Stage, counts: Counts) -> None:
     """A thousand bad items of a push of 1 MiB were a thousand copies of it."""
-    push = pushed("n1", *({"icid": "x" * 1000} for _ in range(500)), {"sessionId": "s", "callInTime": "noon"})
+    push = pushed("n1", *({"bindNum": "x" * 1000} for _ in range(500)), {"sessionId": "s", "callInTime": "noon"})
     (quarantined,) = await stage.handle([push])
     assert isinstance(quarantined, Envelope)
     assert isinstance(quarantined.body, dict)

@@ -2,7 +2,7 @@
 
 AXB only notifies, and so does AX but for an SMS of A's that names no receiver; in X mode each SMS waits for a decision
 first. A Notify follows once it was routed.
-The body of a number state is not documented: what is sent here is made up, and told apart by shape alone.
+A number state has no time, so that told again late it reads as news: here each is of a number of its own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ SPELLINGS: Final = ("Text SMS ", "TextSMS")
 DIRECTIONS: Final = {"0": "b_to_a", "1": "a_to_b"}
 ROUTED: Final = "vNumberRoute"
 OPERATIONS: Final = frozenset({ROUTED, "DiscardMessage"})
+NORMAL: Final = 5
+SUSPENDED: Final = 9
+STATES: Final = Form(path="/number", content_type=CONTENT_TYPE, write=lambda contents, _: encode(contents[0]))
 X_NUMBERS: Final = 11  # the first of the private numbers, so that a rule may know nearly all of them
 MILLISECONDS: Final = timedelta(milliseconds=450)
 
@@ -150,9 +153,9 @@ def _build(rng: Random, n: int, first: datetime, settings: EmulatorSettings) -> 
 
 def _drafts(message: Message) -> list[Draft]:
     if message.mode == "state":
-        states = [_state(message, available) for available in (False, True)]
+        states = [_state(message, status) for status in (SUSPENDED, NORMAL)]
         later = (message.sent_at, message.sent_at + timedelta(seconds=90))
-        return [Draft(moment=at, items=(item,), form=_form("/number")) for at, item in zip(later, states, strict=True)]
+        return [Draft(moment=at, items=(item,), form=STATES) for at, item in zip(later, states, strict=True)]
     notice = message.sent_at + timedelta(seconds=2 if message.asks else 0)
     drafts = [Draft(moment=notice, items=(_item(message, "Notify"),), form=_form("/sms"))]
     if not message.asks:
@@ -183,10 +186,10 @@ def _sms_event(message: Message, mode: str) -> Content:
     }
 
 
-def _state(message: Message, available: bool) -> Item:
-    changed_at = f"{int(message.sent_at.timestamp())}"
-    content = {"virtualNumber": message.private_number, "available": available, "changedAt": changed_at}
-    return Item(message.number, f"state-{available}", 1, "number", content)
+def _state(message: Message, status: int) -> Item:
+    number = f"+86170200{message.number - FIRST_MESSAGE:05d}{status}"
+    content = {"eventType": "numStatus", "numInfo": [{"number": number, "status": status, "cause": ""}]}
+    return Item(message.number, f"state-{status}", 1, "number", content)
 
 
 def _action(heard: Heard) -> Content:

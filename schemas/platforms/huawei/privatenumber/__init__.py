@@ -13,13 +13,16 @@ from functools import partial
 from typing import Final
 
 from schemas.dialect.dialect import Asks, Dialect, RecordingApi
-from schemas.dialect.items import attempt_object, number_state
-from schemas.dialect.json_body import load_object
+from schemas.dialect.items import attempt_object
+from schemas.dialect.json_body import read_object
+from schemas.dialect.mending import marked
+from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import Parsed
 from schemas.notification import Notification, Reply
 from schemas.platforms.huawei.privatenumber import calls
 from schemas.platforms.huawei.privatenumber.auth import verify
+from schemas.platforms.huawei.privatenumber.numbers import number_state, states
 from schemas.platforms.huawei.privatenumber.questions import answer, question
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.platforms.huawei.privatenumber.shape import shape_of
@@ -41,7 +44,11 @@ def parse(notification: Notification, source: PrivateNumberSource) -> Sequence[P
     Raises:
         Malformed: empty_body, too_many_brackets, not_json, too_deep, not_an_object, no_fee_list or long_fee_list.
     """
-    body = load_object(notification.body)
+    body, repairs = read_object(notification.body, notification.content_type)
+    return marked(_items(body, notification, source), repairs)
+
+
+def _items(body: JsonObject, notification: Notification, source: PrivateNumberSource) -> Sequence[Parsed | Malformed]:
     match shape_of(body):
         case "call_event":
             return [attempt_object(partial(calls.call_event, source=source), body)]
@@ -50,8 +57,7 @@ def parse(notification: Notification, source: PrivateNumberSource) -> Sequence[P
         case "sms":
             return [attempt_object(sms, body)]
         case "number_state":
-            # its body is not documented: a state that comes back in the same bytes is a re-push
-            return [number_state(body, sent=notification.body)]
+            return [attempt_object(number_state, state) for state in states(body)]
         case "other":
             return [other(body, notification.body)]
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from schemas.dialect.fields import as_integer, digits, phone, text, utc
+from schemas.dialect.fields import as_integer, digits, phone, text
+from schemas.dialect.times import utc
 from schemas.envelope import JsonObject
 from schemas.facts import CallFields, Parsed
 from schemas.platforms.huawei.privatenumber.codes import NEVER_FORWARDED, fail_code, state_code
@@ -17,6 +18,7 @@ from schemas.platforms.huawei.pushes import (
     Status,
     call_event_fact,
     cdr_fact,
+    ended_at,
     failure_codes,
     record_of,
     sent_codes,
@@ -56,7 +58,7 @@ def cdr(record: JsonObject, source: PrivateNumberSource) -> Parsed:
     Raises:
         Malformed: no_session_id, numeric_id, long_id, bad_time.
     """
-    read = record_of(record, _CDR_TIMES, utc)
+    read = record_of(record, _CDR_TIMES)
     implied = [timeline_type for name, timeline_type in _CDR_TIMES.items() if read.times[name]]
     return cdr_fact(read, _cdr_fields(read, source), implies=implied)
 
@@ -116,7 +118,7 @@ def _cdr_fields(read: Record, source: PrivateNumberSource) -> CallFields:
         started_at=times["fwdStartTime"],
         ringing_at=times["fwdAlertingTime"],
         answered_at=times["fwdAnswerTime"],
-        ended_at=times["callEndTime"],
+        ended_at=ended_at(read, times["fwdAnswerTime"]),
         codes=failure_codes(record, fail_code, "fwdUnaswRsn", "callOutUnaswRsn"),
     )
 

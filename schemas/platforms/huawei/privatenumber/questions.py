@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from schemas.dialect.fields import digits, phone, text
-from schemas.dialect.json_body import load_object
+from schemas.dialect.json_body import read_object
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.notification import Notification, Reply
@@ -86,11 +86,11 @@ def _loaded(notification: Notification) -> JsonObject:
     """Its body, read once for question and answer; nobody changes it.
 
     Raises:
-        Malformed: as `load_object`.
+        Malformed: as `read_object`.
     """
     memo = notification.memo
     if _MEMO not in memo:
-        memo[_MEMO] = load_object(notification.body)
+        memo[_MEMO] = read_object(notification.body, notification.content_type).content
     body: JsonObject = memo[_MEMO]
     return body
 

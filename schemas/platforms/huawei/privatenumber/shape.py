@@ -17,22 +17,19 @@ Shape = Literal["call_event", "cdr", "sms", "number_state", "other"]
 # Table F: "0 to A, 1 from A, 2 abnormal", for CDRs and SMS of all modes; an SMS of X always says 1.
 DIRECTIONS: Final[Mapping[int | None, Direction]] = {0: "b_to_a", 1: "a_to_b", 2: "abnormal"}
 
+_NUMBER_STATE: Final = "numstatus"  # section 5
+
 
 def shape_of(body: JsonObject) -> Shape:
-    """Which push this is.
-
-    A number state is what has no known event type, no CDRs and no SMS: its own mark (section 5) is not looked for.
-    A new event type of a call is told from it by the session that it names, and a body without CDRs by its list.
-    """
-    if event_type_of(body) in EVENT_TYPES:
+    """Which push this is; what has no mark of its own is nothing that we know, and told as that."""
+    event_type = event_type_of(body)
+    if event_type in EVENT_TYPES:
         return "call_event"
     if holds_cdrs(body):
         return "cdr"
     if "smsEvent" in body:
         return "sms"
-    info = body.get("statusInfo")
-    of_a_call = isinstance(info, dict) and bool(info.get("sessionId"))
-    return "other" if of_a_call or "feeLst" in body or not body else "number_state"
+    return "number_state" if event_type == _NUMBER_STATE else "other"
 
 
 def waits(mode: Any) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.dialect import items
-from schemas.dialect.fields import as_integer, digits, exact_id, phone, text, utc
+from schemas.dialect.fields import alone, as_integer, digits, exact_id, listed, phone, text
+from schemas.dialect.times import utc
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import Parsed, Sms
@@ -26,8 +27,8 @@ def sms(body: JsonObject) -> Parsed:
     Raises:
         Malformed: no_sms_event, no_sms_identifier, numeric_id, long_id, bad_time.
     """
-    event = body.get("smsEvent")
-    if not isinstance(event, dict):
+    event = alone(body.get("smsEvent"))
+    if event is None:
         raise Malformed("no_sms_event")
     identifier = exact_id(event, "smsIdentifier")
     if identifier is None:
@@ -61,10 +62,11 @@ def _sms(event: JsonObject, body: JsonObject, *, identifier: str, mode: SmsMode)
 
 def _extra(info: Any) -> Mapping[Any, Any]:
     """`extParas` by key: a list of `{key, value}`, such a pair alone, or an object of its own; else nothing."""
-    extra = info.get("extParas") if isinstance(info, dict) else None
+    extra = (alone(info) or {}).get("extParas")
     if isinstance(extra, dict) and "key" not in extra:
         return extra
-    pairs = extra if isinstance(extra, list) else [extra]
     return {
-        pair["key"]: pair.get("value") for pair in pairs if isinstance(pair, dict) and isinstance(pair.get("key"), str)
+        pair["key"]: pair.get("value")
+        for pair in listed(extra)
+        if isinstance(pair, dict) and isinstance(pair.get("key"), str)
     }

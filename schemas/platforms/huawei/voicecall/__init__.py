@@ -12,7 +12,9 @@ from typing import Final
 
 from schemas.dialect.dialect import Dialect, RecordingApi
 from schemas.dialect.items import attempt_object
-from schemas.dialect.json_body import load_object
+from schemas.dialect.json_body import read_object
+from schemas.dialect.mending import marked
+from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import Parsed
 from schemas.notification import Notification, Reply
@@ -40,7 +42,11 @@ def parse(notification: Notification, _: VoiceCallSource) -> Sequence[Parsed | M
     Raises:
         Malformed: empty_body, too_many_brackets, not_json, too_deep, not_an_object, no_fee_list or long_fee_list.
     """
-    body = load_object(notification.body)
+    body, repairs = read_object(notification.body, notification.content_type)
+    return marked(_items(body, notification), repairs)
+
+
+def _items(body: JsonObject, notification: Notification) -> Sequence[Parsed | Malformed]:
     product = named_by(notification.path)
     if event_type_of(body) in EVENT_TYPES:
         return [attempt_object(partial(call_event, named=product), body)]

@@ -9,9 +9,9 @@ from typing import Final
 from schemas.dialect.fields import digits, phone
 from schemas.envelope import JsonObject
 from schemas.facts import CallFields, Leg, Parsed
-from schemas.platforms.huawei.pushes import Record, cdr_fact, failure_codes, record_of
+from schemas.platforms.huawei.pushes import Record, cdr_fact, ended_at, failure_codes, record_of
 from schemas.platforms.huawei.voicecall.codes import fail_code
-from schemas.platforms.huawei.voicecall.products import CALLBACK, moment, product_of_cdr
+from schemas.platforms.huawei.voicecall.products import CALLBACK, product_of_cdr
 
 # The times of each leg: each says that there was an event of that type (docs/design.md section 5, Whole).
 _EVENTS_OF_LEGS: Final[Mapping[str, str]] = {
@@ -33,7 +33,7 @@ def cdr(record: JsonObject, named: str | None) -> Parsed:
     Raises:
         Malformed: no_session_id, numeric_id, long_id, bad_time.
     """
-    read = record_of(record, _TIMES, moment)
+    read = record_of(record, _TIMES)
     product = product_of_cdr(record, named)
     if product != CALLBACK:
         return cdr_fact(read, _one_leg(read, product), implies=("ended",))
@@ -58,7 +58,7 @@ def _callback(read: Record) -> CallFields:
         started_at=times["callOutStartTime"],
         ringing_at=times["fwdAlertingTime"],
         answered_at=times["fwdAnswerTime"],
-        ended_at=times["callEndTime"],
+        ended_at=ended_at(read, times["fwdAnswerTime"]),
         codes=failure_codes(record, fail_code, "fwdUnaswRsn", "callOutUnaswRsn"),
     )
 
@@ -75,7 +75,7 @@ def _one_leg(read: Record, product: str | None) -> CallFields:
         started_at=times["callOutStartTime"],
         ringing_at=times["callOutAlertingTime"],
         answered_at=times["callOutAnswerTime"],
-        ended_at=times["callEndTime"],
+        ended_at=ended_at(read, times["callOutAnswerTime"]),
         codes=failure_codes(record, fail_code, "callOutUnaswRsn", "fwdUnaswRsn"),
     )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from schemas.dialect.fields import digits, phone, text
+from schemas.dialect.times import utc
 from schemas.envelope import JsonObject
 from schemas.facts import CallFields, Parsed
 from schemas.platforms.huawei.pushes import Status, call_event_fact, sent_codes, status_of
 from schemas.platforms.huawei.voicecall.codes import state_code
-from schemas.platforms.huawei.voicecall.products import CALLBACK, ONE_LEG, moment, product_of_event
+from schemas.platforms.huawei.voicecall.products import CALLBACK, ONE_LEG, product_of_event
 
 
 def call_event(body: JsonObject, named: str | None) -> Parsed:
@@ -22,7 +23,7 @@ def call_event(body: JsonObject, named: str | None) -> Parsed:
         Malformed: no_status_info, no_session_id, numeric_id, long_id, bad_time.
     """
     status = status_of(body)
-    at = moment(status.info, "timestamp")
+    at = utc(status.info, "timestamp")
     product = product_of_event(status.info, status.timeline_type, named)
     return call_event_fact(body, status, at, _event_fields(status, at, product))
 

@@ -1,4 +1,4 @@
-"""Which of VoiceCall's three products an item is about, and how they spell their times.
+"""Which of VoiceCall's three products an item is about.
 
 Source: docs/protocols/huawei-voicecall.md sections 0, 1 and 2.
 
@@ -11,10 +11,9 @@ of the URL may say it, since each call may have URLs of its own (`statusUrl`, `f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
 
-from schemas.dialect.fields import as_integer, text, utc
+from schemas.dialect.fields import as_integer, text
 from schemas.envelope import JsonObject
 
 CALLBACK: Final = "callback"
@@ -57,16 +56,6 @@ def product_of_event(info: JsonObject, timeline_type: str, named: str | None) ->
     if text(info, "partyType"):
         return CALLBACK
     return NOTIFY if timeline_type == "digits" else named
-
-
-def moment(row: JsonObject, name: str) -> datetime | None:
-    """A time in UTC; old pushes have two spaces between date and time.
-
-    Raises:
-        Malformed: bad_time.
-    """
-    value = row.get(name)
-    return utc({name: " ".join(value.split())}, name) if isinstance(value, str) else utc(row, name)
 
 
 def _has_second_leg(record: JsonObject) -> bool:

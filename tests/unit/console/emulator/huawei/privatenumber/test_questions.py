@@ -174,8 +174,7 @@ def test_sms_come_in_both_spellings_and_both_shapes_of_extparas() -> None:
     assert {event["notificationMode"] for event in events} == {"Block", "Notify"}
 
 
-def test_the_state_of_a_number_has_no_shape_that_is_known() -> None:
-    states = [push for push in an_act().pushes if push.kind == "number"]
-    assert states
-    for push in states:
-        assert not {"eventType", "feeLst", "smsEvent"} & set(json.loads(push.body(app_key="KEY")))
+def test_the_state_of_a_number_has_the_documented_shape() -> None:
+    states = [json.loads(push.body(app_key="KEY")) for push in an_act().pushes if push.kind == "number"]
+    assert {info["status"] for body in states for info in body["numInfo"]} == {5, 9}
+    assert {body["eventType"] for body in states} == {"numStatus"}

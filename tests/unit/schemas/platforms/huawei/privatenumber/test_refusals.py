@@ -38,7 +38,6 @@ def nested(depth: int) -> bytes:
         (b"<xml/>", "not_json"),
         (b"\xff\xfe{\x00}\x00", "not_json"),
         (b'{"a": NaN}', "not_json"),
-        (b'{"a": "\\ud800"}', "not_json"),
         (nested(33), "too_deep"),
         (b'{"a":[' + b"[]," * 20_000 + b"[]]}", "too_many_brackets"),
         (nested(300), "too_deep"),
@@ -49,7 +48,7 @@ def nested(depth: int) -> bytes:
         (b'"fee"', "not_an_object"),
         ({"eventType": "fee"}, "no_fee_list"),
         ({"eventType": "fee", "feeLst": []}, "no_fee_list"),
-        ({"eventType": "fee", "feeLst": {"sessionId": "1"}}, "no_fee_list"),
+        ({"eventType": "FEE", "feeLst": "1"}, "no_fee_list"),
         ({"eventType": "FEE", "feeLst": None}, "no_fee_list"),
         ({"eventType": "fee", "feeLst": [{}] * 1001}, "long_fee_list"),
     ],
@@ -71,7 +70,7 @@ BAD_ITEMS = [
     ({"sessionId": 12345678901234567890123}, "numeric_id"),
     ({"sessionId": "s" * 257}, "long_id"),
 ]
-BAD_TIMES = [20190124, "1548296998", NUMBER, "2019-13-24 02:30:03", "2019-01-24", "2019-01-24 02:30:03+08:00", {}, True]
+BAD_TIMES = [20190124, NUMBER, "2019-13-24 02:30:03", "2019-01-24", "2019-01-24 02:30:03+25:00", {}, True]
 
 
 @pytest.mark.parametrize(
@@ -148,14 +147,16 @@ def test_a_byte_order_mark_makes_no_difference() -> None:
     assert DIALECT.parse(a_push(b"\xef\xbb\xbf" + sent), SOURCE) == DIALECT.parse(a_push(sent), SOURCE)
 
 
-def test_nul_characters_are_stripped_everywhere() -> None:
+def test_nul_characters_are_replaced_everywhere() -> None:
     record = {"sessionId": "1\0", "icid": "2", "userData": "a\0b", "n\0ew": [{"deep": "\0"}], "plain": "\\u0000"}
     (parsed,) = DIALECT.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
     assert isinstance(parsed, Parsed)
     assert isinstance(parsed.body, Cdr)
-    assert (parsed.session_id, parsed.body.call.user_data) == ("1", "ab")
+    assert (parsed.session_id, parsed.body.call.user_data) == ("1\ufffd", "a\ufffdb")
+    assert parsed.repaired == ("character",)
     assert parsed.body.raw == {
-        "sessionId": "1", "icid": "2", "userData": "ab", "new": [{"deep": ""}], "plain": "\\u0000",
+        "sessionId": "1\ufffd", "icid": "2", "userData": "a\ufffdb", "n\ufffdew": [{"deep": "\ufffd"}],
+        "plain": "\\u0000",
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from schemas.errors import Malformed
 from schemas.facts import NumberState, Other, Parsed
 from schemas.platforms.huawei.privatenumber import DIALECT
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
@@ -40,25 +41,64 @@ def the_only_one(body: Any) -> Parsed:
         {"eventType": 7},
         {"eventType": "xState", "statusInfo": "?"},
         {"eventType": "xState", "statusInfo": {"sessionId": ""}},
+        {"numInfo": [{"number": X, "status": 9}]},
+        {"test": 103},
     ],
 )
-def test_a_number_state_is_what_has_none_of_the_known_shapes(body: dict[str, Any]) -> None:
-    """Section 5 names a mark that is not looked for: no eventType of a call, no feeLst, no smsEvent, so raw."""
+def test_what_has_no_mark_of_its_own_is_never_told_as_a_number_state(body: dict[str, Any]) -> None:
     sent = json.dumps(body).encode()
     assert DIALECT.parse(a_push(sent), SOURCE) == [
         Parsed(
-            kind="number_state",
+            kind="other",
             session_id="",
-            key=f"number_state|{hashlib.sha256(sent).hexdigest()}",  # docs/design.md section 5: anything else
+            key=f"other|{hashlib.sha256(sent).hexdigest()}",  # docs/design.md section 5: anything else
             fingerprint=hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest(),
-            body=NumberState(raw=body),
+            body=Other(raw=body),
         )
     ]
 
 
-def test_two_states_of_one_number_are_two_facts() -> None:
-    keys = {the_only_one({"virtualNumber": X, "state": state}).key for state in (0, 1)}
-    assert len(keys) == 2
+ONE, TWO = {"number": X, "status": "9", "cause": "2"}, {"number": "17000000051", "status": 5, "cause": ""}
+
+
+def test_a_push_of_number_states_is_one_fact_for_each_number() -> None:
+    """Section 5: one push may carry several numbers."""
+    push = {"eventType": "numStatus", "numInfo": [ONE, TWO]}
+    one, two = DIALECT.parse(a_push(push), SOURCE)
+    assert isinstance(one, Parsed)
+    assert isinstance(two, Parsed)
+    assert (one.body, two.body) == tuple(NumberState(raw={**push, "numInfo": [info]}) for info in (ONE, TWO))
+    assert (one.kind, two.kind, one.session_id, two.session_id) == ("number_state", "number_state", "", "")
+    assert one.key != two.key
+    assert [one] == DIALECT.parse(a_push({**push, "numInfo": [ONE]}), SOURCE)
+
+
+@pytest.mark.parametrize("event_type", ["numStatus", "NUMSTATUS", " numstatus "])
+def test_one_state_may_come_as_an_object(event_type: str) -> None:
+    one = the_only_one({"eventType": event_type, "numInfo": ONE})
+    assert (one.kind, one.body) == ("number_state", NumberState(raw={"eventType": event_type, "numInfo": [ONE]}))
+
+
+@pytest.mark.parametrize(
+    ("info", "reasons"),
+    [([], ["no_number"]), (None, ["no_number"]), ([ONE, {"status": 5}], ["", "no_number"]), ([7], ["no_number"])],
+)
+def test_a_state_of_no_number_is_refused_alone(info: Any, reasons: list[str]) -> None:
+    items = DIALECT.parse(a_push({"eventType": "numStatus", "numInfo": info}), SOURCE)
+    assert [getattr(item, "reason", "") for item in items] == reasons
+
+
+def test_more_states_than_any_push_has_are_refused_as_a_whole() -> None:
+    with pytest.raises(Malformed, match="long_num_info"):
+        DIALECT.parse(a_push({"eventType": "numStatus", "numInfo": [ONE] * 1001}), SOURCE)
+
+
+@pytest.mark.parametrize("more", [{}, {"eventType": "fee"}, {"eventType": ""}])
+def test_a_cdr_without_its_envelope_is_a_cdr(more: dict[str, Any]) -> None:
+    record = {"sessionId": "s1", "icid": "r1", "callInTime": "2026-11-20 05:24:57", **more}
+    one = the_only_one(record)
+    assert (one.kind, one.session_id, one.key) == ("cdr", "s1", "cdr|s1|r1")
+    assert the_only_one({"eventType": "transfer", **record}).kind == "other" if not more else True
 
 
 @pytest.mark.parametrize(
@@ -69,6 +109,7 @@ def test_two_states_of_one_number_are_two_facts() -> None:
         ({"eventType": "transfer", "statusInfo": {"sessionId": 7.5}}, ""),
         ({"eventType": "transfer", "statusInfo": {"sessionId": "s" * 257}}, ""),
         ({"statusInfo": {"sessionId": "s1"}}, "s1"),
+        ({"sessionId": "s1"}, "s1"),
         ({"feeLst": []}, ""),
         ({"feeLst": None}, ""),
         ({}, ""),

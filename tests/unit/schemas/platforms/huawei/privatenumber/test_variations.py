@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.dialect.fields import listed
 from schemas.errors import Malformed
 from schemas.facts import CallEvent, Cdr, NumberState, Parsed, Sms
 from schemas.platforms.huawei.privatenumber import DIALECT
@@ -76,7 +77,12 @@ SMS = st.fixed_dictionaries({
         extInfo=st.fixed_dictionaries({"extParas": EXTRAS | ODD}) | ODD,
     ),
 })  # fmt: skip
-NUMBER_STATES = st.dictionaries(TEXT.filter(lambda name: name not in {"feeLst", "smsEvent"}), ODD, min_size=1)
+STATE = st.fixed_dictionaries(
+    {"number": TEXT.filter(bool) | st.integers(0, 2**63)}, optional={"status": ODD, "cause": ODD}
+)
+NUMBER_STATES = st.fixed_dictionaries(
+    {"eventType": st.just("numStatus"), "numInfo": STATE | STATE.map(lambda one: [one])}, optional={"appKey": ODD}
+)
 
 DECISIONS = st.builds(
     Decision,
@@ -131,7 +137,7 @@ def test_a_number_state_loses_nothing(body: Any) -> None:
     (item,) = parsed(body)
     assert isinstance(item, Parsed)
     assert isinstance(item.body, NumberState)
-    assert as_read(item.body.raw) == as_read(body)
+    assert as_read(item.body.raw) == as_read({**body, "numInfo": listed(body["numInfo"])})
 
 
 @given(body=CALL_EVENTS | CDRS | SMS, data=st.data())

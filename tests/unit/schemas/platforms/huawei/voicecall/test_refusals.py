@@ -33,7 +33,7 @@ NUMBER = "13866887021"
         (b'{"a":[' + b"[]," * 20_000 + b"[]]}", "too_many_brackets"),
         ({"eventType": "fee"}, "no_fee_list"),
         ({"eventType": "fee", "feeLst": []}, "no_fee_list"),
-        ({"eventType": "FEE", "feeLst": {"sessionId": "1"}}, "no_fee_list"),
+        ({"eventType": "FEE", "feeLst": "1"}, "no_fee_list"),
         ({"eventType": "fee", "feeLst": [{}] * 1001}, "long_fee_list"),
     ],
 )
@@ -51,7 +51,7 @@ BAD_ITEMS = [
     ({"sessionId": 2**64}, "numeric_id"),  # a reader makes a float of it
     ({"sessionId": "s" * 257}, "long_id"),
 ]
-BAD_TIMES = [20190124, NUMBER, "2019-13-24 02:30:03", "2019-01-24", "2019-01-24 02:30:03+08:00", {}, True]
+BAD_TIMES = [20190124, NUMBER, "2019-13-24 02:30:03", "2019-01-24", "2019-01-24 02:30:03+25:00", {}, True]
 
 
 @pytest.mark.parametrize(

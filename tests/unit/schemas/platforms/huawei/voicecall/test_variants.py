@@ -173,9 +173,17 @@ def test_a_record_flag_without_a_file_is_announced_without_a_name() -> None:
     assert the_only_record(a_cdr(recordFlag=1)).recordings == (Announced(),)
 
 
-@pytest.mark.parametrize("flag", [0, "0", "false", False, None, 2, [], ""])
-def test_nothing_is_announced_without_the_flag(flag: Any) -> None:
+@pytest.mark.parametrize("flag", [0, "0", "false", False, 2, []])
+def test_nothing_is_announced_against_the_flag(flag: Any) -> None:
     assert the_only_record(a_cdr(recordFlag=flag, recordObjectName="x.wav", recordDomain="d")).recordings == ()
+
+
+@pytest.mark.parametrize("flag", [None, ""])
+def test_a_file_that_is_named_with_its_host_is_worth_a_try_without_a_flag(flag: Any) -> None:
+    named = the_only_record(a_cdr(recordFlag=flag, recordObjectName="x.wav", recordDomain="d"))
+    assert named.recordings == (Announced(name="x.wav", domain="d"),)
+    for half in ({"recordObjectName": "x.wav"}, {"recordDomain": "d"}):
+        assert the_only_record(a_cdr(recordFlag=flag, **half)).recordings == ()
 
 
 def test_old_and_unknown_fields_pass_under_raw() -> None:
