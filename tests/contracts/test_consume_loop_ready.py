@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from runtime.broker.base import Broker
-from schemas.envelope import Envelope
+from schemas.envelope import Envelope, Kind
 from schemas.errors import Transient
 from schemas.stage import Failed, Outcome, Stage
-from schemas.topology import DEAD, UNIQUE
+from schemas.topology import DEAD, UNIQUE, Subscription, sink_queue, topology
 from tests.building.loops import a_loop, an_envelope, number, passed_on, read, send, until
 
 
@@ -59,4 +60,28 @@ async def test_what_a_stage_foresees_says_nothing_of_its_readiness(broker: Broke
         await send(broker, [an_envelope(n) for n in range(9)])
         await read(broker, DEAD, expected=9)
         assert loop.ready
+        stopping.set()
+
+
+async def test_a_stage_that_publishes_in_vain_is_not_ready_until_it_is_stored(broker: Broker) -> None:
+    """A probe with a threshold never saw a readiness that went to and fro between two tries."""
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        return [
+            replace(passed_on(envelope), kind=Kind.EVENT, body=b"{}", route=sink_queue("late")) for envelope in batch
+        ]
+
+    loop, stopping = a_loop(broker, Stage(handle)), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(loop.run(stopping))
+        await until(lambda: loop.ready)
+        await send(broker, [an_envelope(1)])
+        await until(lambda: not loop.ready)
+        seen = set()
+        for _ in range(60):
+            seen.add(loop.ready)
+            await asyncio.sleep(0.05)
+        assert seen == {False}
+        await broker.declare(topology([Subscription(queue=sink_queue("late"))]))
+        await until(lambda: loop.ready)
         stopping.set()

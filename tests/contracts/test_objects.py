@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 from unittest import mock
 
 import pytest
@@ -35,6 +35,9 @@ class ObjectsRig(Protocol):
     @property
     def objects(self) -> ObjectStore: ...
 
+    @property
+    def says(self) -> str: ...
+
     def stored(self) -> Mapping[str, bytes]:
         """All that can be seen there, by name."""
         ...
@@ -50,6 +53,8 @@ class ObjectsRig(Protocol):
 
 @dataclass(frozen=True)
 class DirectoryRig:
+    says: ClassVar[str] = "File too large"  # a limit of the process, in the words of the system
+
     objects: ObjectStore
     root: Path
 
@@ -73,6 +78,8 @@ class DirectoryRig:
 
 @dataclass(frozen=True)
 class BucketRig:
+    says: ClassVar[str] = "403 Forbidden(, [A-Za-z]+)?"
+
     objects: ObjectStore
     bucket: Bucket
 
@@ -169,7 +176,7 @@ async def test_half_a_file_is_never_seen(rig: ObjectsRig, scratch: Path, old: by
     if old is not None:
         await put(rig, PLACE, old, scratch)
     large = a_file(scratch, LARGE)
-    with rig.full(), pytest.raises(Unavailable):
+    with rig.full(), pytest.raises(Unavailable, match=rf"^object store: {rig.says}$"):
         await rig.objects.put(PLACE, large)
     assert rig.stored() == ({} if old is None else {PLACE: old})
     await rig.objects.put(PLACE, large)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from console.main import app
-from tests.e2e.programs import Program, end
+from tests.e2e.programs import Program, end, wait_for
 from tests.e2e.running import running_up
 from tests.services import ports
 
@@ -241,3 +242,19 @@ def test_rabbitmq_away_at_start_is_69(up_without_rabbitmq: Program) -> None:
     assert "was not reached" in output
     assert VALUE not in output
     assert "Traceback" not in output
+
+
+def test_a_command_that_waits_for_its_broker_says_so_in_one_plain_line(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f'broker = "amqp://guest:{VALUE}@127.0.0.1:{ports.free_port()}/"')
+    program = Program(arguments=("check", "--config", "config.toml"), directory=tmp_path, environ={}, name="check")
+    try:
+        program.start()
+        wait_for(lambda: "waiting" in program.log_file.read_text(), COMMAND_SECONDS, why=program.tail)
+        time.sleep(3.0)  # several tries of both connections
+        told = program.log_file.read_text()
+        (line,) = [line for line in told.splitlines() if "waiting" in line]
+    finally:
+        end(program)
+    assert line.startswith("callstitch: waiting for the broker: Connect call failed")
+    assert "{" not in told, "no JSON for who sits at a terminal"
+    assert VALUE not in told

@@ -9,10 +9,12 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
 from runtime.broker.base import Broker
+from schemas.platforms.aliyun.signature import rfc3986, x_mode_signature
 from schemas.topology import RECEIVED, UNIQUE
 from tests.building.loops import is_empty, read
 from tests.building.samples import SAMPLES_OF_ALL
@@ -103,6 +105,16 @@ async def test_a_replayed_question_is_refused_and_counted(broker: Broker) -> Non
         assert [(await platform.push(QUESTION, source="aliyun")).status for _ in range(3)] == [200, 401, 401]
         assert platform.counted("requests", source="aliyun", status="401") == 2
         assert len(await read(broker, RECEIVED, expected=1)) == 1
+
+
+async def test_a_question_without_a_nonce_is_answered_once_however_its_signature_is_spelled(broker: Broker) -> None:
+    params = {k: v for k, v in parse_qsl(QUESTION.decode()) if k not in ("signature", "signatureNonce")}
+    signature = x_mode_signature(params, ALIYUN["app_secret"], "A", encode=rfc3986)
+    once, twice = rfc3986(signature), rfc3986(rfc3986(signature))
+    pushes = [f"{urlencode(params)}{empty}&signature={wire}" for wire in (once, twice) for empty in ("", "&extension=")]
+    async with asking(broker, a_config(ALIYUN, rules=[RULE]), clock=SIGNED_AT) as platform, deciding(platform.process):
+        heard = [(await platform.push(body.encode(), source="aliyun")).status for body in pushes]
+    assert heard == [200, 401, 401, 401]
 
 
 @pytest.mark.parametrize(("moment", "status"), [("06:22:08", 200), ("06:22:09", 401), ("05:52:07", 401)])

@@ -20,6 +20,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from schemas.errors import Misconfigured, Unavailable
+from workers.objects.words import words_of
 
 if TYPE_CHECKING:  # obstore has these only in its stubs
     from obstore.store import ClientConfig, RetryConfig, S3Config
@@ -74,7 +75,7 @@ class BucketObjects:
         try:
             await obstore.put_async(self._store, place, file, chunk_size=CHUNK_BYTES, max_concurrency=CHUNKS)
         except (BaseError, OSError) as error:  # their texts hold addresses and request ids
-            raise Unavailable(f"object store: {type(error).__name__}") from None
+            raise Unavailable(f"object store: {words_of(error)}") from None
 
 
 def _config(bucket: str, given: dict[str, str], *, virtual: bool) -> S3Config:

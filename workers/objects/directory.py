@@ -13,6 +13,7 @@ from obstore.store import LocalStore
 
 from runtime.files import sync
 from schemas.errors import Misconfigured, Unavailable
+from workers.objects.words import words_of
 
 # Bounds the memory of one put to CHUNKS x CHUNK_BYTES.
 CHUNK_BYTES: Final = 5 * 1024 * 1024
@@ -29,7 +30,7 @@ def open_directory(root: Path) -> DirectoryObjects:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         store = LocalStore(root)
     except (OSError, BaseError) as error:
-        raise Misconfigured(f"objects: cannot use {root}: {type(error).__name__}") from None
+        raise Misconfigured(f"objects: cannot use {root}: {words_of(error)}") from None
     if not os.access(root, os.W_OK | os.X_OK):
         raise Misconfigured(f"objects: cannot write to {root}")
     return DirectoryObjects(root, store)
@@ -52,7 +53,7 @@ class DirectoryObjects:
             await obstore.put_async(self._store, place, file, chunk_size=CHUNK_BYTES, max_concurrency=CHUNKS)
             await asyncio.to_thread(self._settle, place)
         except (BaseError, OSError) as error:
-            raise Unavailable(f"object store: {type(error).__name__}") from None
+            raise Unavailable(f"object store: {words_of(error)}") from None
 
     def _settle(self, place: str) -> None:
         target = self._root / place

@@ -7,6 +7,7 @@ reason of a failure, and fails publishes at once while it restores (docs/notes/a
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, Generic, TypeVar, cast
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 
 HEARTBEAT_SECONDS: Final = 10  # trap 9: a stuck peer is noticed after (heartbeat + 1) * 3 s
 CONNECT_TIMEOUT_SECONDS: Final = 10
+_ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 
 T = TypeVar("T")
 
@@ -58,8 +60,8 @@ def gone_is_lost() -> Iterator[None]:
 
 
 def short_text(error: BaseException) -> str:
-    """A short text for logs and errors; never holds credentials, as aiormq puts none into its errors."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """The broker's or the system's words, for logs and errors; aiormq puts no credentials into its errors."""
+    return _ERRNO.sub("", str(error)) or type(error).__name__
 
 
 class Slot(Generic[T]):

@@ -17,6 +17,7 @@ from schemas.notification import Notification
 from schemas.platforms.aliyun.fields import PRODUCT, call_id
 from schemas.platforms.aliyun.params import control_params
 from schemas.platforms.aliyun.settings import AliyunSource
+from schemas.platforms.aliyun.signature import SIGNATURE, canonical, rfc3986
 from schemas.question import Asked
 from schemas.vocabulary import AskedKind
 
@@ -72,9 +73,14 @@ def question(notification: Notification, source: AliyunSource) -> Asked | None:
 
 
 def nonce(notification: Notification) -> str | None:
-    """The signatureNonce of a question, which no other may have; None for receipts and where it is missing."""
+    """The signatureNonce of a question, which no other may have, or else its signature; None for receipts.
+
+    Without one, what was signed is good for one use: not the signature, which may arrive encoded in several ways.
+    """
     params = control_params(notification)
-    return None if params is None else params.get("signatureNonce")
+    if params is None:
+        return None
+    return params.get("signatureNonce") or (canonical(params, rfc3986) if SIGNATURE in params else None)
 
 
 def kind_of(params: Mapping[str, str]) -> AskedKind | None:
