@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -15,7 +15,8 @@ from schemas.dialect.dialect import AnyDialect
 from schemas.notification import Notification
 from tests.building.damage import places, unnamed
 from tests.building.pushes import JSON, XML
-from tests.contracts.platforms import json_of, known, pushes
+from tests.contracts.platforms import pushes
+from tests.fuzz.seeds import json_of, seeds
 
 NUMBERS: Final = ("13866887021", "+8613866887021", "008613866887021", "138 6688 7021", "0755-28789000", 13866887021)
 RUNS: Final = (100, 4_000, 60_000)  # of one character or one item: what is quadratic shows from here
@@ -30,6 +31,9 @@ _TEXTS: Final = (
     "x" * 300,
 )  # fmt: skip
 _PLAIN: Final[Sequence[Any]] = (None, True, 0, -1, 2**63, -(2**80), 1e308, 0.1, [], {}, [[]], [{}])
+_PATHS: Final = ("", "/SecretReport", "/status", "/fee", "/x" * 200, "/x?" + "a=%" * 2_000)
+_TYPES: Final = (JSON, XML, "application/x-www-form-urlencoded", "text/plain;charset=gbk", "")
+_NAMES: Final = ("authorization", "x-aksk", "x-wsse", "date")
 _HEADERS: Final = (
     'A realm="SDP", Username="k", PasswordDigest="d", Nonce="n", Created="2019-01-24T02:30:03Z"',
     "UsernameToken " + "a" * 8_000,
@@ -43,17 +47,24 @@ _HEADERS: Final = (
 @cache
 def hostile(dialect: AnyDialect) -> st.SearchStrategy[Notification]:
     """What may come to the door of a source of this platform."""
-    bent = st.builds(
-        Notification,
-        path=st.sampled_from(["", "/SecretReport", "/status", "/fee", "/x" * 200, "/x?" + "a=%" * 2_000]),
-        remote=st.just("192.0.2.1"),
-        content_type=st.sampled_from([JSON, XML, "application/x-www-form-urlencoded", "text/plain;charset=gbk", ""]),
-        headers=st.dictionaries(
-            st.sampled_from(["authorization", "x-aksk", "x-wsse", "date"]), st.sampled_from(_HEADERS), max_size=2
-        ),
-        body=_json_bodies(dialect) | _text_bodies(dialect),
+    return unnamed(pushes(dialect) | _bent(dialect).flatmap(_wrapped))
+
+
+@st.composite
+def _bent(draw: st.DrawFn, dialect: AnyDialect) -> Notification:
+    """A push as it was seen, with its body bent, and now and then come by another way."""
+    push = draw(st.sampled_from(seeds(dialect)))
+    body = json_of(push)
+    push = _with_body(push, _bent_text(draw, push.body) if body is None else _bent_json(draw, body))
+    if draw(st.integers(0, 3)):
+        return push
+    return Notification(
+        path=draw(st.sampled_from(_PATHS)),
+        remote=push.remote,
+        content_type=draw(st.sampled_from(_TYPES)),
+        headers=draw(st.dictionaries(st.sampled_from(_NAMES), st.sampled_from(_HEADERS), max_size=2)),
+        body=push.body,
     )
-    return unnamed(pushes(dialect) | bent.flatmap(_wrapped))
 
 
 def _wrapped(push: Notification) -> st.SearchStrategy[Notification]:
@@ -86,14 +97,8 @@ _COATS: Final[Sequence[Callable[[Notification], Notification]]] = (
 )
 
 
-def _json_bodies(dialect: AnyDialect) -> st.SearchStrategy[bytes]:
-    bodies = {name: body for name, body in json_of(dialect).items() if places(body)}
-    return _bent_json(bodies) if bodies else st.nothing()
-
-
-@st.composite
-def _bent_json(draw: st.DrawFn, bodies: Mapping[str, Any]) -> bytes:
-    body = copy.deepcopy(bodies[draw(st.sampled_from(sorted(bodies)))])
+def _bent_json(draw: st.DrawFn, seed: Any) -> bytes:
+    body = copy.deepcopy(seed)
     for _ in range(draw(st.integers(1, MOST_BENDS))):
         if found := places(body):
             _bend(draw, *draw(st.sampled_from(found)))
@@ -124,15 +129,9 @@ def _bend(draw: st.DrawFn, rows: Any, key: Any) -> None:
             del rows[key]
 
 
-def _text_bodies(dialect: AnyDialect) -> st.SearchStrategy[bytes]:
-    texts = {name: body for name, body in known(dialect).items() if not name.endswith(".json")}
-    return _bent_text(texts or known(dialect))
-
-
-@st.composite
-def _bent_text(draw: st.DrawFn, texts: Mapping[str, bytes]) -> bytes:
+def _bent_text(draw: st.DrawFn, seed: bytes) -> bytes:
     """A form or a document in which pieces are repeated, gone, or something else."""
-    text = texts[draw(st.sampled_from(sorted(texts)))].decode()
+    text = seed.decode(errors="replace")
     for _ in range(draw(st.integers(1, MOST_BENDS))):
         start = draw(st.integers(0, len(text)))
         end = draw(st.integers(start, min(len(text), start + 80)))
