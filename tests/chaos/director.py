@@ -69,9 +69,9 @@ class Director:
         self._strike_easy(now)
 
     @property
-    def unplayed(self) -> list[str]:
+    def unplayed(self) -> list[Fault]:
         """The hard faults that were to come and had no time."""
-        return [fault.label for fault in self._hard]
+        return [*self._hard]
 
     def end_easy_ones(self) -> None:
         """Their time is over; the hard ones that were to come still do."""

@@ -26,6 +26,7 @@ class Player:
         self._over_at: float | None = 0.0
         self.shared = False  # what is being played now was seen, and others may strike beside it
         self.seen: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by label: what, how often
+        self.played: set[str] = set()  # kinds
         self.unseen: list[str] = []
 
     def hit(self, fault: Fault) -> bool:
@@ -33,6 +34,7 @@ class Player:
         if self._over_at is None:
             return False
         self._over_at, self.shared = None, False
+        self.played.add(fault.kind)
         self._work = self._thread.submit(self._play, fault)
         return True
 

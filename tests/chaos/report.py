@@ -19,6 +19,8 @@ def show(out: Console, result: Result) -> None:
     out.print(_counts(result))
     for note in result.slow_drains:
         out.print(f"  slow: {note}", markup=False)
+    if result.unplayed:
+        out.print(f"  no time for: {', '.join(result.unplayed)}", markup=False, highlight=False)
     wrong = [*result.findings.all(), *result.exits, *result.unseen]
     for sentence in wrong[:SHOWN]:
         out.print(f"  WRONG {sentence}", markup=False, highlight=False)

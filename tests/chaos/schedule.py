@@ -71,6 +71,12 @@ def hard_ones(settings: Settings) -> list[Fault]:
     return found
 
 
+def every_one_fits(settings: Settings) -> bool:
+    """Whether there is time to play each hard fault once, and half as much again for a busy machine."""
+    names = [name for name in TROUBLES if settings.wants(name)]
+    return settings.seconds >= 1.5 * sum(settings.takes(name) + max(TROUBLE_GAP) for name in names)
+
+
 def _of_kind(kind: str, names: Sequence[str], settings: Settings) -> Iterator[Fault]:
     rng = Random(f"{settings.seed}:{kind}")  # noqa: S311 - a schedule that can be repeated
     targets, ways = _dealt(rng, names), _dealt(rng, HOW[kind])

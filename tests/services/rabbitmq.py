@@ -50,7 +50,7 @@ class RabbitMQ:
     def __init__(self) -> None:
         install()
         self.port = ports.free_port()
-        self.home = Path(tempfile.mkdtemp(prefix="callstitch-rabbitmq-"))
+        self._home = Path(tempfile.mkdtemp(prefix="callstitch-rabbitmq-"))
         self._node = f"callstitch-{secrets.token_hex(4)}@localhost"
         self._cookie = secrets.token_hex(16)
         self._epmd_port = ports.free_port()
@@ -98,7 +98,7 @@ class RabbitMQ:
         """End it for good, its port mapper too, and delete its data. Harmless when done twice."""
         self._end(signal.SIGKILL)
         _end(self._epmd, signal.SIGKILL)
-        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.rmtree(self._home, ignore_errors=True)
 
     def ctl(self, *arguments: str) -> str:
         """What `rabbitmqctl` prints for these arguments; takes a second or two.
@@ -150,11 +150,11 @@ class RabbitMQ:
         return done.stdout
 
     def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
-        with (self.home / "output").open("ab") as output:
+        with (self._home / "output").open("ab") as output:
             return subprocess.Popen(
                 [*debian.dies_with_us(), *command],
                 env=self._env,
-                cwd=self.home,
+                cwd=self._home,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -176,12 +176,12 @@ class RabbitMQ:
         self._server = None
 
     def _log_tail(self) -> str:
-        logs = [self.home / "output", *sorted(self.home.glob("log/*.log"))]
+        logs = [self._home / "output", *sorted(self._home.glob("log/*.log"))]
         return "\n".join(path.read_text(errors="replace")[-1500:] for path in logs)
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))}
-        home = str(self.home)
+        home = str(self._home)
         return inherited | {
             "HOME": home,  # the cookie is read from here
             "ERL_EPMD_PORT": str(self._epmd_port),
@@ -203,12 +203,12 @@ class RabbitMQ:
         }
 
     def _write_files(self) -> None:
-        cookie = self.home / ".erlang.cookie"
+        cookie = self._home / ".erlang.cookie"
         cookie.write_text(self._cookie)
         cookie.chmod(0o400)
-        (self.home / "enabled_plugins").write_text("[].\n")
-        (self.home / "rabbitmq-env.conf").touch()
-        (self.home / "rabbitmq.conf").write_text(
+        (self._home / "enabled_plugins").write_text("[].\n")
+        (self._home / "rabbitmq-env.conf").touch()
+        (self._home / "rabbitmq.conf").write_text(
             f"default_vhost = {_SHARED_VHOST}\n"  # named, because clients disagree on how a URL spells the vhost "/"
             "log.file.level = warning\n"
             "disk_free_limit.absolute = 50MB\n"
