@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeVar
 
+from console.admission.leftovers import leftovers
 from console.ledger.account import read_ledger, totals
 from console.ledger.equations import Difference, Sight, compare
 from runtime.broker import open_broker
@@ -22,6 +23,7 @@ from workers.config import Config, DownstreamQueue
 from workers.sinks import AnySink
 from workers.stores import open_reads
 from workers.stores.reads import Reads
+from workers.wiring import config_topology
 
 T = TypeVar("T")
 Outgoing = AnySink | DownstreamQueue
@@ -60,6 +62,8 @@ class Account:
     differences: Sequence[Difference]
     outlets: Sequence[Outlet]
     queues: Mapping[str, int] | None
+    leftovers: Mapping[str, int] = field(default_factory=dict)  # what the config no longer wants, with its depth
+    tallied: bool = True  # whether a door has ever told what it answered: before that nothing can be compared
 
     @property
     def balanced(self) -> bool:
@@ -74,12 +78,14 @@ class Account:
     def as_json(self) -> JsonObject:
         """The same for programs."""
         return {
-            "balanced": self.balanced,
+            "balanced": self.balanced and self.tallied,
             "rows": list(self.rows),
             "totals": totals(self.rows),
             "differences": [asdict(difference) for difference in self.differences],
             "outlets": [asdict(outlet) for outlet in self.outlets],
             "queues": self.queues,
+            "leftovers": self.leftovers,
+            "tallied": self.tallied,
         }
 
 
@@ -134,18 +140,28 @@ async def reckon(
     """
     outlets = _outlets(config)
     ways = on_the_way(config)
-    depths = await queue_depths(config, [*ways, *outlets])
-    queues = None if depths is None else {name: depths[name] for name in ways if name in depths}
     waits = {one.name: one.settle + one.cdr_wait for one in config.source}
-    sight = Sight(now=now, waits=waits, queues=queues, fact_by_fact=fact_by_fact)
     async with open_reads(config.store) as reads:
+        left = leftovers(await reads.declared(), config_topology(config))
+        depths = await queue_depths(config, [*ways, *outlets, *left])
+        queues = None if depths is None else {name: depths[name] for name in ways if name in depths}
+        sight = Sight(now=now, waits=waits, queues=queues, fact_by_fact=fact_by_fact)
         rows = await read_ledger(reads.books, since=since, until=until, source=source, now=now)
         return Account(
             rows=rows,
             differences=await compare(rows, sight, reads.books),
             outlets=await _told(outlets, reads, depths),
             queues=queues,
+            leftovers={name: depths[name] for name in left if name in depths} if depths else {},
+            tallied=await _tallied(rows, reads),
         )
+
+
+async def _tallied(rows: Sequence[JsonObject], reads: Reads) -> bool:
+    """Also where there is nothing to compare; other hours are asked for only if the chosen ones tell nothing."""
+    if not rows or any(row["answered"] for row in rows):
+        return True
+    return any(row.get("answered") for row in await reads.books.ledger())
 
 
 def _outlets(config: Config) -> Mapping[str, Outgoing]:

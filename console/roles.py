@@ -10,6 +10,7 @@ from uuid import uuid4
 import structlog
 
 from console.admin_access import admin_token
+from console.admission import leftovers
 from console.sabotage import Sabotage
 from ingest.door import Door
 from ingest.server import serve_door
@@ -38,8 +39,11 @@ async def open_process(config: Config, *, declare: bool, sabotage: Sabotage | No
         Misconfigured, Unavailable: see open_broker.
     """
     async with open_broker(config.broker) as broker:
-        wanted = config_topology(config)
-        await (broker.declare(wanted) if declare else broker.check(wanted))
+        if declare:
+            for sentence in leftovers.told_of(await leftovers.declare(config, broker)):
+                log.warning("topology.left_over", reason=sentence)
+        else:
+            await broker.check(config_topology(config))
         yield Process(
             config=config,
             broker=sabotage.broker(broker) if sabotage else broker,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -70,8 +70,13 @@ class ParkedStore(Protocol):
         ...
 
 
-def park(store: ParkedStore, *, box: str, clock: Callable[[], datetime]) -> Stage:
-    """The stage for one of the three queues."""
+def park(
+    store: ParkedStore, *, box: str, clock: Callable[[], datetime], outlets: Collection[str] | None = None
+) -> Stage:
+    """The stage for one of the three queues.
+
+    `outlets`: the queues to which a dead event may go back; one of a sink that is gone would wait for it for ever.
+    """
     under_way: dict[str, str] = {}
 
     async def handle(batch: Sequence[Envelope]) -> Sequence[Envelope]:
@@ -81,11 +86,14 @@ def park(store: ParkedStore, *, box: str, clock: Callable[[], datetime]) -> Stag
     async def tick(_: datetime) -> Sequence[Envelope]:
         """Copy, then mark: what is wanted is published, and `published` marks it once that is confirmed."""
         under_way.clear()
-        rows = await store.wanted(box, REPLAY_ROWS)
-        await store.unwanted([parked_id for parked_id, raw in rows if revived(raw) is None])
-        envelopes = [(parked_id, envelope) for parked_id, raw in rows if (envelope := revived(raw)) is not None]
-        under_way.update((envelope.id, parked_id) for parked_id, envelope in envelopes)
-        return [envelope for _, envelope in envelopes]
+        rows = {parked_id: revived(raw) for parked_id, raw in await store.wanted(box, REPLAY_ROWS)}
+        going = {parked_id: envelope for parked_id, envelope in rows.items() if envelope and may_go(envelope)}
+        await store.unwanted([parked_id for parked_id in rows if parked_id not in going])
+        under_way.update((envelope.id, parked_id) for parked_id, envelope in going.items())
+        return list(going.values())
+
+    def may_go(envelope: Envelope) -> bool:
+        return box != "dead" or envelope.kind != Kind.EVENT or outlets is None or envelope.route in outlets
 
     async def published(ids: Sequence[str]) -> None:
         await store.replayed([under_way[envelope_id] for envelope_id in ids if envelope_id in under_way])

@@ -182,11 +182,12 @@ async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str |
         return {"wanted": await store.want(_IDS.validate_python(asked["ids"]))}
 
     process.commands["want"] = want
+    outlets = frozenset(sink_queue(sink.name) for sink in process.config.sink)
     return [
         _loop(
             process,
             _spec(process, row, part=box, queue=queue),
-            park(store, box=box, clock=process.clock),
+            park(store, box=box, clock=process.clock, outlets=outlets),
         )
         for box, queue in BOXES.items()
     ]

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
+from console.admission import leftovers
 from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
 from console.config_file import load_config, redacted_url, shown
 from console.moments import DEFAULT_ZONE, ZoneOption
-from console.reading import ask_store
+from console.reading import ask_store, queue_depths
 from console.screen import complain, out, say_json, wrapped
 from console.screen import shown as one_line
 from console.tracing import story, title
@@ -31,18 +32,34 @@ commands.add_typer(config_commands, name="config")
 
 
 @commands.command()
-def declare(config: ConfigOption = None) -> None:
+def declare(
+    config: ConfigOption = None,
+    *,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete empty queues that were declared before and are not wanted now.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --prune: those with messages too, which go to the dead letters first.")
+    ] = False,
+) -> None:
     """Create the exchanges, queues and bindings that the config needs, and unbind what it no longer wants."""
+    if force and not prune:
+        raise typer.BadParameter("it is for --prune", param_hint="--force")
 
-    async def run() -> int:
+    async def run() -> None:
         loaded = load_config(config)
-        wanted = config_topology(loaded)
         async with open_broker(loaded.broker) as broker:
-            await broker.declare(wanted)
-        return len(wanted.queues)
+            left = await leftovers.declare(loaded, broker)
+            out.print(f"declared {len(config_topology(loaded).queues)} queues")
+            if prune:
+                async for sentence in leftovers.prune(loaded, broker, force=force):
+                    out.print(wrapped(sentence))
+                return
+        for sentence in leftovers.told_of(left):
+            out.print(wrapped(f"{sentence}: `callstitch declare --prune` deletes it"))
 
     with quietly():
-        out.print(f"declared {asyncio.run(run())} queues")
+        asyncio.run(run())
 
 
 @commands.command()
@@ -59,7 +76,10 @@ def check(config: ConfigOption = None) -> None:
         out.print(f"broker: {redacted_url(loaded.broker.text)} answers, and the topology is declared")
         async with open_reads(loaded.store) as reads:
             await reads.holds_state()
+            left = leftovers.leftovers(await reads.declared(), config_topology(loaded))
         out.print(f"store: {redacted_url(loaded.store.text)}")
+        for sentence in leftovers.told_of(await queue_depths(loaded, left) or {}):
+            out.print(wrapped(sentence))
 
     with quietly():
         asyncio.run(run())

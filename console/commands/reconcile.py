@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from console.admission.leftovers import told_of
 from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
 from console.config_file import load_config
 from console.ledger.table import lines, sentence
 from console.moments import DEFAULT_ZONE, ZoneOption, in_utc, moment_option
 from console.reading import Account, reckon
-from console.screen import out, say_json
+from console.screen import out, say_json, wrapped
 
 commands = typer.Typer()
 
@@ -33,7 +34,10 @@ def reconcile(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with times in UTC.")] = False,
     show_numbers: NumbersOption = False,
 ) -> None:
-    """Compare what was answered with what became of it; exit code 1 means a difference in a closed window."""
+    """Compare what was answered with what became of it.
+
+    Exit code 1 means a difference in a closed window, or that no door has told yet what it answered.
+    """
     now = datetime.now(UTC)
     with quietly():
         loaded = load_config(config)
@@ -48,7 +52,7 @@ def reconcile(
         say_json(account.as_json())
     else:
         _print_account(account, tz)
-    if not account.balanced:
+    if not account.balanced or not account.tallied:
         raise typer.Exit(EXIT_DIFFERENCE)
 
 
@@ -67,9 +71,17 @@ def _print_account(account: Account, zone: ZoneInfo) -> None:
         out.print("the broker does not say what its queues hold")
     for difference in account.differences:
         out.print(sentence(difference, zone))
+    _print_verdict(account)
+
+
+def _print_verdict(account: Account) -> None:
+    for told in told_of(account.leftovers):
+        out.print(wrapped(told))
     if going := sum(row["wanted"] for row in account.rows):
         out.print(f"{going} message(s) are wanted back and not published yet: is the park stage running?")
-    if account.balanced:
+    if not account.tallied:
+        out.print(wrapped("no tally yet: doors tell once a minute what they answered, and nothing is compared before"))
+    elif account.balanced:
         out.print("balanced, but for what is in flight" if account.differences else "balanced")
 
 

@@ -145,6 +145,14 @@ class Broker(Protocol):
         """Messages ready in each queue (for reconcile and metrics); queues that do not exist are left out."""
         ...
 
+    async def consumers(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """Who is subscribed to each queue now; queues that do not exist are left out."""
+        ...
+
+    async def delete(self, queue: str) -> bool:
+        """Delete a queue if it is seen empty and without a consumer; whether it is gone now."""
+        ...
+
     @property
     def trouble(self) -> str:
         """Why publishing or an open consumer does not work, as far as known now (readiness); empty while all do."""

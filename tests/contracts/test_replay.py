@@ -20,7 +20,7 @@ from runtime.wire import dead_envelope, monotonic_message_ids, pack, quarantined
 from schemas.envelope import Envelope, JsonObject, Kind, encode_envelope
 from schemas.topology import DEAD, QUARANTINE, RECEIVED, Subscription, sink_queue, topology
 from tests.building.facts import T0
-from tests.building.loops import until
+from tests.building.loops import read, until
 from tests.building.stores import StoreRig, asked
 from workers.park import ParkedStore, park, revived
 
@@ -39,11 +39,13 @@ async def broker() -> AsyncIterator[Broker]:
 
 
 @asynccontextmanager
-async def parking(broker: Broker, store: ParkedStore, box: str) -> AsyncIterator[None]:
+async def parking(
+    broker: Broker, store: ParkedStore, box: str, *, outlets: Sequence[str] | None = None
+) -> AsyncIterator[None]:
     loop = StageLoop(
         Bench(
             spec=StageSpec(name=f"park.{box}", queue=BOXES[box], policy=Policy(())),
-            stage=park(store, box=box, clock=system_clock()),
+            stage=park(store, box=box, clock=system_clock(), outlets=outlets),
             broker=broker,
             clock=system_clock(),
             message_ids=IDS,
@@ -125,6 +127,23 @@ async def test_what_holds_nothing_that_could_go_back_is_parked_again(broker: Bro
         await until(lambda: _is_parked(store_rig, "d"))
         assert await store.want(["d"]) == 1
         await until(lambda: _is_parked(store_rig, "d"))
+
+
+async def test_an_event_of_a_sink_that_is_gone_is_parked_again(broker: Broker, store_rig: StoreRig) -> None:
+    """Its queue is gone, and a replay would wait for it for ever, with all others behind it."""
+    letter = dead_envelope(EVENT, reason="Permanent: gone", stage=sink_queue("gone"))
+    other = dead_envelope(NOTIFICATION, reason="r", stage=RECEIVED)
+    async with store_rig.open_parked() as store, parking(broker, store, "dead", outlets=[sink_queue("crm")]):
+        await put(broker, letter)
+        await put(broker, other)
+        await until(lambda: _holds(store_rig, 2))
+        assert await store.want([letter.id, other.id]) == 2
+        await until(lambda: _is_parked(store_rig, letter.id))
+        assert [envelope.id for envelope in await read(broker, RECEIVED, expected=1)] == [NOTIFICATION.id]
+
+
+async def _holds(rig: StoreRig, count: int) -> bool:
+    return len(await asked(rig, lambda reads: reads.parked_ids("dead"))) == count
 
 
 async def _is_parked(rig: StoreRig, parked_id: str) -> bool:

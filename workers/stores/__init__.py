@@ -11,6 +11,7 @@ from workers.correlate import SessionStore
 from workers.dedupe import ClaimStore
 from workers.park import ParkedStore
 from workers.stores import postgresql, sqlite
+from workers.stores.declared import DeclaredStore
 from workers.stores.reads import Reads
 
 
@@ -42,6 +43,13 @@ def open_parked(address: StoreAddress) -> AbstractAsyncContextManager[ParkedStor
     if address.directory is None:
         return postgresql.open_parked(address.text)
     return sqlite.open_parked(address.directory)
+
+
+def open_declared(address: StoreAddress) -> AbstractAsyncContextManager[DeclaredStore]:
+    """The record of what we have declared."""
+    if address.directory is None:
+        return postgresql.open_declared(address.text)
+    return sqlite.open_declared(address.directory)
 
 
 def open_reads(address: StoreAddress) -> AbstractAsyncContextManager[Reads]:

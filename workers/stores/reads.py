@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Protocol
 
 from schemas.envelope import JsonObject
+from schemas.topology import Binding
 from workers.stores.ledger import Books
 
 
@@ -84,6 +85,10 @@ class Reads(CallReads, OutboxReads, ParkedReads, Protocol):
 
     async def holds_state(self) -> bool:
         """Whether it knows any notification or call; a store that no stage has opened knows none."""
+        ...
+
+    async def declared(self) -> Sequence[Binding]:
+        """What `declare` has recorded (workers.stores.declared); nothing where it never did."""
         ...
 
     @property

@@ -118,6 +118,14 @@ class Embedded:
         """As `Broker` promises."""
         return await self._writer.give(lambda all_queues: all_queues.depths(queues))
 
+    async def consumers(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """As `Broker` promises."""
+        return await self._writer.give(lambda all_queues: all_queues.consumers(queues))
+
+    async def delete(self, queue: str) -> bool:
+        """As `Broker` promises; Unconfirmed (an Unavailable) when the file cannot be written."""
+        return await self._write(lambda queues: queues.delete(queue))
+
     @property
     def trouble(self) -> str:
         """As `Broker` promises; consumers live as long as the file takes writes."""

@@ -163,6 +163,11 @@ class File:
         rows = [(queue.name, orjson.dumps(queue).decode()) for queue in queues]
         self._db.executemany("INSERT INTO queue(name, arguments) VALUES (?,?)", rows)
 
+    def delete_queue(self, name: str) -> None:
+        """Forget a queue, which holds nothing, and its bindings."""
+        self._db.execute("DELETE FROM binding WHERE queue = ?", (name,))
+        self._db.execute("DELETE FROM queue WHERE name = ?", (name,))
+
     def add_exchanges(self, exchanges: Iterable[Exchange]) -> None:
         """Declare exchanges that are not there."""
         rows = [(exchange.name, orjson.dumps(exchange).decode()) for exchange in exchanges]

@@ -34,6 +34,7 @@ class Queues:
         self._held = file.held()
         self._numbered: dict[int, StoredQueue] = {}
         self._named: dict[str, StoredQueue] = {}
+        self._deleted: dict[int, StoredQueue] = {}  # by the transaction that is open
         self._new: list[Row] = []
         self._owed: list[int] = []  # acked; deleted by the next transaction that commits
         self._handed: list[Hand] = []
@@ -73,6 +74,10 @@ class Queues:
         """Messages ready in each queue; unknown names are left out."""
         return {name: self._named[name].depth for name in names if name in self._named}
 
+    def consumers(self, names: Iterable[str]) -> dict[str, int]:
+        """Subscriptions to each queue; unknown names are left out."""
+        return {name: len(self._named[name].subscriptions) for name in names if name in self._named}
+
     def check(self, topology: Topology) -> None:
         """Raise Misconfigured unless all exchanges and queues of the topology exist."""
         self._declared.check(topology)
@@ -91,6 +96,7 @@ class Queues:
     def begin(self, *, synchronous: str) -> None:
         """Start a transaction; all that follows is undone by `rollback`."""
         self._before = self._declared
+        self._deleted.clear()
         self._file.begin(synchronous=synchronous)
 
     def prove_writable(self) -> None:
@@ -106,6 +112,21 @@ class Queues:
         self._declared.write(topology)
         self._declared = Declared(self._file)
         self._learn_queues()
+
+    def delete(self, name: str) -> bool:
+        """Delete an empty queue that nobody consumes, and its bindings; whether it is gone."""
+        queue = self._named.get(name)
+        if queue is None:
+            return True
+        if queue.subscriptions or queue.messages:
+            return False
+        self._file.delete_queue(name)
+        self._declared = Declared(self._file)
+        (number,) = (number for number, one in self._numbered.items() if one is queue)
+        self._deleted[number] = queue
+        del self._numbered[number], self._named[name]
+        self._held.pop(number, None)  # the next new queue may get the number
+        return True
 
     def store(self, batch: Sequence[Message]) -> frozenset[str]:
         """Put each message into every queue that it is routed to; returns the ids of those that found none."""
@@ -150,8 +171,10 @@ class Queues:
         for queue in self._numbered.values():
             queue.rollback()
         self._declared = self._before
-        for number in self._numbered.keys() - self._declared.queues.keys():
+        for number in self._numbered.keys() - (self._declared.queues.keys() - self._deleted.keys()):
             del self._named[self._numbered.pop(number).spec.name]
+        for number, queue in self._deleted.items():
+            self._numbered[number] = self._named[queue.spec.name] = queue
         self._file.rollback()
 
     def close_file(self) -> None:

@@ -53,6 +53,11 @@ class StoredQueue:
         return self._messages - len(self._leased)
 
     @property
+    def messages(self) -> int:
+        """All that it holds, leased ones too."""
+        return self._messages
+
+    @property
     def servable(self) -> bool:
         """Whether somebody wants what is ready."""
         return self.depth > 0 and any(subscription.credit > 0 for subscription in self.subscriptions)

@@ -121,6 +121,27 @@ class RabbitMQ:
             await self._connected()
             return await rabbitmq_topology.depths(self._publishing, queues)
 
+    async def consumers(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """As `Broker` promises.
+
+        Raises:
+            Unavailable: the broker is away.
+        """
+        with self._lost_is_unavailable():
+            await self._connected()
+            return await rabbitmq_topology.consumers(self._publishing, queues)
+
+    async def delete(self, queue: str) -> bool:
+        """As `Broker` promises.
+
+        Raises:
+            Misconfigured: we have no right to delete it.
+            Unavailable: the broker is away.
+        """
+        with self._lost_is_unavailable():
+            await self._connected()
+            return await rabbitmq_topology.delete(self._publishing, queue)
+
     @property
     def trouble(self) -> str:
         """As `Broker` promises."""

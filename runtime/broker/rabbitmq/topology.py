@@ -73,6 +73,35 @@ async def depths(link: Link, queues: Sequence[str]) -> Mapping[str, int]:
     return await _found(link, queues, _look_at_queue)
 
 
+async def consumers(link: Link, queues: Sequence[str]) -> Mapping[str, int]:
+    """Consumers of each of the queues that exist.
+
+    Raises:
+        Lost: the connection went away.
+    """
+    return await _found(link, queues, _look_at_consumers)
+
+
+async def delete(link: Link, queue: str) -> bool:
+    """Whether the queue is gone now; it is deleted only when it is empty and nobody consumes it.
+
+    Both are looked at first: a quorum queue is refused with `if-empty` (RabbitMQ 3.10: not implemented).
+
+    Raises:
+        Misconfigured: we may not.
+        Lost: the connection went away.
+    """
+    for looked in (await depths(link, [queue]), await consumers(link, [queue])):
+        if queue not in looked:
+            return True
+        if looked[queue]:
+            return False
+    with _refused(f"queue {queue}", "deleted"):
+        async with link.channel() as channel:
+            await channel.queue_delete(queue)
+    return True
+
+
 def queue_arguments(queue: Queue, version: int) -> dict[str, Any]:
     """The arguments of a declaration, for a server of that major version."""
     arguments: dict[str, Any] = {"x-queue-type": "quorum"}
@@ -102,12 +131,12 @@ async def _declare_exchange(channel: AbstractChannel, exchange: Exchange) -> Non
 
 
 @contextmanager
-def _refused(what: str) -> Iterator[None]:
+def _refused(what: str, done: str = "declared") -> Iterator[None]:
     with gone_is_lost():
         try:
             yield
         except _REFUSALS as error:
-            raise Misconfigured(f"{what} cannot be declared: {error}") from None
+            raise Misconfigured(f"{what} cannot be {done}: {error}") from None
 
 
 async def _found(link: Link, names: Iterable[str], look: Look) -> dict[str, int]:
@@ -138,6 +167,10 @@ async def _first_missing(
 
 async def _look_at_queue(channel: AbstractChannel, name: str) -> int:
     return (await channel.declare_queue(name, passive=True)).declaration_result.message_count or 0
+
+
+async def _look_at_consumers(channel: AbstractChannel, name: str) -> int:
+    return (await channel.declare_queue(name, passive=True)).declaration_result.consumer_count or 0
 
 
 async def _look_at_exchange(channel: AbstractChannel, name: str) -> int:

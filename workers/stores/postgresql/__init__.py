@@ -7,11 +7,18 @@ from contextlib import asynccontextmanager
 
 from runtime.clock import Clock, counting_from
 from workers.stores.postgresql.claims import PostgresqlClaims
+from workers.stores.postgresql.declared import PostgresqlDeclared
 from workers.stores.postgresql.expiry import keep_days
 from workers.stores.postgresql.parked import PostgresqlParked
 from workers.stores.postgresql.pool import START_SECONDS, open_database, open_read_only
 from workers.stores.postgresql.reads import PostgresqlReads
-from workers.stores.postgresql.schema import CLAIMS_MIGRATIONS, PARKED_MIGRATIONS, SESSIONS_MIGRATIONS, migrate
+from workers.stores.postgresql.schema import (
+    CLAIMS_MIGRATIONS,
+    DECLARED_MIGRATIONS,
+    PARKED_MIGRATIONS,
+    SESSIONS_MIGRATIONS,
+    migrate,
+)
 from workers.stores.postgresql.sessions import PostgresqlSessions
 
 
@@ -44,6 +51,14 @@ async def open_parked(dsn: str, *, start_seconds: float = START_SECONDS) -> Asyn
     async with open_database(dsn, start_seconds=start_seconds) as database:
         await migrate(database, "parked", PARKED_MIGRATIONS)
         yield PostgresqlParked(database)
+
+
+@asynccontextmanager
+async def open_declared(dsn: str, *, start_seconds: float = START_SECONDS) -> AsyncIterator[PostgresqlDeclared]:
+    """The record of what we have declared. Raises Misconfigured and Unavailable as open_database does."""
+    async with open_database(dsn, start_seconds=start_seconds) as database:
+        await migrate(database, "declared", DECLARED_MIGRATIONS)
+        yield PostgresqlDeclared(database)
 
 
 @asynccontextmanager

@@ -9,8 +9,10 @@ from typing import Any, Final
 import orjson
 
 from schemas.envelope import JsonObject
+from schemas.topology import Binding
 from workers.calls.session import state_of
 from workers.stores.postgresql.books import PostgresqlBooks
+from workers.stores.postgresql.declared import DECLARED
 from workers.stores.postgresql.pool import Database
 from workers.stores.postgresql.schema import clean, fetched, is_there
 
@@ -47,6 +49,12 @@ class PostgresqlReads:
             if await is_there(self._database, table) and await self._ask(f"SELECT 1 FROM {table} LIMIT 1"):  # noqa: S608 - our own names
                 return True
         return False
+
+    async def declared(self) -> Sequence[Binding]:
+        """As `Reads` promises."""
+        if not await is_there(self._database, "declared"):
+            return []
+        return [Binding(**dict(row)) for row in await self._ask(DECLARED)]
 
     async def calls(self, ending: str) -> Sequence[str]:
         """As `CallReads` promises."""

@@ -71,6 +71,12 @@ _PARKED_3: Final = (  # 1 for what is there; NULL is what an older program parks
     "ALTER TABLE parked ADD COLUMN items int DEFAULT 1; ALTER TABLE parked ALTER COLUMN items DROP DEFAULT"
 )
 
+_DECLARED_1: Final = """
+CREATE TABLE declared (
+    exchange text NOT NULL, queue text NOT NULL, pattern text NOT NULL, PRIMARY KEY (exchange, queue, pattern));
+"""
+
+DECLARED_MIGRATIONS: Final = (_DECLARED_1,)
 CLAIMS_MIGRATIONS: Final = (_CLAIMS_1, _CLAIMS_2, _CLAIMS_3)
 SESSIONS_MIGRATIONS: Final = (_SESSIONS_1, _SESSIONS_2, _SESSIONS_3)
 PARKED_MIGRATIONS: Final = (_PARKED_1, _PARKED_2, _PARKED_3)

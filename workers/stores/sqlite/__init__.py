@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from workers.stores.sqlite.claims import CLAIMS_MIGRATIONS, SqliteClaims
+from workers.stores.sqlite.declared import DECLARED_MIGRATIONS, SqliteDeclared
 from workers.stores.sqlite.file import open_sqlite_file
 from workers.stores.sqlite.parked import PARKED_MIGRATIONS, SqliteParked
 from workers.stores.sqlite.reads import SqliteReads
@@ -32,6 +33,13 @@ async def open_parked(directory: Path) -> AsyncIterator[SqliteParked]:
     """Park's store. Raises Misconfigured when another process owns it."""
     async with open_sqlite_file(directory / "park.db", PARKED_MIGRATIONS) as file:
         yield SqliteParked(file)
+
+
+@asynccontextmanager
+async def open_declared(directory: Path) -> AsyncIterator[SqliteDeclared]:
+    """The record of what we have declared. Raises Misconfigured when another process owns it."""
+    async with open_sqlite_file(directory / "declared.db", DECLARED_MIGRATIONS) as file:
+        yield SqliteDeclared(file)
 
 
 @asynccontextmanager

@@ -14,8 +14,10 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import orjson
 
 from schemas.envelope import JsonObject
+from schemas.topology import Binding
 from workers.calls.session import state_of
 from workers.stores.sqlite.books import SqliteBooks
+from workers.stores.sqlite.declared import declared
 from workers.stores.sqlite.file import asked, has_column, micros, moment
 
 P = ParamSpec("P")
@@ -41,6 +43,11 @@ class SqliteReads:
             if path.exists() and await asked(path, _holds_rows, table):
                 return True
         return False
+
+    async def declared(self) -> Sequence[Binding]:
+        """As `Reads` promises."""
+        path = self._directory / "declared.db"
+        return await asked(path, declared) if path.exists() else []
 
     async def calls(self, ending: str) -> Sequence[str]:
         """As `CallReads` promises."""

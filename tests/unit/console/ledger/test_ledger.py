@@ -18,7 +18,7 @@ from runtime.broker.embedded import open_embedded
 from schemas.envelope import JsonObject
 from schemas.topology import UNIQUE, Queue, Topology
 from tests.building.facts import all_events
-from tests.building.stores import SqliteRig, a_whole_call
+from tests.building.stores import SqliteRig, a_receipt, a_tally, a_whole_call
 from tests.building.traffic import CLOSED as LATER
 from tests.building.traffic import arrive, passed_on
 from tests.contracts.brokers import numbered
@@ -145,6 +145,20 @@ def test_a_difference_is_told_in_the_zone_of_the_screen_and_splits_no_id() -> No
 
 async def reckoned(config: Config, now: datetime = LATER) -> Account:
     return await reckon(config, since=None, until=None, source=None, now=now)
+
+
+async def test_before_the_first_tally_nothing_is_called_balanced(tmp_path: Path) -> None:
+    """What the doors answered is not known yet, so no sum can be right."""
+    stored = {"broker": f"embedded:{tmp_path}/broker.db", "store": f"sqlite:{tmp_path}/state"}
+    config, rig = Config.model_validate(stored), SqliteRig(tmp_path / "state")
+    async with rig.open_claims() as claims, rig.open_sessions():
+        fresh = await reckoned(config)
+        assert (fresh.tallied, fresh.as_json()["balanced"], list(fresh.rows)) == (True, True, [])
+        await claims.claim([a_receipt("n1")], [])
+        early = await reckoned(config)
+        assert (early.balanced, early.tallied, early.as_json()["balanced"]) == (True, False, False)
+        await claims.claim([], [a_tally("t1", 1, hour="2026-01-01T00")])
+        assert (await reckoned(config)).tallied, "a door has told, if of another hour"
 
 
 async def test_the_account_of_a_running_pipeline_tells_queues_outlets_and_rows(tmp_path: Path) -> None:

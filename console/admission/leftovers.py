@@ -1,0 +1,127 @@
+"""Queues and bindings that we declared once and that the config no longer wants: told, unbound, deleted.
+
+Only what the store's record says that we declared (workers.stores.declared): a queue of somebody else's is never
+touched, whatever its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+from uuid import uuid4
+
+from runtime.broker.base import Broker
+from runtime.wire import OUR_QUEUES, dead_envelope, monotonic_message_ids, pack, unpack
+from schemas.envelope import Envelope, Kind
+from schemas.topology import RETRY_DELAYS, Binding, Topology, retry_queue
+from workers.config import Config
+from workers.stores import open_declared
+from workers.stores.declared import queue_row, queues_in, rows_of
+from workers.wiring import config_topology
+
+REASON: Final = "its sink or queue is no longer in the config"
+_AT_ONCE: Final = 100
+_QUIET_SECONDS: Final = 2.0
+_LOOK_AGAIN_SECONDS: Final = 0.1
+_LOOKS: Final = 50
+
+
+def leftovers(rows: Iterable[Binding], wanted: Topology) -> list[str]:
+    """The queues that we declared and that the config no longer wants."""
+    there = {queue.name for queue in wanted.queues}
+    return [queue for queue in queues_in(rows) if queue not in there]
+
+
+def told_of(queues: Mapping[str, int]) -> Iterable[str]:
+    """A sentence for each leftover that exists, with what it holds."""
+    for queue, held in queues.items():
+        yield f"left over: {queue} is not in the config any more and holds {held} message(s)"
+
+
+async def declare(config: Config, broker: Broker) -> Mapping[str, int]:
+    """Declare what the config needs and unbind what it no longer wants; leftovers that exist, with what they hold.
+
+    It is recorded first, so that nothing is ever declared and unknown.
+
+    Raises:
+        Misconfigured, Unavailable: the broker or the store refuses us or does not answer.
+    """
+    wanted = config_topology(config)
+    rows, exchanges = rows_of(wanted), {exchange.name for exchange in wanted.exchanges}
+    async with open_declared(config.store) as record:
+        known = await record.declared()
+        await record.record(rows)
+        stale = [row for row in known if row not in rows and row.exchange in exchanges]
+        there = await broker.depths([row.queue for row in stale])
+        unbound = [row for row in stale if row.queue in there]
+        await broker.declare(replace(wanted, unbound=(*wanted.unbound, *unbound)))
+        await record.forget(stale)
+    return await broker.depths(leftovers(known, wanted))
+
+
+async def prune(config: Config, broker: Broker, *, force: bool) -> AsyncIterator[str]:
+    """Delete the leftovers, unbound already, that are seen empty and without a consumer; a sentence for each.
+
+    `force`: what one holds goes to the dead letters first, each message confirmed before it is acked.
+
+    Raises:
+        Misconfigured, Unavailable: the broker or the store refuses us or does not answer.
+    """
+    async with open_declared(config.store) as record:
+        known = await record.declared()
+        for queue in leftovers(known, config_topology(config)):
+            kept = await _kept_because(broker, queue, force=force)
+            if not kept and await broker.delete(queue):
+                await record.forget([row for row in known if row.queue == queue] or [queue_row(queue)])
+                yield f"deleted {queue}"
+            else:
+                yield f"kept {queue}: {kept or 'it is in use'}"
+
+
+async def _kept_because(broker: Broker, queue: str, *, force: bool) -> str:
+    """Why this queue must not be deleted; with `force` it is empty afterwards."""
+    if (await broker.consumers([queue])).get(queue, 0):
+        return "somebody consumes it"
+    if queue.startswith(OUR_QUEUES):  # a retry that found its queue gone would block all behind it
+        waiting = await broker.depths([retry_queue(delay) for delay in RETRY_DELAYS if retry_queue(delay) != queue])
+        if busy := [name for name, held in waiting.items() if held]:
+            return f"retries that may be for it wait in {', '.join(busy)}"
+    held = (await broker.depths([queue])).get(queue, 0)
+    if held and not force:
+        return f"it holds {held} message(s); with --force they go to the dead letters first"
+    if held:
+        await _to_the_dead_letters(broker, queue)
+        await _without_us(broker, queue)
+    return ""
+
+
+async def _without_us(broker: Broker, queue: str) -> None:
+    """Our own subscription ends a moment after we are done."""
+    for _ in range(_LOOKS):
+        if not (await broker.consumers([queue])).get(queue, 0):
+            return
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+async def _to_the_dead_letters(broker: Broker, queue: str) -> None:
+    ids = monotonic_message_ids(uuid4().hex[:12])
+    async with broker.consume(queue, prefetch=_AT_ONCE) as consumer:
+        while True:
+            try:
+                async with asyncio.timeout(_QUIET_SECONDS):
+                    deliveries = await consumer.batch(_AT_ONCE)
+            except TimeoutError:
+                if not (await broker.depths([queue])).get(queue, 0):
+                    return
+                continue
+            now = datetime.now(UTC)
+            found = [envelope for delivery in deliveries for envelope in unpack(delivery, now, queue=queue)]
+            await broker.publish(pack(_dead(found, queue), ids))
+            await consumer.ack(deliveries)
+
+
+def _dead(found: Sequence[Envelope], queue: str) -> list[Envelope]:
+    return [one if one.kind == Kind.DEAD else dead_envelope(one, reason=REASON, stage=queue) for one in found]

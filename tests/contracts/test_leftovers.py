@@ -1,0 +1,112 @@
+"""What the config no longer wants, over both brokers and both stores: told, unbound, deleted, and nothing else is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.admission.leftovers import REASON, declare, leftovers, prune
+from runtime.broker.base import Broker, Message
+from schemas.envelope import EVENT_CONTENT_TYPE
+from schemas.topology import CALLS, DEAD, Queue, Topology, retry_exchange, sink_queue
+from tests.building.loops import read, until
+from tests.building.stores import PostgresqlRig, StoreRig
+from tests.contracts.brokers import a_message, receive
+from workers.config import Config
+from workers.wiring import config_topology
+
+HOOK, BILLING = sink_queue("hook"), "billing"
+
+
+@pytest.fixture
+def broker(stages: Broker) -> Broker:
+    return stages
+
+
+@pytest.fixture
+def config(store_rig: StoreRig, tmp_path: Path) -> Config:
+    """With a sink and a queue that `without` takes away."""
+    store = store_rig.dsn if isinstance(store_rig, PostgresqlRig) else f"sqlite:{tmp_path}/state"
+    sinks = [{"name": name, "kind": "jsonl", "path": str(tmp_path / name)} for name in ("file", "hook")]
+    return Config.model_validate({"store": store, "sink": sinks, "queue": [{"name": BILLING}]})
+
+
+def without(config: Config) -> Config:
+    return config.model_copy(update={"sink": config.sink[:1], "queue": ()})
+
+
+async def pruned(config: Config, broker: Broker, *, force: bool = False) -> list[str]:
+    return [sentence async for sentence in prune(config, broker, force=force)]
+
+
+def an_event(n: int) -> Message:
+    message = a_message("call.completed.s", b'{"id": "event-%d"}' % n, exchange=CALLS)
+    return message._replace(content_type=EVENT_CONTENT_TYPE)
+
+
+async def test_what_is_removed_is_named_and_unbound_and_deleted_once_it_is_empty(
+    broker: Broker, config: Config, store_rig: StoreRig
+) -> None:
+    await broker.declare(Topology(queues=(Queue(name="callstitch.sink.foreign.v1"), Queue(name="theirs"))))
+    assert await declare(config, broker) == {}
+    await broker.publish([an_event(1)])
+    assert await declare(without(config), broker) == {BILLING: 1, HOOK: 1}
+    async with store_rig.open_reads() as reads:
+        assert leftovers(await reads.declared(), config_topology(without(config))) == [BILLING, HOOK]
+    await broker.publish([an_event(2)])
+    assert await broker.depths([BILLING, HOOK, sink_queue("file")]) == {BILLING: 1, HOOK: 1, sink_queue("file"): 2}
+
+    kept = await pruned(without(config), broker)
+    assert [sentence.partition(":")[0] for sentence in kept] == [f"kept {BILLING}", f"kept {HOOK}"]
+    assert all("--force" in sentence for sentence in kept)
+    async with broker.consume(BILLING, prefetch=1) as billing, broker.consume(HOOK, prefetch=1) as hook:
+        for consumer in (billing, hook):
+            await consumer.ack(await receive(consumer, 1))
+        in_use = [f"kept {queue}: somebody consumes it" for queue in (BILLING, HOOK)]
+        assert await pruned(without(config), broker, force=True) == in_use
+    found: list[str] = []
+
+    async def both_are_gone() -> bool:
+        found.extend(await pruned(without(config), broker))
+        return {f"deleted {BILLING}", f"deleted {HOOK}"} <= set(found)
+
+    await until(both_are_gone)
+    assert await pruned(without(config), broker) == []
+    others = ["callstitch.sink.foreign.v1", "theirs", sink_queue("file")]
+    assert list(await broker.depths([BILLING, HOOK, *others])) == others
+    assert await declare(config, broker) == {}, "wanted again, it is declared again"
+
+
+async def test_what_force_deletes_goes_to_the_dead_letters_first(broker: Broker, config: Config) -> None:
+    await declare(config, broker)
+    await broker.publish([*map(an_event, range(5)), a_message(HOOK, b"no event at all")])
+    await declare(without(config), broker)
+    assert await pruned(without(config), broker, force=True) == [f"deleted {BILLING}", f"deleted {HOOK}"]
+    letters = await read(broker, DEAD, expected=11)
+    bodies: list[Any] = [letter.body for letter in letters]
+    assert {body["stage"] for body in bodies} == {BILLING, HOOK}
+    assert sorted(body["reason"] for body in bodies) == sorted([*[REASON] * 10, "not_a_bundle"])
+    ids = [body["envelope"]["id"] for body in bodies if body["stage"] == HOOK and "envelope" in body]
+    assert sorted(ids) == [f"event-{n}" for n in range(5)]
+
+
+async def test_a_sinks_queue_is_kept_while_a_retry_may_come_back_to_it(broker: Broker, config: Config) -> None:
+    await declare(config, broker)
+    await declare(without(config), broker)
+    await broker.publish([a_message(HOOK, b"[]", exchange=retry_exchange("10m"))])
+    kept = f"kept {HOOK}: retries that may be for it wait in callstitch.retry.10m.v1"
+    assert await pruned(without(config), broker, force=True) == [f"deleted {BILLING}", kept]
+
+
+async def test_a_pattern_of_a_source_that_is_gone_is_unbound_too(broker: Broker, config: Config) -> None:
+    """The config does not name that source any more, so only the record knows."""
+    source = {"platform": "huawei_voicecall", "tokens": ["t" * 24]}
+    sinks = [{"name": "file", "kind": "jsonl", "path": "x", "sources": ["gone"]}]
+    before = {"store": config.store, "source": [{"name": "gone", **source}], "sink": sinks}
+    await declare(Config.model_validate(before), broker)
+    after = before | {"source": [{"name": "s", **source}], "sink": [sinks[0] | {"sources": ["s"]}]}
+    await declare(Config.model_validate(after), broker)
+    await broker.publish([an_event(1), an_event(2)._replace(routing_key="call.completed.gone")])
+    assert await broker.depths([sink_queue("file")]) == {sink_queue("file"): 1}
