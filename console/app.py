@@ -89,5 +89,10 @@ def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> CallstitchError 
 
 def _fail(error: CallstitchError) -> None:
     complain(f"callstitch: {error}")
+    raise typer.Exit(exit_code(error)) from None
+
+
+def exit_code(error: CallstitchError) -> int:
+    """The documented one of an error of ours."""
     codes: list[tuple[type[CallstitchError], int]] = [(Misconfigured, EXIT_CONFIG), (Unavailable, EXIT_UNAVAILABLE)]
-    raise typer.Exit(next((code for kind, code in codes if isinstance(error, kind)), EXIT_DIFFERENCE)) from None
+    return next((code for kind, code in codes if isinstance(error, kind)), EXIT_DIFFERENCE)

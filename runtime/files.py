@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -55,6 +56,20 @@ def _lock(descriptor: int, path: Path) -> None:
         raise Misconfigured(f"another process owns {path}") from None
     except OSError as error:
         raise Misconfigured(f"cannot lock {path}: {error.strerror}") from None
+
+
+def see_writable(directory: Path) -> None:
+    """See that a file can be made in `directory`, or, if that is not there yet, where it would be; nothing is left.
+
+    Raises:
+        Misconfigured: it cannot.
+    """
+    there = next(each for each in (directory, *directory.absolute().parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise Misconfigured(f"cannot write to {directory}: {error.strerror}") from None
 
 
 @contextmanager

@@ -11,18 +11,18 @@ from typing import Annotated, Any
 import typer
 
 from console.admission import leftovers
-from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
-from console.config_file import load_config, redacted_url, shown
+from console.admission.examination import findings
+from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, exit_code, quietly
+from console.config_file import load_config, shown
 from console.moments import DEFAULT_ZONE, ZoneOption
-from console.reading import ask_store, queue_depths
+from console.reading import ask_store
 from console.screen import complain, out, say_json, wrapped
 from console.screen import shown as one_line
 from console.tracing import story, title
 from runtime.broker import open_broker
 from schemas.envelope import JsonObject
+from schemas.errors import CallstitchError
 from schemas.masking import masked_id
-from workers.objects import open_objects
-from workers.stores import open_reads
 from workers.stores.reads import CallReads
 from workers.wiring import config_topology
 
@@ -64,25 +64,23 @@ def declare(
 
 @commands.command()
 def check(config: ConfigOption = None) -> None:
-    """Check the config, and that the broker and the stores it names can be reached."""
+    """Check the config, and whether all that it names would let the roles work; every fault is told, none is mended."""
 
-    async def run() -> None:
-        loaded = load_config(config)
-        out.print(f"config: {len(loaded.source)} source(s), {len(loaded.sink)} sink(s), {len(loaded.queue)} queue(s)")
-        open_objects(loaded.objects)
-        out.print(f"objects: {redacted_url(loaded.objects.text)}")
-        async with open_broker(loaded.broker) as broker:
-            await broker.check(config_topology(loaded))
-        out.print(f"broker: {redacted_url(loaded.broker.text)} answers, and the topology is declared")
-        async with open_reads(loaded.store) as reads:
-            await reads.holds_state()
-            left = leftovers.leftovers(await reads.declared(), config_topology(loaded))
-        out.print(f"store: {redacted_url(loaded.store.text)}")
-        for sentence in leftovers.told_of(await queue_depths(loaded, left) or {}):
-            out.print(wrapped(sentence))
+    async def run() -> list[CallstitchError]:
+        faults: list[CallstitchError] = []
+        async for finding in findings(load_config(config)):
+            if isinstance(finding, CallstitchError):
+                faults.append(finding)
+            else:
+                out.print(wrapped(finding))
+        return faults
 
     with quietly():
-        asyncio.run(run())
+        faults = asyncio.run(run())
+        for fault in faults:
+            complain(f"callstitch: {fault}")
+        if faults:
+            raise typer.Exit(max(exit_code(fault) for fault in faults))
 
 
 @config_commands.command("show")

@@ -111,6 +111,10 @@ class Broker(Protocol):
         """Raise Misconfigured unless every exchange and queue of the topology exists; changes nothing."""
         ...
 
+    async def differing(self, topology: Topology) -> Sequence[str]:
+        """What of the topology exists with other arguments, in the broker's words; changes nothing."""
+        ...
+
     async def publish(self, batch: Sequence[Message]) -> None:
         """Store every message, or raise; concurrent calls share the connection and do not wait for each other.
 

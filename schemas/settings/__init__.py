@@ -21,6 +21,7 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]+")
 _HOST: Final = re.compile(r"(\*?\.)?[^\s/:@\[\]]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 _MOST_PORT: Final = 65535
+_STRONG_TOKEN: Final = 22
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -93,6 +94,11 @@ def _token(value: SecretStr) -> SecretStr:
     return value
 
 
+def weak_token(value: str) -> bool:
+    """Whether it can hold less than 128 bits: at most six to a character. It is the only secret of most platforms."""
+    return len(value) < _STRONG_TOKEN
+
+
 def _event_type(value: str) -> str:
     if value not in EVENT_TYPES:
         raise ValueError(f"unknown event type; known ones: {', '.join(EVENT_TYPES)}")
@@ -148,3 +154,6 @@ class Outlet(Settings):
     name: Name
     events: EventTypes = DEFAULT_EVENTS
     sources: tuple[Name, ...] = ()
+
+    async def check(self) -> None:
+        """See that it could be opened, without opening it; raises what opening would."""

@@ -62,6 +62,19 @@ async def test_a_queue_with_other_arguments_is_misconfigured(rig: Rig, names: Na
         await broker.publish(numbered(queue.name, 1))
 
 
+async def test_what_exists_with_other_arguments_is_told_and_what_is_missing_is_not_made(
+    broker: Broker, names: Names
+) -> None:
+    queue, exchange = Queue(name=names.of("queue")), Exchange(name=names.of("exchange"), kind="topic")
+    absent = Queue(name=names.of("absent"))
+    await broker.declare(Topology(queues=(queue,), exchanges=(exchange,)))
+    assert await broker.differing(Topology(queues=(queue, absent), exchanges=(exchange,))) == []
+    changed = Topology(queues=(replace(queue, delivery_limit=3),), exchanges=(replace(exchange, kind="fanout"),))
+    faults = await broker.differing(changed)
+    assert sorted(fault.partition(" exists")[0] for fault in faults) == [exchange.name, queue.name]
+    assert list(await broker.depths([queue.name, absent.name])) == [queue.name]
+
+
 async def test_an_exchange_of_another_kind_is_misconfigured(broker: Broker, names: Names) -> None:
     exchange = Exchange(name=names.of("exchange"), kind="topic")
     await broker.declare(Topology(exchanges=(exchange,)))

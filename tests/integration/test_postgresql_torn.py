@@ -12,7 +12,7 @@ import pytest
 from schemas.errors import Misconfigured, Unavailable
 from tests.building.stores import a_claim, a_whole_call, claimed, fold
 from tests.services.postgresql import PostgreSQL
-from workers.stores.postgresql import open_claims, open_parked, open_reads, open_sessions
+from workers.stores.postgresql import examine, open_claims, open_parked, open_reads, open_sessions
 from workers.stores.postgresql.pool import open_database
 from workers.stores.postgresql.schema import CLAIMS_MIGRATIONS, migrate
 
@@ -123,3 +123,23 @@ async def test_an_operators_question_tells_a_missing_right_from_a_store_that_not
         await server.run(f"GRANT USAGE ON SCHEMA callstitch TO {APP}")
         with pytest.raises(Unavailable, match="permission denied"):
             await reads.due()
+
+
+async def test_an_examination_names_the_right_that_is_missing_and_changes_nothing(server: Server) -> None:
+    name = server.admin.rpartition("/")[2]
+    with pytest.raises(Misconfigured, match=f"no right to create the schema .*{name}.*{APP}"):
+        await examine(server.app)
+    async with an_app_that_may_create(server) as app:
+        await examine(app)
+        with pytest.raises(Misconfigured, match="no state"):
+            async with open_reads(app) as reads:
+                await reads.due()
+        async with open_claims(app), open_sessions(app), open_parked(app):
+            pass
+        await examine(app)
+        await server.run(f"REVOKE INSERT ON callstitch.claim FROM {APP}")
+        with pytest.raises(Misconfigured, match="no right to read and write claim"):
+            await examine(app)
+        await server.run(f"ALTER ROLE {APP} SET default_transaction_read_only = on")
+        with pytest.raises(Misconfigured, match="read-only"):
+            await examine(app)

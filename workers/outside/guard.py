@@ -6,6 +6,7 @@ address of each connection attempt, so DNS names, IP literals, rebinding and hap
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -125,6 +126,20 @@ def socket_factory(*, allow_private: bool) -> Callable[[AddrInfo], socket.socket
         return socket.socket(family=family, type=kind, proto=proto)
 
     return make
+
+
+async def look_up(url: URL, *, allow_private: bool) -> None:
+    """See that the URL's host is known here, at an address that may be called.
+
+    Raises:
+        AddressRefused: none of its addresses may be.
+        OSError: nobody knows it, or not within some seconds.
+    """
+    admits = is_reachable if allow_private else is_public
+    async with asyncio.timeout(CONNECT_SECONDS):  # its TimeoutError is an OSError
+        found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+    if not any(admits(str(info[4][0])) for info in found):
+        raise AddressRefused
 
 
 def open_session(*, allow_private: bool, total_seconds: float, per_host: int) -> aiohttp.ClientSession:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
-from runtime.files import sync
+from runtime.files import see_writable, sync
 from schemas.envelope import Envelope
 from schemas.errors import Misconfigured, Permanent, Unavailable
 from schemas.settings import Outlet
@@ -27,6 +27,16 @@ class Jsonl(Outlet):
 
     kind: Literal["jsonl"]
     path: Path
+
+    async def check(self) -> None:
+        """See that the file could be written; another process may have it open.
+
+        Raises:
+            Misconfigured: it could not.
+        """
+        if self.path.exists() and not (self.path.is_file() and os.access(self.path, os.W_OK)):
+            raise Misconfigured(f"sink {self.name}: cannot write to {self.path}")
+        see_writable(self.path.parent)
 
     @asynccontextmanager
     async def open(self, _: Callable[[], datetime], /) -> AsyncIterator[OpenJsonl]:

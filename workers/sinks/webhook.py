@@ -16,10 +16,10 @@ import aiohttp
 from yarl import URL
 
 from schemas.envelope import EVENT_CONTENT_TYPE, Envelope
-from schemas.errors import Misconfigured, Paused, Permanent, Transient
+from schemas.errors import Misconfigured, Paused, Permanent, Transient, Unavailable
 from schemas.settings import Duration, Outlet, Secret, Url
 from workers.outside.errors import our_errors, read_at_most, retry_after
-from workers.outside.guard import check_scheme, open_session
+from workers.outside.guard import AddressRefused, check_scheme, look_up, open_session
 
 AT_ONCE: Final = 16
 
@@ -37,6 +37,22 @@ class Webhook(Outlet):
     secret: Secret
     allow_private: bool = False
     timeout: Duration = timedelta(seconds=15)
+
+    async def check(self) -> None:
+        """See that the URL may be called and its host is known here; nothing is sent.
+
+        Raises:
+            Misconfigured: the URL may not be called, or the secret is not base64.
+            Unavailable: nobody knows the host.
+        """
+        url = _target(self)
+        _key(self.secret.get_secret_value(), name=self.name)
+        try:
+            await look_up(url, allow_private=self.allow_private)
+        except AddressRefused:
+            raise Misconfigured(f"sink {self.name}: url: {url.host} is at an address that may not be called") from None
+        except OSError as error:
+            raise Unavailable(f"sink {self.name}: url: nobody knows {url.host}: {error.strerror}") from None
 
     @asynccontextmanager
     async def open(self, clock: Callable[[], datetime], /) -> AsyncIterator[OpenWebhook]:

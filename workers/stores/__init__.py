@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 
 from runtime.clock import Clock
+from runtime.files import see_writable
 from schemas.settings.addresses import StoreAddress
 from workers.correlate import SessionStore
 from workers.dedupe import ClaimStore
@@ -50,6 +53,14 @@ def open_declared(address: StoreAddress) -> AbstractAsyncContextManager[Declared
     if address.directory is None:
         return postgresql.open_declared(address.text)
     return sqlite.open_declared(address.directory)
+
+
+async def examine(address: StoreAddress) -> datetime | None:
+    """See that stages could read and write there, without changing anything; the server's clock where there is one."""
+    if address.directory is None:
+        return await postgresql.examine(address.text)
+    await asyncio.to_thread(see_writable, address.directory)
+    return None
 
 
 def open_reads(address: StoreAddress) -> AbstractAsyncContextManager[Reads]:

@@ -55,6 +55,10 @@ class Embedded:
         """As `Broker` promises."""
         await self._writer.give(lambda queues: queues.check(topology))
 
+    async def differing(self, topology: Topology) -> Sequence[str]:
+        """As `Broker` promises."""
+        return await self._writer.give(lambda queues: queues.differing(topology))
+
     async def publish(self, batch: Sequence[Message]) -> None:
         """As `Broker` promises."""
         if batch:

@@ -27,6 +27,12 @@ class Declared:
         if missing:
             raise Misconfigured(f"not declared: {', '.join(missing)}")
 
+    def differing(self, topology: Topology) -> list[str]:
+        """What of the topology exists with other arguments."""
+        rows = ((self._queues, topology.queues), (self._exchanges, topology.exchanges))
+        changed = [row.name for there, wanted in rows for row in wanted if there.get(row.name, row) != row]
+        return [f"{name} exists with other arguments" for name in changed]
+
     def write(self, topology: Topology) -> None:
         """Add to the file, in a transaction, what is missing, and remove what is unbound.
 

@@ -82,6 +82,10 @@ class Queues:
         """Raise Misconfigured unless all exchanges and queues of the topology exist."""
         self._declared.check(topology)
 
+    def differing(self, topology: Topology) -> list[str]:
+        """What of the topology exists with other arguments."""
+        return self._declared.differing(topology)
+
     @property
     def waiting(self) -> bool:
         """Whether some message waits for its time, so that `pressing` may soon change by itself."""

@@ -72,6 +72,16 @@ class RabbitMQ:
         if missing:
             raise Misconfigured(f"not declared: {', '.join(missing)} (run `callstitch declare`)")
 
+    async def differing(self, topology: Topology) -> Sequence[str]:
+        """As `Broker` promises; nothing where we have no right to declare, which a stage does not need.
+
+        Raises:
+            Unavailable: the broker is away.
+        """
+        with self._lost_is_unavailable():
+            await self._connected()
+            return await rabbitmq_topology.differing(self._publishing, topology)
+
     async def publish(self, batch: Sequence[Message]) -> None:
         """As `Broker` promises; waits out a reconnect, up to the confirm timeout."""
         await self.publisher.publish(batch)

@@ -64,6 +64,42 @@ async def missing(link: Link, topology: Topology) -> Sequence[str]:
     ]
 
 
+async def differing(link: Link, topology: Topology) -> Sequence[str]:
+    """What exists with other arguments, in the broker's words: declaring what exists changes nothing.
+
+    Raises:
+        Lost: the connection went away.
+    """
+    queues = await _found(link, [queue.name for queue in topology.queues], _look_at_queue)
+    exchanges = await _found(link, [exchange.name for exchange in topology.exchanges], _look_at_exchange)
+    there: list[Queue | Exchange] = [
+        *(row for row in topology.exchanges if row.name in exchanges),
+        *(row for row in topology.queues if row.name in queues),
+    ]
+    return [fault for row in there if (fault := await _fault(link, row))]
+
+
+async def _fault(link: Link, row: Queue | Exchange) -> str:
+    """Each on a channel of its own: a refusal costs it."""
+    async with link.channel() as channel:
+        with gone_is_lost():
+            try:
+                await _declare_again(channel, row)
+            except ChannelPreconditionFailed as error:
+                return f"{row.name} exists with other arguments: {error}"
+            except (ChannelAccessRefused, ChannelLockedResource):
+                return ""
+    return ""
+
+
+async def _declare_again(channel: AbstractChannel, row: Queue | Exchange) -> None:
+    if isinstance(row, Exchange):
+        return await _declare_exchange(channel, row)
+    version = await _major_version(channel)
+    await channel.declare_queue(row.name, durable=True, arguments=queue_arguments(row, version))
+    return None
+
+
 async def depths(link: Link, queues: Sequence[str]) -> Mapping[str, int]:
     """Messages ready in each of the queues that exist.
 

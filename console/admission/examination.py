@@ -1,0 +1,102 @@
+"""`callstitch check`: whether all that the config names would let the roles work; every fault at once, nothing changed.
+
+What cannot be told from here: the rights to publish and consume on RabbitMQ (only a role that does it learns them), a
+bucket's (nothing is put there), and whether a customer's endpoint answers (nothing is posted).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from console.admission.leftovers import leftovers, told_of
+from console.config_file import redacted_url
+from runtime.broker import open_broker
+from runtime.files import see_writable
+from schemas.errors import CallstitchError, Misconfigured
+from schemas.settings import weak_token
+from schemas.settings.source import Source
+from workers.config import Config
+from workers.objects import open_objects
+from workers.stores import examine, open_reads
+from workers.wiring import config_topology
+
+CLOCKS_APART: Final = timedelta(seconds=2)  # as long as a call waits for what is missing (`settle`)
+
+Finding = str | CallstitchError
+
+
+async def findings(config: Config) -> AsyncIterator[Finding]:
+    """What is right, in sentences, what is worth a thought, beginning with `look:`, and what is wrong, as errors."""
+    yield f"config: {len(config.source)} source(s), {len(config.sink)} sink(s), {len(config.queue)} queue(s)"
+    for warning in warnings(config):
+        yield f"look: {warning}"
+    for part in (_objects, _sinks, _broker, _store):
+        try:
+            async for finding in part(config):
+                yield finding
+        except CallstitchError as error:
+            yield error
+
+
+def warnings(config: Config) -> Iterator[str]:
+    """What is allowed, and seldom meant."""
+    if not config.source:
+        yield "the config has no [[source]]: the door refuses every push"
+    for source in config.source:
+        for number, token in enumerate(source.tokens):
+            if weak_token(token.get_secret_value()):
+                yield f"source {source.name}: tokens.{number} is short: 22 random characters make 128 bits"
+        if _takes_unsigned(source):
+            yield (
+                f'source {source.name}: verify = "when_present" lets a push without a signature pass, whoever sent it;'
+                ' "always" refuses it'
+            )
+
+
+def _takes_unsigned(source: Source) -> bool:
+    secret, verify = getattr(source, "app_secret", None), getattr(source, "verify", None)
+    return secret is not None and verify == "when_present"
+
+
+async def _objects(config: Config) -> AsyncIterator[Finding]:
+    if config.objects.directory is not None:
+        see_writable(config.objects.directory)
+    else:
+        open_objects(config.objects)
+    yield f"objects: {redacted_url(config.objects.text)}"
+
+
+async def _sinks(config: Config) -> AsyncIterator[Finding]:
+    for sink in config.sink:
+        try:
+            await sink.check()
+            yield f"sink {sink.name}: {sink.kind}"
+        except CallstitchError as error:
+            yield error
+
+
+async def _broker(config: Config) -> AsyncIterator[Finding]:
+    wanted = config_topology(config)
+    async with open_broker(config.broker) as broker:
+        yield f"broker: {redacted_url(config.broker.text)} answers"
+        for fault in await broker.differing(wanted):
+            yield Misconfigured(f"broker: {fault}; a changed one needs another name, or to be deleted first")
+        await broker.check(wanted)
+        yield "broker: the topology is declared"
+
+
+async def _store(config: Config) -> AsyncIterator[Finding]:
+    theirs = await examine(config.store)
+    yield f"store: {redacted_url(config.store.text)} can be read and written"
+    apart = abs(theirs - datetime.now(UTC)) if theirs else timedelta(0)
+    if apart > CLOCKS_APART:
+        yield f"look: this machine's clock and the store's are {apart.total_seconds():.0f} s apart: run NTP on both"
+    async with open_reads(config.store) as reads:
+        await reads.holds_state()
+        left = leftovers(await reads.declared(), config_topology(config))
+    if left:
+        async with open_broker(config.broker) as broker:
+            for sentence in told_of(await broker.depths(left)):
+                yield f"look: {sentence}; `callstitch declare` unbinds it, `declare --prune` deletes it"

@@ -1,0 +1,114 @@
+"""`callstitch check` as an admission test: what could not run is a fault, every one is told, and nothing is changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from console.main import app
+
+TOKEN = "t" * 22
+SOURCE: dict[str, Any] = {"name": "pn", "platform": "huawei_privatenumber", "tokens": [TOKEN]}
+HOOK: dict[str, Any] = {"name": "hook", "kind": "webhook", "url": "https://127.0.0.1/x", "secret": "whsec_c2VjcmV0"}
+
+
+def table(name: str, row: dict[str, Any]) -> str:
+    return f"[[{name}]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in row.items())
+
+
+def a_config(directory: Path, *rows: tuple[str, dict[str, Any]], **top: str) -> Path:
+    path = directory / "config.toml"
+    here = {
+        "broker": f"embedded:{directory}/b.db",
+        "store": f"sqlite:{directory}/state",
+        "objects": f"file:{directory}/o",
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in (here | top).items()]
+    path.write_text("\n".join([*lines, *(table(*row) for row in rows)]))
+    return path
+
+
+def run(*arguments: str, config: Path) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--config", str(config)])
+
+
+def test_a_config_that_can_run_passes_and_nothing_is_made_by_looking(tmp_path: Path) -> None:
+    config = a_config(
+        tmp_path, ("source", SOURCE), ("sink", {"name": "file", "kind": "jsonl", "path": f"{tmp_path}/f/c"})
+    )
+    assert run("declare", config=config).exit_code == 0
+    before = there(tmp_path)
+    checked = run("check", config=config)
+    assert (checked.exit_code, "look:" in checked.output) == (0, False), checked.output
+    assert there(tmp_path) == before
+
+
+def there(directory: Path) -> set[Path]:
+    """But for what SQLite keeps beside a file that somebody reads."""
+    return {path for path in directory.rglob("*") if not path.name.endswith(("-wal", "-shm"))}
+
+
+@pytest.mark.parametrize(
+    ("sink", "said", "code"),
+    [
+        (HOOK | {"url": "http://example.org/x"}, "sink hook: url: only https", 78),
+        (HOOK | {"secret": "no base64!"}, "sink hook: secret: must be whsec_", 78),
+        (HOOK, "sink hook: url: 127.0.0.1 is at an address that may not be called", 78),
+        (HOOK | {"url": "https://no-such-host.invalid/x"}, "nobody knows no-such-host.invalid", 69),
+        ({"name": "file", "kind": "jsonl", "path": "/dev/null/calls.jsonl"}, "cannot write to /dev/null", 78),
+        ({"name": "file", "kind": "jsonl", "path": "/"}, "sink file: cannot write to /", 78),
+    ],
+)
+def test_a_sink_that_could_not_start_is_a_fault(tmp_path: Path, sink: dict[str, Any], said: str, code: int) -> None:
+    config = a_config(tmp_path, ("source", SOURCE), ("sink", sink))
+    assert run("declare", config=config).exit_code == 0
+    checked = run("check", config=config)
+    assert (checked.exit_code, said in checked.output) == (code, True), checked.output
+
+
+def test_every_fault_is_told_at_once_and_the_worse_one_is_the_exit_code(tmp_path: Path) -> None:
+    config = a_config(
+        tmp_path,
+        ("sink", HOOK | {"url": "https://no-such-host.invalid/x"}),
+        store="sqlite:/dev/null/state",
+        objects="file:/dev/null/objects",
+    )
+    checked = run("check", config=config)
+    assert checked.exit_code == 78
+    for said in (
+        "cannot write to /dev/null/state",
+        "cannot write to /dev/null/objects",
+        "nobody knows",
+        "not declared",
+    ):
+        assert said in checked.output, checked.output
+
+
+def test_what_is_allowed_and_seldom_meant_is_pointed_at(tmp_path: Path) -> None:
+    signed = SOURCE | {"tokens": ["eight-ch"], "app_key": "k", "app_secret": "s"}
+    gone = ("queue", {"name": "billing"})
+    assert run("declare", config=a_config(tmp_path, ("source", signed), gone)).exit_code == 0
+    checked = run("check", config=a_config(tmp_path, ("source", signed)))
+    text = " ".join(checked.output.split())
+    assert checked.exit_code == 0, checked.output
+    for said in (
+        "source pn: tokens.0 is short",
+        'source pn: verify = "when_present" lets a push',
+        "left over: billing is not in",
+    ):
+        assert f"look: {said}" in text, text
+    assert "no [[source]]" in run("check", config=a_config(tmp_path)).output
+
+
+def test_what_is_left_over_is_deleted_on_request(tmp_path: Path) -> None:
+    gone = ("queue", {"name": "billing"})
+    run("declare", config=a_config(tmp_path, ("source", SOURCE), gone))
+    without = a_config(tmp_path, ("source", SOURCE))
+    assert "left over: billing" in run("declare", config=without).output
+    assert "deleted billing" in run("declare", "--prune", config=without).output
+    assert "billing" not in run("declare", config=without).output
+    assert run("declare", "--force", config=without).exit_code == 2
