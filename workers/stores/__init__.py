@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 
 from runtime.clock import Clock
-from runtime.files import see_writable
 from schemas.settings.addresses import StoreAddress
 from workers.correlate import SessionStore
 from workers.dedupe import ClaimStore
@@ -59,7 +57,7 @@ async def examine(address: StoreAddress) -> datetime | None:
     """See that stages could read and write there, without changing anything; the server's clock where there is one."""
     if address.directory is None:
         return await postgresql.examine(address.text)
-    await asyncio.to_thread(see_writable, address.directory)
+    await sqlite.examine(address.directory)
     return None
 
 

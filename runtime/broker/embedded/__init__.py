@@ -128,7 +128,7 @@ class Embedded:
 
     async def delete(self, queue: str) -> bool:
         """As `Broker` promises; Unconfirmed (an Unavailable) when the file cannot be written."""
-        return await self._write(lambda queues: queues.delete(queue))
+        return await self._write(lambda queues: queues.delete(queue), seconds=self._confirm_seconds)
 
     @property
     def trouble(self) -> str:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from runtime.files import see_writable
 from workers.stores.sqlite.claims import CLAIMS_MIGRATIONS, SqliteClaims
 from workers.stores.sqlite.declared import DECLARED_MIGRATIONS, SqliteDeclared
 from workers.stores.sqlite.file import open_sqlite_file
 from workers.stores.sqlite.parked import PARKED_MIGRATIONS, SqliteParked
 from workers.stores.sqlite.reads import SqliteReads
 from workers.stores.sqlite.sessions import SESSIONS_MIGRATIONS, SqliteSessions
+
+
+async def examine(directory: Path) -> None:
+    """See that state files could be written there. Raises Misconfigured when they could not."""
+    await asyncio.to_thread(see_writable, directory)
 
 
 @asynccontextmanager
