@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -11,12 +12,14 @@ from runtime.bench import Bench
 from runtime.consume.waiting import stopped_within
 from runtime.settle import Settler
 from runtime.verdict import reason_of
+from schemas.envelope import Envelope
 from schemas.errors import Unavailable
 
 log = structlog.get_logger()
 
 TICK_SECONDS: Final = 1.0
 FULL_TICK: Final = 500
+FULL_BYTES: Final = 4 * 1024 * 1024  # of events; a store sweeps so many rows, or 8 MiB
 
 
 class Ticks:
@@ -30,11 +33,11 @@ class Ticks:
     async def run(self, stopping: asyncio.Event) -> None:
         """Once a second, and at once again while a tick brings as much as it may (a sweep that is behind)."""
         while True:
-            brought = await self._tick()
-            if await stopped_within(stopping, 0 if brought >= FULL_TICK else TICK_SECONDS):
+            was_full = await self._tick()
+            if await stopped_within(stopping, 0 if was_full else TICK_SECONDS):
                 return
 
-    async def _tick(self) -> int:
+    async def _tick(self) -> bool:
         assert self._bench.stage.tick is not None
         try:
             envelopes = await self._bench.stage.tick(self._bench.clock())
@@ -48,6 +51,10 @@ class Ticks:
             log.error("stage.tick_failed", stage=self._bench.spec.name, reason=reason_of(error))
         else:
             self.working = True
-            return len(envelopes)
+            return len(envelopes) >= FULL_TICK or _bytes(envelopes) >= FULL_BYTES
         self.working = False
-        return 0
+        return False
+
+
+def _bytes(envelopes: Sequence[Envelope]) -> int:
+    return sum([len(envelope.body) for envelope in envelopes if isinstance(envelope.body, bytes)])

@@ -6,12 +6,14 @@ import asyncio
 from dataclasses import replace
 
 from schemas.dialect.items import latest_number_state
+from schemas.envelope import Envelope, Kind
 from schemas.facts import Announced
 from tests.building.facts import a_cdr, a_fact, all_events, kept
 from tests.building.stores import StoreRig, a_whole_call, asked, at, event, fold, types
 from workers.calls.events import number_event
 from workers.calls.kept import KeptFact
 from workers.correlate import SessionStore
+from workers.stores.sweep import SWEEP_BYTES
 
 
 async def test_what_was_marked_sent_never_comes_again(sessions: SessionStore) -> None:
@@ -34,6 +36,18 @@ async def test_unsent_rows_come_in_the_order_they_were_said(sessions: SessionSto
     said += await fold(sessions, a_whole_call("s0", told=71), told=71)
     assert await sessions.unsent(at(80), 3) == said[:3]
     assert await sessions.unsent(at(80), 3) == said[3:]
+
+
+async def test_a_sweep_brings_no_more_bytes_than_a_process_holds_easily(sessions: SessionStore) -> None:
+    """500 rows of megabytes each would be its end, again and again."""
+    large = b'"%b"' % (b"x" * (SWEEP_BYTES // 2))
+    said = [
+        Envelope(id=f"e{n}", kind=Kind.EVENT, source="s", at=at(0), body=large, route="number.changed.s")
+        for n in range(5)
+    ]
+    assert await sessions.tell(said, at(70)) == said
+    swept = [[envelope.id for envelope in await sessions.unsent(at(80), 500)] for _ in range(4)]
+    assert swept == [["e0", "e1"], ["e2", "e3"], ["e4"], []]
 
 
 async def test_a_redelivery_brings_what_a_crash_left_unsent_once_it_is_older_than_five_seconds(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from schemas.envelope import Envelope, JsonObject, Kind, encode_envelope
 from tests.building.facts import T0
 from tests.building.stores import StoreRig, asked, at
 from workers.park import Parked
+from workers.stores.sweep import SWEEP_BYTES
 
 
 def a_parked(message_id: str, *, reason: str = "not_json", told: float = 0, box: str = "quarantine") -> Parked:
@@ -111,3 +114,18 @@ async def test_what_is_wanted_back_stays_listed_until_it_is_published(store_rig:
 
 async def states(rig: StoreRig) -> dict[str, int]:
     return {group["state"]: group["count"] for group in await groups(rig)}
+
+
+async def test_what_goes_back_is_taken_a_few_mib_at_a_time(store_rig: StoreRig) -> None:
+    """`release --all` of 500 pushes of 1 MiB would be their whole weight in memory."""
+    async with store_rig.open_parked() as store:
+        ids = [f"m{n}" for n in range(5)]
+        for n, parked_id in enumerate(ids):
+            message = a_parked(parked_id, told=n)
+            await store.park([replace(message, raw=message.raw + b" " * (SWEEP_BYTES // 2))])
+        assert await store.want(ids) == 5
+        taken = []
+        while rows := await store.wanted("quarantine", 500):
+            taken.append([parked_id for parked_id, _ in rows])
+            await store.replayed(taken[-1])
+    assert taken == [["m0", "m1"], ["m2", "m3"], ["m4"]]

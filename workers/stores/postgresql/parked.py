@@ -9,6 +9,7 @@ from workers.park import Parked
 from workers.stores.ledger import origin
 from workers.stores.postgresql.pool import Database
 from workers.stores.postgresql.schema import clean
+from workers.stores.sweep import within
 
 _PARK: Final = (
     "INSERT INTO parked"
@@ -23,7 +24,10 @@ _PARK: Final = (
 )
 
 _MARK: Final = "UPDATE parked SET state = $3 WHERE id = ANY ($1::text[]) AND state = $2"
-_WANTED: Final = "SELECT id, raw FROM parked WHERE state = 'wanted' AND box = $1 ORDER BY first_at LIMIT $2"
+_WANTED: Final = (
+    "SELECT id, octet_length(raw) AS size FROM parked WHERE state = 'wanted' AND box = $1 ORDER BY first_at LIMIT $2"
+)
+_RAWS: Final = "SELECT id, raw FROM parked WHERE id = ANY ($1::text[]) ORDER BY first_at"
 
 
 class PostgresqlParked:
@@ -48,7 +52,9 @@ class PostgresqlParked:
 
     async def wanted(self, box: str, limit: int) -> Sequence[tuple[str, bytes]]:
         """As `ParkedStore` promises."""
-        return [(row["id"], row["raw"]) for row in await self._database.fetch(_WANTED, box, limit)]
+        found = within(await self._database.fetch(_WANTED, box, limit), lambda row: row["size"])
+        rows = await self._database.fetch(_RAWS, [row["id"] for row in found]) if found else []
+        return [(row["id"], row["raw"]) for row in rows]
 
     async def replayed(self, ids: Sequence[str]) -> None:
         """As `ParkedStore` promises."""

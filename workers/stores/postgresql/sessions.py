@@ -29,6 +29,7 @@ from workers.stores.sessions import (
     stored_envelope,
     swept,
 )
+from workers.stores.sweep import SWEEP_BYTES, within
 
 _LOCK: Final = (
     "INSERT INTO session (id, source, state, revision, status, hour, updated_at)"
@@ -47,19 +48,25 @@ _KEEP: Final = (
     " WHERE s.id = u.id"
 )
 _POSTPONE: Final = "UPDATE session SET due_at = $2 WHERE id = ANY ($1::bytea[])"
-_DUE: Final = "SELECT id, state FROM session WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED"
+_DUE: Final = (
+    "SELECT id, octet_length(state) AS size FROM session WHERE due_at <= $1 ORDER BY due_at LIMIT $2"
+    " FOR UPDATE SKIP LOCKED"
+)
+_STATES: Final = "SELECT id, state FROM session WHERE id = ANY ($1::bytea[]) ORDER BY due_at"  # once they are locked
 _PUT_OUT: Final = (
     "INSERT INTO outbox (day, id, call_id, route, envelope, leased_at) SELECT $5, u.id, u.call_id, u.route, u.row, $6"
     " FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bytea[]) WITH ORDINALITY AS u (id, call_id, route, row, nth)"
     " WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.id = u.id) ORDER BY u.nth ON CONFLICT DO NOTHING RETURNING id"
 )
 _LEASE: Final = (
-    "UPDATE outbox o SET leased_at = $1 FROM (SELECT n, day FROM outbox WHERE {whose} sent_at IS NULL"
-    " AND leased_at <= $2 {order} FOR UPDATE SKIP LOCKED) AS u WHERE o.n = u.n AND o.day = u.day"
-    " RETURNING o.n, o.envelope"
+    "UPDATE outbox o SET leased_at = $1 FROM"
+    " (SELECT n, day, sum(size) OVER (ORDER BY leased_at, n) - size AS before FROM"
+    " (SELECT n, day, leased_at, octet_length(envelope) AS size FROM outbox WHERE {whose} sent_at IS NULL"
+    " AND leased_at <= $2 {order} FOR UPDATE SKIP LOCKED) AS locked) AS u"
+    " WHERE o.n = u.n AND o.day = u.day AND u.before < {most} RETURNING o.n, o.envelope"
 )
-_LEFT_OVER: Final = _LEASE.format(whose="call_id = ANY ($3::bytea[]) AND", order="")
-_UNSENT: Final = _LEASE.format(whose="", order="ORDER BY leased_at, n LIMIT $3")
+_LEFT_OVER: Final = _LEASE.format(whose="call_id = ANY ($3::bytea[]) AND", order="", most=SWEEP_BYTES)
+_UNSENT: Final = _LEASE.format(whose="", order="ORDER BY leased_at, n LIMIT $3", most=SWEEP_BYTES)
 _SENT: Final = (
     "UPDATE outbox o SET sent_at = $1 FROM (SELECT n, day FROM outbox WHERE id = ANY ($2::text[]) AND sent_at IS NULL"
     " ORDER BY n FOR UPDATE) AS u WHERE o.n = u.n AND o.day = u.day"
@@ -118,7 +125,8 @@ def _session_before(row: Any) -> Any:
 
 
 async def _due(connection: Connection, *, now: datetime, step: StepFunction, limit: int) -> list[Envelope]:
-    rows = await connection.fetch(_DUE, now, limit)
+    found = within(await connection.fetch(_DUE, now, limit), lambda row: row["size"])
+    rows = await connection.fetch(_STATES, [row["id"] for row in found]) if found else []
     steps, bad = swept([(row["id"].decode(), row["state"]) for row in rows], step)
     if bad:
         await connection.execute(_POSTPONE, [call_id.encode() for call_id in bad], now + POSTPONED)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Final
 
 from workers.park import Parked
 from workers.stores.ledger import origin
 from workers.stores.sqlite.file import SqliteFile, micros
+from workers.stores.sweep import within
 
 _VERSION_1: Final = """
 CREATE TABLE IF NOT EXISTS parked (
@@ -77,4 +79,5 @@ def _mark(db: sqlite3.Connection, ids: Sequence[str], before: str, after: str) -
 
 def _wanted(db: sqlite3.Connection, box: str, limit: int) -> list[tuple[str, bytes]]:
     query = "SELECT id, raw FROM parked WHERE state = 'wanted' AND box = ? ORDER BY first_at LIMIT ?"
-    return db.execute(query, (box, limit)).fetchall()
+    with closing(db.execute(query, (box, limit))) as rows:
+        return within(rows, lambda row: len(row[1]))

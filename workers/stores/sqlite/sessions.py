@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Final
+
+import orjson
 
 from schemas.envelope import Envelope, encode_envelope
 from workers.calls.step import Step
@@ -22,6 +25,7 @@ from workers.stores.sessions import (
     swept,
 )
 from workers.stores.sqlite.file import SqliteFile, micros
+from workers.stores.sweep import within
 
 _VERSION_1: Final = """
 CREATE TABLE IF NOT EXISTS session (
@@ -121,8 +125,10 @@ def _tombstones(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, tuple[i
 
 
 def _due(db: sqlite3.Connection, now: datetime, step: StepFunction, limit: int) -> list[Envelope]:
-    rows = db.execute("SELECT id, state FROM session WHERE due_at <= ? ORDER BY due_at LIMIT ?", (micros(now), limit))
-    steps, bad = swept(rows.fetchall(), step)
+    query = "SELECT id, state FROM session WHERE due_at <= ? ORDER BY due_at LIMIT ?"
+    with closing(db.execute(query, (micros(now), limit))) as rows:
+        found = within(rows, lambda row: len(row[1]))
+    steps, bad = swept(found, step)
     later = micros(now + POSTPONED)
     db.executemany("UPDATE session SET due_at = ? WHERE id = ?", [(later, call_id) for call_id in bad])
     return _keep(db, steps, now)
@@ -161,9 +167,13 @@ _LEASE_AGAIN: Final = "UPDATE outbox SET leased_at = ? WHERE sent_at IS NULL AND
 
 
 def _unsent(db: sqlite3.Connection, now: datetime, limit: int) -> list[Envelope]:
-    oldest = "n IN (SELECT n FROM outbox WHERE sent_at IS NULL AND leased_at <= ? ORDER BY leased_at, n LIMIT ?)"
+    query = "SELECT n, length(envelope) size FROM outbox WHERE sent_at IS NULL AND leased_at <= ?"
     old = micros(now - LEASE)
-    return _envelopes(db.execute(f"{_LEASE_AGAIN}{oldest} RETURNING n, envelope", (micros(now), old, old, limit)))
+    with closing(db.execute(f"{query} ORDER BY leased_at, n LIMIT ?", (old, limit))) as rows:
+        oldest = within(rows, lambda row: row[1])
+    these = "n IN (SELECT value FROM json_each(?)) RETURNING n, envelope"
+    ids = orjson.dumps([n for n, _ in oldest]).decode()
+    return _envelopes(db.execute(_LEASE_AGAIN + these, (micros(now), old, ids)))
 
 
 def _left_over(db: sqlite3.Connection, ids: Sequence[str], now: datetime) -> list[Envelope]:
