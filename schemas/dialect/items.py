@@ -105,16 +105,17 @@ def announcement(announced: Announcement, *, session_id: str) -> Parsed:
     return _parsed(FactKind.ANNOUNCEMENT, announced, session_id=session_id, key=(session_id,))
 
 
-def latest_number_state(raw: JsonObject, *, number: str) -> Parsed:
+def latest_number_state(raw: JsonObject, *, number: str, state: JsonObject | None = None) -> Parsed:
     """The state of one private number, told without a time, of no session.
 
     The same content again is a re-push as long as it is the latest that was told of that number, and news after another
-    one. `raw` holds what tells states apart, and nothing that is drawn anew for each push. The key holds a digest of
-    the number, however it is spelled.
+    one. `state` is what tells states apart, where `raw` holds more than that. The key holds a digest of the number,
+    however it is spelled.
     """
     key = _LATEST + sha256_hex(canonical(number).encode())[:_NUMBER_DIGITS]
     body = NumberState(raw=raw)
-    return Parsed(kind=FactKind.NUMBER_STATE, session_id="", key=key, fingerprint=fingerprint(raw), body=body)
+    digest = fingerprint(raw if state is None else state)
+    return Parsed(kind=FactKind.NUMBER_STATE, session_id="", key=key, fingerprint=digest, body=body)
 
 
 def number_state(raw: JsonObject, *, sent: bytes | None = None) -> Parsed:

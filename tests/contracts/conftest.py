@@ -11,6 +11,7 @@ from runtime.broker.base import Broker
 from schemas.topology import topology
 from tests.building.stores import PostgresqlRig, SqliteRig, StoreRig, forget_everything
 from tests.contracts.brokers import EmbeddedRig, Names, RabbitMQRig, Rig, names_deleted_from, only
+from tests.contracts.pipe import Pipe, open_pipe
 from workers.correlate import SessionStore
 from workers.dedupe import ClaimStore
 
@@ -81,3 +82,9 @@ async def claims(store_rig: StoreRig) -> AsyncIterator[ClaimStore]:
 async def sessions(store_rig: StoreRig) -> AsyncIterator[SessionStore]:
     async with store_rig.open_sessions() as store:
         yield store
+
+
+@pytest.fixture
+async def pipe(store_rig: StoreRig) -> AsyncIterator[Pipe]:
+    async with open_pipe(store_rig) as pipe:
+        yield pipe

@@ -13,7 +13,9 @@ from schemas.platforms.huawei.pushes import MAX_RECORDS
 
 
 def states(body: JsonObject) -> list[Any]:
-    """The bodies of one state each that a push of several is: `numInfo` holds one number.
+    """The bodies of one state each that a push is: `numInfo` holds one number.
+
+    What else a push of several holds is of none of them: with each it would make many times its bytes.
 
     Raises:
         Malformed: long_num_info.
@@ -21,11 +23,13 @@ def states(body: JsonObject) -> list[Any]:
     numbers = listed(body.get("numInfo"))
     if len(numbers) > MAX_RECORDS:
         raise Malformed("long_num_info", f"{len(numbers)} numbers")
-    return [{**body, "numInfo": [number]} for number in numbers] or [body]
+    if len(numbers) == 1:
+        return [{**body, "numInfo": numbers}]
+    return [body] if not numbers else [{"eventType": body["eventType"], "numInfo": [number]} for number in numbers]
 
 
 def number_state(body: JsonObject) -> Parsed:
-    """The state of one number; it has no time, so what repeats it is what equals the latest.
+    """The state of one number; it has no time, so what repeats it is what equals the latest, told alone or with others.
 
     Raises:
         Malformed: no_number.
@@ -34,4 +38,4 @@ def number_state(body: JsonObject) -> Parsed:
     number = digits(info, "number") if isinstance(info, dict) else None
     if number is None:
         raise Malformed("no_number")
-    return latest_number_state(body, number=number)
+    return latest_number_state(body, number=number, state=info)

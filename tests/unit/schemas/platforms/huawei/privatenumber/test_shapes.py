@@ -73,6 +73,18 @@ def test_a_push_of_number_states_is_one_fact_for_each_number() -> None:
     assert [one] == DIALECT.parse(a_push({**push, "numInfo": [ONE]}), SOURCE)
 
 
+def test_states_told_together_are_those_told_alone_and_none_carries_what_else_their_push_holds() -> None:
+    """A thousand numbers beside a megabyte would make a gigabyte."""
+    push = {"eventType": "numStatus", "appKey": "k" * 1000}
+    together = DIALECT.parse(a_push({**push, "numInfo": [ONE, TWO]}), SOURCE)
+    alone = [the_only_one({**push, "numInfo": info}) for info in (ONE, TWO)]
+    assert [(one.key, one.fingerprint) for one in together if isinstance(one, Parsed)] == [
+        (one.key, one.fingerprint) for one in alone
+    ]
+    assert alone[0].body == NumberState(raw={**push, "numInfo": [ONE]})
+    assert len(json.dumps([one.body.raw for one in together if isinstance(one, Parsed)])) < 300  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("event_type", ["numStatus", "NUMSTATUS", " numstatus "])
 def test_one_state_may_come_as_an_object(event_type: str) -> None:
     one = the_only_one({"eventType": event_type, "numInfo": ONE})
