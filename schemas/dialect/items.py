@@ -53,6 +53,7 @@ _FOLDED: Final = tuple(
 )
 _LATEST: Final = NUMBER_BY_LATEST + _SEPARATOR
 _CALLED_DIGITS: Final = 16
+_UNNAMED_DIGITS: Final = 32
 _NUMBER_DIGITS: Final = 32
 
 
@@ -73,6 +74,11 @@ def folds(key: str) -> bool:
 def repeats_only_the_latest(key: str) -> bool:
     """Whether another telling of this key is a repetition only while nothing else was told of it in between."""
     return key.startswith(_LATEST)
+
+
+def unnamed_session(raw: JsonObject) -> str:
+    """The session of a question that names none, so that it is answered all the same; asked again, it is the same."""
+    return f"asked:{fingerprint(raw)[:_UNNAMED_DIGITS]}"
 
 
 def call_event(event: CallEvent, *, session_id: str, key: Iterable[str]) -> Parsed:

@@ -13,7 +13,7 @@ from typing import Final
 from schemas.dialect import items
 from schemas.dialect.dialect import Asks, Dialect, Once, RecordingApi
 from schemas.dialect.fields import digits, phone, text
-from schemas.dialect.mending import LOST, NONE, marked
+from schemas.dialect.mending import marked
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import Parsed
@@ -22,7 +22,7 @@ from schemas.platforms.aliyun import calls, shape, sms
 from schemas.platforms.aliyun.answers import answer, reply
 from schemas.platforms.aliyun.body import read_items
 from schemas.platforms.aliyun.control import control_fact, nonce, question
-from schemas.platforms.aliyun.params import control_params
+from schemas.platforms.aliyun.params import control_form
 from schemas.platforms.aliyun.recordings import recording_location, recording_request
 from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.platforms.aliyun.signature import unsigned, verify
@@ -42,10 +42,9 @@ def parse(notification: Notification, source: AliyunSource) -> Sequence[Parsed |
     Raises:
         Malformed: empty_body, too_many_brackets, not_json, too_deep, not_an_object, no_items or too_many_items.
     """
-    params = control_params(notification)
-    if params is not None:
-        asked = items.attempt(lambda: control_fact(params, source))
-        return marked([asked], {"character": LOST} if "\0" in "".join(params.values()) else NONE)
+    form = control_form(notification)
+    if form is not None:
+        return marked([items.attempt(lambda: control_fact(form.params, source))], form.repairs)
     read = partial(_receipt, named=shape.type_by_path(notification.path), source=source)
     found, repairs = read_items(notification.body, notification.content_type)
     return marked([items.attempt_object(read, item) for item in found], repairs)

@@ -8,7 +8,6 @@ from typing import Final, Literal
 
 from schemas.dialect import items
 from schemas.dialect.fields import phone, text
-from schemas.dialect.mending import REPLACEMENT
 from schemas.dialect.times import BEIJING, moment
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
@@ -35,17 +34,27 @@ def control_fact(params: Mapping[str, str], source: AliyunSource) -> Parsed:
     """The question as a fact: a call that comes in, an SMS that waits (mode `block`), or `other`.
 
     `raw` holds the business parameters; the signature's own are left out, so that the same question asked again is
-    a duplicate. A callTime that cannot be read is none: it must not keep a caller waiting, and nothing bills it.
+    a duplicate. Only what the answer needs may refuse it, since somebody waits: a callTime that cannot be read is none,
+    and a call that is not named is one of its own.
 
     Raises:
-        Malformed: no_call_id, long_id.
+        Malformed: no_call_id, long_id, where it asks nothing that is known.
     """
-    row: JsonObject = {_clean(k): _clean(v) for k, v in params.items() if k not in _OF_THE_REQUEST}
-    session_id = call_id(row)
-    kind = kind_of(params)
-    if kind == "call":
-        return _incoming(row, session_id, source)
-    return _sms(row, session_id) if kind == "sms" else items.other(row, session_id=session_id)
+    row: JsonObject = {name: value for name, value in params.items() if name not in _OF_THE_REQUEST}
+    match kind_of(params):
+        case "call":
+            return _incoming(row, _named(row), source)
+        case "sms":
+            return _sms(row, _named(row))
+        case _:
+            return items.other(row, session_id=call_id(row))
+
+
+def _named(row: JsonObject) -> str:
+    try:
+        return call_id(row)
+    except Malformed:
+        return items.unnamed_session(row)
 
 
 def question(notification: Notification, source: AliyunSource) -> Asked | None:
@@ -120,8 +129,3 @@ def _sms(row: JsonObject, session_id: str) -> Parsed:
 def _call_time(row: JsonObject) -> datetime | None:
     """`yyyyMMddHHmmss` in Beijing time [inferred: the timestamp parameter is the one that is said to be UTC]."""
     return moment(row.get("callTime"), BEIJING)
-
-
-def _clean(value: str) -> str:
-    """Without NUL characters, which PostgreSQL refuses."""
-    return value.replace("\0", REPLACEMENT)

@@ -6,33 +6,52 @@ Whether they travel in the query string or in a form body was not found, so both
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
 from schemas.dialect.json_body import BOM
+from schemas.dialect.mending import LOST, NONE, REPLACEMENT, Repairs, decoded
 from schemas.notification import Notification
 from schemas.question import QUESTION_BYTES
+from schemas.vocabulary import Repair
 
 MAX_PARAMS: Final = 64  # twelve are documented
 
 _MEMO: Final = "control_params"
 _JSON_BEGINS: Final = (b"{", b"[", BOM)
+_EXACT: Final = "surrogateescape"  # what is no UTF-8 can be written back as it came
 _ONLY_IN_QUESTIONS: Final = frozenset({"callNo", "callId", "recordType"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """The parameters of a question: `sent` exactly, for the signature, and as they are read."""
+
+    sent: Mapping[str, str]
+    params: Mapping[str, str]
+    repairs: Repairs
+
+
 def control_params(notification: Notification) -> Mapping[str, str] | None:
-    """The decoded parameters of a question, as sent; None for anything else, and for what cannot be read.
+    """The readable parameters of a question; None for anything else."""
+    form = control_form(notification)
+    return None if form is None else form.params
+
+
+def control_form(notification: Notification) -> Form | None:
+    """The decoded parameters of a question; None for anything else. Text that cannot be read is no reason to be none.
 
     A name that stands in both query and body counts as in the body. Read once for all who ask about one push.
     """
     memo = notification.memo
     if _MEMO not in memo:
         memo[_MEMO] = _read(notification)
-    params: Mapping[str, str] | None = memo[_MEMO]
-    return params
+    form: Form | None = memo[_MEMO]
+    return form
 
 
-def _read(notification: Notification) -> Mapping[str, str] | None:
+def _read(notification: Notification) -> Form | None:
     if len(notification.body) + len(notification.path) > QUESTION_BYTES:
         return None
     body = notification.body.strip(b" \t\r\n")
@@ -40,14 +59,31 @@ def _read(notification: Notification) -> Mapping[str, str] | None:
         return None
     query = notification.path.partition("?")[2]
     try:
-        pairs = [pair for part in (query, body.decode("ascii")) for pair in _pairs(part)]
+        pairs = [pair for part in (query, body.decode(errors=_EXACT)) for pair in _pairs(part)]
     except ValueError:
         return None
-    params = dict(pairs)
-    return params if _ONLY_IN_QUESTIONS & params.keys() else None
+    sent = dict(pairs)
+    return _readable(sent) if _ONLY_IN_QUESTIONS & sent.keys() else None
 
 
 def _pairs(form: str) -> list[tuple[str, str]]:
-    """Raises ValueError: bytes that are no UTF-8, too many parameters, or not ASCII as it has to be on the wire."""
-    form.encode("ascii")
-    return parse_qsl(form, errors="strict", max_num_fields=MAX_PARAMS)
+    """Raises ValueError: too many parameters."""
+    return parse_qsl(form, errors=_EXACT, max_num_fields=MAX_PARAMS)
+
+
+def _readable(sent: Mapping[str, str]) -> Form:
+    """With no byte that is no text, and no NUL, which PostgreSQL refuses."""
+    repairs: dict[Repair, bytes] = {}
+    params: dict[str, str] = {}
+    for pair in sent.items():
+        name, value = (_text(one, repairs) for one in pair)
+        params[name] = value
+    return Form(sent=sent, params=params, repairs=repairs)
+
+
+def _text(sent: str, repairs: dict[Repair, bytes]) -> str:
+    read, found = (sent, NONE) if sent.isascii() else decoded(sent.encode(errors=_EXACT))
+    repairs |= found
+    if "\0" in read:
+        repairs["character"] = LOST
+    return read.replace("\0", REPLACEMENT)

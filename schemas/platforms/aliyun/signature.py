@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus, unquote
 
 from schemas.notification import Notification
-from schemas.platforms.aliyun.params import control_params
+from schemas.platforms.aliyun.params import control_form, control_params
 from schemas.platforms.aliyun.settings import AliyunSource
 
 Encoder = Callable[[str], str]
@@ -30,12 +30,12 @@ TIMESTAMP: Final = "timestamp"
 
 def rfc3986(value: str) -> str:
     """Percent-encoding with `%20`, `%2A` and a plain `~`."""
-    return quote(value, safe="")
+    return quote(value, safe="", errors="surrogateescape")
 
 
 def url_encoder(value: str) -> str:
     """As java.net.URLEncoder: a space is `+`, `*` is kept, `~` is `%7E`."""
-    return quote_plus(value, safe="*").replace("~", "%7E")
+    return quote_plus(value, safe="*", errors="surrogateescape").replace("~", "%7E")
 
 
 # Per variant: what stands before the string, and what is added to the secret (section 2, worked example).
@@ -48,14 +48,15 @@ def verify(notification: Notification, source: AliyunSource, now: datetime) -> b
     None for receipts, which carry no signature, and where the source has no secret. A question without a signature
     is wrong, not unsigned: all of them carry one. So one source can take receipts and still refuse forged questions.
     """
-    params = control_params(notification)
+    form = control_form(notification)
     key = source.control_secret or source.app_secret
-    if params is None or key is None:
+    if form is None or key is None:
         return None
+    params = form.sent
     secret = key.get_secret_value()
     given = _as_it_may_arrive(params.get(SIGNATURE, ""))
     right = [x_mode_signature(params, secret, source.key_variant, encode=encode) for encode in (rfc3986, url_encoder)]
-    same = [hmac.compare_digest(one.encode(), other.encode()) for one in given for other in right]
+    same = [hmac.compare_digest(one.encode(errors="replace"), other.encode()) for one in given for other in right]
     return any(same) and _in_window(params.get(TIMESTAMP, ""), now, source.clock_skew)
 
 

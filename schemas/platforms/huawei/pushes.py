@@ -88,8 +88,8 @@ class Status(NamedTuple):
     called: str | None
 
 
-def status_of(body: JsonObject) -> Status:
-    """The status in a call event of a known type.
+def status_of(body: JsonObject, *, asks: bool = False) -> Status:
+    """The status in a call event of a known type; one that `asks` is a call of its own if it names none.
 
     Raises:
         Malformed: no_status_info, no_session_id, numeric_id, long_id.
@@ -99,7 +99,15 @@ def status_of(body: JsonObject) -> Status:
         raise Malformed("no_status_info")
     event_type = event_type_of(body)
     caller, called = phone(info, "caller"), phone(info, "called")
-    return Status(info, session_of(info, _SESSION), event_type, EVENT_TYPES[event_type], caller, called)
+    session_id = _session_of_question(body, info) if asks else session_of(info, _SESSION)
+    return Status(info, session_id, event_type, EVENT_TYPES[event_type], caller, called)
+
+
+def _session_of_question(body: JsonObject, info: JsonObject) -> str:
+    try:
+        return session_of(info, _SESSION)
+    except Malformed:
+        return items.unnamed_session(body)
 
 
 def call_event_fact(body: JsonObject, status: Status, at: datetime | None, call: CallFields) -> Parsed:

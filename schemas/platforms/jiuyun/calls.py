@@ -74,10 +74,20 @@ def cdr(action: str, message: Message, source: JiuyunSource) -> Parsed:
         raise Malformed("cut_off")
     row = message.fields
     session_id = _income_id(row) if action == "IncomeHangup" else session_of(row, CDR_ACTIONS[action])
-    record_id = ".".join([exact_id(row, "appId") or "", session_id, action])
+    record_id = ".".join([exact_id(row, "appId") or "", session_id, action, *_other_leg(row)])
     call = _cdr_fields(row, source)
     body = Cdr(record_id=record_id, call=call, legs=_legs(row, call), recordings=_recordings(row), raw=message.raw)
     return items.cdr(body, session_id=session_id, key=(record_id,))
+
+
+def _other_leg(row: JsonObject) -> tuple[str, ...]:
+    """What tells two CDRs of one call id: of which leg one is; the leg that such CDRs are usually of is not spelled.
+
+    A key once made stays as it is. Type 10 sends the releasing side there, and 1 in its sample (section 4).
+    """
+    flag = as_integer(row.get("userFlag"))
+    usual = 1 if as_integer(row.get("type")) == _UPSTREAM_AXB else 0
+    return () if flag is None or flag == usual or flag not in _LEGS else (str(flag),)
 
 
 def _at(row: JsonObject, name: str) -> datetime | None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from schemas.dialect.fields import as_integer, digits, phone, text
-from schemas.dialect.times import utc
+from schemas.dialect.times import moment, utc
 from schemas.envelope import JsonObject
 from schemas.facts import CallFields, Parsed
 from schemas.platforms.huawei.privatenumber.codes import NEVER_FORWARDED, fail_code, state_code
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
-from schemas.platforms.huawei.privatenumber.shape import DIRECTIONS
+from schemas.platforms.huawei.privatenumber.shape import DIRECTIONS, asks_of_call
 from schemas.platforms.huawei.pushes import (
     Record,
     Status,
@@ -44,11 +44,14 @@ _AXB_OR_X: Final = ("004", None)  # a CDR of X is told from one of AXB by its no
 def call_event(body: JsonObject, source: PrivateNumberSource) -> Parsed:
     """`{"eventType", "statusInfo"}` of a known event type; `raw` is this whole body.
 
+    Of a callin that asks only what the answer needs may refuse it, since somebody waits: its time is not needed.
+
     Raises:
-        Malformed: no_status_info, no_session_id, numeric_id, long_id, bad_time.
+        Malformed: no_status_info, and where nobody waits no_session_id, numeric_id, long_id, bad_time.
     """
-    status = status_of(body)
-    at = utc(status.info, "timestamp")
+    waiting = asks_of_call(body)
+    status = status_of(body, asks=waiting)
+    at = moment(status.info.get("timestamp"), UTC) if waiting else utc(status.info, "timestamp")
     return call_event_fact(body, status, at, _event_fields(status, source, at))
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.dialect.fields import digits, phone, text
+from schemas.dialect.fields import alone, digits, phone, text
 from schemas.dialect.json_body import read_object
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
@@ -20,9 +20,8 @@ from schemas.notification import Notification, Reply
 from schemas.numbers import e164
 from schemas.platforms.huawei.privatenumber.calls import call_event
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
-from schemas.platforms.huawei.privatenumber.shape import shape_of, waits
+from schemas.platforms.huawei.privatenumber.shape import asks_of_call, shape_of, waits
 from schemas.platforms.huawei.privatenumber.sms import sms
-from schemas.platforms.huawei.pushes import event_type_of
 from schemas.question import QUESTION_BYTES, Asked, Decision
 
 _SUBJECTS: Final = (b'"callin"', b'"smsevent"')  # one of them is in every push that asks, and in no CDR
@@ -97,7 +96,7 @@ def _loaded(notification: Notification) -> JsonObject:
 
 def _asked_of_call(body: JsonObject, source: PrivateNumberSource) -> Asked | None:
     info = _inner(body, "statusInfo")
-    if event_type_of(body) != "callin" or not waits(info.get("notifyMode")):
+    if not asks_of_call(body):
         return None
     fact = call_event(body, source)
     return Asked(
@@ -179,8 +178,7 @@ def _user_data(decision: Decision) -> str | None:
 
 
 def _inner(body: JsonObject, name: str) -> JsonObject:
-    inner = body.get(name)
-    return inner if isinstance(inner, dict) else {}
+    return alone(body.get(name)) or {}
 
 
 def _sent(**row: Any) -> JsonObject:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+from schemas.dialect.fields import alone
 from schemas.envelope import JsonObject
 from schemas.platforms.huawei.pushes import EVENT_TYPES, event_type_of, holds_cdrs
 from schemas.vocabulary import Direction
@@ -35,3 +36,9 @@ def shape_of(body: JsonObject) -> Shape:
 def waits(mode: Any) -> bool:
     """Whether `notifyMode` or `notificationMode` says Block; the vendor's demos compare it ignoring case."""
     return isinstance(mode, str) and mode.strip().lower() == "block"
+
+
+def asks_of_call(body: JsonObject) -> bool:
+    """Whether it is a callin that waits for an answer."""
+    info = alone(body.get("statusInfo"))
+    return info is not None and event_type_of(body) == "callin" and waits(info.get("notifyMode"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any, Final
 
 from schemas.dialect import items
 from schemas.dialect.fields import alone, as_integer, digits, exact_id, listed, phone, text
-from schemas.dialect.times import utc
+from schemas.dialect.times import moment, utc
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import Parsed, Sms
@@ -24,17 +25,29 @@ def sms(body: JsonObject) -> Parsed:
     `event`, which comes as `Text SMS ` and as `TextSMS`, tells nothing beyond that and stays in `raw`. A mode that
     nobody has seen is a Notify: it waits for nothing.
 
+    Of one that asks only what the answer needs may refuse it, since somebody waits: neither its id nor its time.
+
     Raises:
-        Malformed: no_sms_event, no_sms_identifier, numeric_id, long_id, bad_time.
+        Malformed: no_sms_event, and where nobody waits no_sms_identifier, numeric_id, long_id, bad_time.
     """
     event = alone(body.get("smsEvent"))
     if event is None:
         raise Malformed("no_sms_event")
-    identifier = exact_id(event, "smsIdentifier")
-    if identifier is None:
-        raise Malformed("no_sms_identifier")
     mode: SmsMode = "block" if waits(event.get("notificationMode")) else "notify"
+    identifier = _identifier(event, body, mode)
     return items.sms(_sms(event, body, identifier=identifier, mode=mode))
+
+
+def _identifier(event: JsonObject, body: JsonObject, mode: SmsMode) -> str:
+    try:
+        identifier = exact_id(event, "smsIdentifier")
+    except Malformed:
+        if mode != "block":
+            raise
+        identifier = None
+    if identifier is None and mode != "block":
+        raise Malformed("no_sms_identifier")
+    return identifier or items.unnamed_session(body)
 
 
 def _sms(event: JsonObject, body: JsonObject, *, identifier: str, mode: SmsMode) -> Sms:
@@ -53,7 +66,7 @@ def _sms(event: JsonObject, body: JsonObject, *, identifier: str, mode: SmsMode)
         user_data=digits(event, "userData"),
         text=text(event, "smsContent"),
         parts=as_integer(extra.get("splitNum")),
-        sent_at=utc(event, "timeStamp"),
+        sent_at=moment(event.get("timeStamp"), UTC) if mode == "block" else utc(event, "timeStamp"),
         status=None if asks else sms_status(result),
         code=send_result(result),
         raw=body,

@@ -167,11 +167,6 @@ def test_an_unknown_kind_of_question_is_kept_and_refused(record_type: str | None
     assert the_model(push, Decision(action="connect", callee="+8613900000003")) == REJECTED["model"]
 
 
-@pytest.mark.parametrize("call_id", [None, "", "c" * 257])
-def test_a_question_that_names_no_call_asks_nothing(call_id: str | None) -> None:
-    assert question(asking(callId=call_id), a_source()) is None
-
-
 def test_a_question_that_is_not_asked_is_refused_and_no_receipt() -> None:
     """Section 3: decide a default, REJECT with NO_SUBS_EXIST."""
     assert json.loads(DIALECT.reply(a_push(SAMPLE)).body) == REJECTED

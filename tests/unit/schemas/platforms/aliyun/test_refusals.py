@@ -171,9 +171,8 @@ def test_the_order_of_keys_makes_no_other_fingerprint() -> None:
     assert one.fingerprint == same.fingerprint != amended.fingerprint
 
 
-@pytest.mark.parametrize("form", ["callId=%FF&recordType=CAL", "&".join(f"callId{n}=1&callId=1" for n in range(65))])
-def test_a_form_that_cannot_be_read_is_neither_a_question_nor_an_error_at_the_door(form: str) -> None:
-    push = a_push(form.encode())
+def test_a_form_of_too_many_fields_is_neither_a_question_nor_an_error_at_the_door() -> None:
+    push = a_push("&".join(f"callId{n}=1&callId=1" for n in range(65)).encode())
     assert question(push, SOURCE) is None
     assert verify(push, SOURCE, NOW) is None
     with pytest.raises(Malformed) as refused:

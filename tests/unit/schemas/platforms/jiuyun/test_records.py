@@ -233,3 +233,12 @@ def test_a_notification_that_is_told_again_changes_nothing() -> None:
     once = the_facts(*map(sample, OLDER_CALL))
     again = [replace(fact, id=f"{fact.id}-again", at=fact.at + timedelta(hours=1)) for fact in once]
     assert the_record([*once, *again]) == the_record(once)
+
+
+@pytest.mark.parametrize("kind", ["1", "2", "7", "10"])
+def test_two_hangups_of_one_call_with_different_legs_are_two_cdrs(kind: str) -> None:
+    sent = sample("type2_hangup.xml").replace(b"<type>2</type>", b"<type>%b</type>" % kind.encode())
+    legs = [sent.replace(b"</req>", b"<userFlag>%d</userFlag></req>" % flag) for flag in (0, 1)]
+    record = the_record(the_facts(*legs, legs[0], legs[1]))
+    assert len({cdr["record_id"] for cdr in record["cdrs"]}) == 2
+    assert len(the_record(the_facts(legs[0], legs[0]))["cdrs"]) == 1
