@@ -52,6 +52,7 @@ class Door:
         telemetry: Telemetry,
         clock: Callable[[], datetime],
         state: DoorState,
+        shares: Shares,
     ) -> None:
         self._entrances = {
             name: Entrance(source, dialects[source.platform], telemetry.door(name)) for name, source in sources.items()
@@ -62,7 +63,7 @@ class Door:
         self._questions = questions
         self._clock = clock
         self._state = state
-        self._shares = Shares()
+        self._shares = shares
         self.answered: Counter[tuple[str, int]] = Counter()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -13,13 +13,14 @@ from aiohttp import web
 from ingest.door import Door
 from ingest.group_commit import GroupCommit
 from ingest.questions import DEADLINE_SECONDS, Questions
+from ingest.shares import Shares
 from ingest.state import DoorState
 from ingest.tallies import Tallies
 from runtime import drain
 from runtime.broker.base import Broker
 from runtime.port.address import start_listening
 from runtime.port.connections import Connections
-from runtime.port.descriptors import room_for
+from runtime.port.descriptors import Room, room_for
 from runtime.tasks import watched
 from runtime.telemetry import Telemetry
 from schemas.dialect.dialect import AnyDialect
@@ -54,6 +55,7 @@ async def serve_door(
         Died: the commit loop or the tallies ended by themselves.
     """
     state = state or DoorState()
+    room = room_for(settings.connections)
     commit = GroupCommit(broker, message_ids, telemetry.bundles)
     state.unstored = lambda: commit.trouble
     questions = Questions(
@@ -67,13 +69,14 @@ async def serve_door(
         telemetry=telemetry,
         clock=clock,
         state=state,
+        shares=Shares(room.connections, by_address=settings.connections_per_address > 0),
     )
     tallies = Tallies(door.answered, commit, clock)
     async with watched(commit.run()):
         try:
             async with (
                 watched(tallies.send_each_minute(), tallies.probe(broker, list(sources))),
-                _listening(door, settings, telemetry, shared=shared),
+                _listening(door, settings, room, telemetry, shared=shared),
             ):
                 state.listening = True
                 yield door
@@ -84,9 +87,10 @@ async def serve_door(
 
 
 @asynccontextmanager
-async def _listening(door: Door, settings: Ingest, telemetry: Telemetry, *, shared: bool) -> AsyncIterator[None]:
+async def _listening(
+    door: Door, settings: Ingest, room: Room, telemetry: Telemetry, *, shared: bool
+) -> AsyncIterator[None]:
     """The open port, with as many connections as fit; at its end what is under way is finished."""
-    room = room_for(settings.connections)
     if room.connections < settings.connections:
         log.warning("door.connections_capped", most=room.connections, wanted=settings.connections, files=room.limit)
     server = Connections(

@@ -1,8 +1,8 @@
 """What may be under way at the door at once, in requests and in bytes, with a share for each source and address.
 
-One source, or one address, may hold as much as is left for all others: alone half of everything, and however many
-take what they can (URLs that leaked), whoever else comes finds as much again as each of them has. So a proxy in front,
-which is one address, needs no setting.
+One source may hold as much as is left for all others: alone half of everything, and however many take what they can
+(URLs that leaked), whoever else comes finds as much again as each of them has. The same goes for one address where
+addresses tell strangers apart; behind a proxy, which is one address for all, they do not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from schemas.errors import Rejected
 
-REQUESTS: Final = 2000  # of one source or address alone: 1,000
+REQUESTS: Final = 2000  # of one source alone: 1,000
 BYTES: Final = 64 * 1024 * 1024  # of bodies that are still arriving, or wait for the broker's confirm
 
 
@@ -26,11 +26,16 @@ class Held:
 
 
 class Shares:
-    """Lets requests in and out."""
+    """Lets requests in and out; of at most `connections` they can be no more than those, and keep none of them all.
 
-    def __init__(self) -> None:
-        self.all = Held()
+    `by_address`: an address has a share, too.
+    """
+
+    def __init__(self, connections: int = REQUESTS, *, by_address: bool = True) -> None:
+        self._most = min(REQUESTS, connections)
+        self._by_address = by_address
         self._addresses: dict[str, Held] = {}
+        self.all = Held()
 
     def enter(self, source: Held, address: str) -> Stay:
         """One more request; `leave` ends its stay.
@@ -38,14 +43,15 @@ class Shares:
         Raises:
             Rejected: too many are under way (503).
         """
-        other = self._addresses.get(address) or Held()
-        left = REQUESTS - self.all.requests
-        if source.requests >= left or other.requests >= left:
+        left = self._most - self.all.requests
+        other = self._addresses.get(address) or Held() if self._by_address else None
+        if source.requests >= left or (other is not None and other.requests >= left):
             raise Rejected("too many requests at once", status=503)
-        self._addresses[address] = other
+        if other is not None:
+            self._addresses[address] = other
+            other.requests += 1
         self.all.requests += 1
         source.requests += 1
-        other.requests += 1
         return Stay(self, source, other, address)
 
     def forget(self, address: str) -> None:
@@ -62,7 +68,7 @@ class Stay:
 
     __slots__ = ("_address", "_other", "_shares", "_size", "_source")
 
-    def __init__(self, shares: Shares, source: Held, other: Held, address: str) -> None:
+    def __init__(self, shares: Shares, source: Held, other: Held | None, address: str) -> None:
         self._shares = shares
         self._source = source
         self._other = other
@@ -77,17 +83,24 @@ class Stay:
         """
         everything, source, other = self._shares.all, self._source, self._other
         left = BYTES - everything.size
-        if source.size + size > left or other.size + size > left:
+        if source.size + size > left or (other is not None and other.size + size > left):
             raise Rejected("too many bytes at once", status=503)
         everything.size += size
         source.size += size
-        other.size += size
+        if other is not None:
+            other.size += size
         self._size += size
 
     def leave(self) -> None:
         """It is answered."""
-        for held in (self._shares.all, self._source, self._other):
-            held.requests -= 1
-            held.size -= self._size
-        if not self._other.requests:
-            self._shares.forget(self._address)
+        _release(self._shares.all, self._size)
+        _release(self._source, self._size)
+        if self._other is not None:
+            _release(self._other, self._size)
+            if not self._other.requests:
+                self._shares.forget(self._address)
+
+
+def _release(held: Held, size: int) -> None:
+    held.requests -= 1
+    held.size -= size

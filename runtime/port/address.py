@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from aiohttp import web
 
+from runtime.port.descriptors import BACKLOG
 from schemas.errors import Misconfigured
-
-BACKLOG: Final = 1024  # connections that wait in the kernel; asyncio's own loop also takes as many in one turn
 
 
 def split_address(address: str) -> tuple[str, int]:

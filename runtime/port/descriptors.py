@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+BACKLOG: Final = 1024
 RESERVE_MOST: Final = 2048  # for the admin port, broker, stores, sinks and downloads; a quarter where files are few
 _IN_USE_UNKNOWN: Final = 64
 
@@ -22,8 +24,12 @@ class Room:
 
     @property
     def backlog(self) -> int:
-        """How many may wait in the kernel: where files are few, no more than the reserve can bear at once."""
-        return max(1, min(1024, self.reserve // 2))
+        """How many may wait in the kernel. asyncio's own loop opens as many in one turn, before any is closed for them.
+
+        Then no more than the reserve can bear; uvloop opens one a turn (0.23, tried).
+        """
+        all_at_once = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+        return max(1, min(BACKLOG, self.reserve // 2)) if all_at_once else BACKLOG
 
     @property
     def admin(self) -> int:

@@ -36,9 +36,9 @@ def files_of_our_own() -> Iterator[None]:
 
 
 @contextmanager
-def limited(up: Up, files: int) -> Iterator[Up]:
-    """The same program, with so many open files, soft and hard, and no way to raise them."""
-    command = f'ulimit -n {files}; exec "$0" -m console "$@"'
+def limited(up: Up, files: int, *, kind: str = "") -> Iterator[Up]:
+    """The same program with so many open files: soft and hard, so that it cannot raise them, or only one `kind`."""
+    command = f'ulimit {kind} -n {files}; exec "$0" -m console "$@"'
     with up.log_file.open("ab") as log:
         process = subprocess.Popen(
             ["bash", "-c", command, sys.executable, *up.arguments],
@@ -137,9 +137,9 @@ def test_with_files_for_a_handful_of_connections_the_log_says_so_and_the_probes_
     assert declare.wait(60) == 0, declare.tail()
     with limited(up, 64), Flood(up.listen, 150):
         found = [pushed(up) for _ in range(PUSHES)]
+        up.wait_for(lambda: "port.connections_full" in up.log_file.read_text())
     assert found == [(200, True, 200)] * PUSHES, up.tail()
     assert "door.connections_capped" in up.log_file.read_text()
-    assert "port.connections_full" in up.log_file.read_text()
 
 
 def test_one_address_has_its_share_of_the_connections(tmp_path: Path) -> None:
@@ -185,6 +185,33 @@ def test_six_hundred_half_bodies_hold_neither_the_memory_nor_another_source(tmp_
     assert posts == [200] * PUSHES
     assert b"HTTP/1.1 503" in answers
     assert rss < MOST_RSS, f"{rss / MEBIBYTE:.0f} MiB"
+
+
+def test_one_leaked_url_cannot_keep_all_connections_busy_where_they_are_few(tmp_path: Path) -> None:
+    other = '[[source]]\nname = "other"\nplatform = "huawei_privatenumber"\ntokens = ["other-token"]\n'
+    up = prepared_up(tmp_path, extra=other)
+    slow = f"POST {up.door_path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx".encode()
+    with limited(up, 1024), ExitStack() as stack:
+        host, _, port = up.listen.rpartition(":")
+        for _ in range(900):
+            one = stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+            with suppress(OSError):
+                one.sendall(slow)
+        posts = [request(up.listen, "POST", "/v1/other/other-token/x", b"{}").status for _ in range(PUSHES)]
+        assert posts == [200] * PUSHES
+        assert up.is_ready()
+
+
+def test_a_soft_limit_below_the_hard_one_is_raised(tmp_path: Path) -> None:
+    up = prepared_up(tmp_path)
+    with limited(up, 256, kind="-S"):
+        (row,) = [line for line in limits(up.process.pid) if line.startswith("Max open files")]
+    soft, hard = row.split()[3:5]
+    assert soft == hard != "256"
+
+
+def limits(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/limits").read_text().splitlines()
 
 
 def said(one: socket.socket) -> bytes:

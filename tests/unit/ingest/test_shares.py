@@ -43,12 +43,24 @@ def test_a_source_alone_has_half_of_the_requests_and_the_next_one_half_of_the_re
     assert (len(many), len(filled(shares, Held(), "b"))) == (REQUESTS // 2, REQUESTS // 4)
 
 
+def test_where_connections_are_few_a_source_keeps_half_of_them_busy_at_most() -> None:
+    shares = Shares(connections=700)
+    assert (len(filled(shares, Held(), "a")), len(filled(shares, Held(), "b"))) == (350, 175)
+
+
 def test_one_address_with_the_urls_of_many_sources_has_no_more_than_one() -> None:
     shares = Shares()
     assert len(filled(shares, Held(), "a")) == REQUESTS // 2
     with pytest.raises(Rejected):
         shares.enter(Held(), "a")
     shares.enter(Held(), "b")
+
+
+def test_behind_a_proxy_one_leaked_url_takes_nothing_from_the_sources_at_the_same_address() -> None:
+    shares = Shares(by_address=False)
+    assert len(filled(shares, Held(), "proxy")) == REQUESTS // 2
+    assert len(filled(shares, Held(), "proxy")) == REQUESTS // 4
+    assert len(shares) == 0
 
 
 def test_half_bodies_are_bounded_whoever_sends_them() -> None:
