@@ -76,19 +76,17 @@ async def serve_door(
         try:
             async with (
                 watched(tallies.send_each_minute(), tallies.probe(broker, list(sources))),
-                _listening(door, settings, room, telemetry, shared=shared),
+                _listening(door, state, settings, room, telemetry, shared=shared),
             ):
-                state.listening = True
                 yield door
         finally:
-            state.listening = False
             await questions.close()
             await tallies.send()
 
 
 @asynccontextmanager
 async def _listening(
-    door: Door, settings: Ingest, room: Room, telemetry: Telemetry, *, shared: bool
+    door: Door, state: DoorState, settings: Ingest, room: Room, telemetry: Telemetry, *, shared: bool
 ) -> AsyncIterator[None]:
     """The open port, with as many connections as fit; at its end what is under way is finished."""
     if room.connections < settings.connections:
@@ -107,6 +105,8 @@ async def _listening(
     await runner.setup()
     try:
         await start_listening(runner, settings.listen, shared=shared, backlog=room.backlog)
+        state.listening = True
         yield
     finally:
+        state.listening = False
         await runner.cleanup()
