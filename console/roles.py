@@ -157,4 +157,11 @@ def _admin(
         **({"door": door.check} if door else {}),
     }
     token = admin_token(process.config) if process.commands else None
-    return serve_admin(address, process.telemetry, checks, commands=process.commands, token=token)
+    return serve_admin(
+        address,
+        process.telemetry,
+        checks,
+        commands=process.commands,
+        token=token,
+        paused=lambda: [loop.name for loop in loops if loop.paused],
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import orjson
@@ -19,17 +19,29 @@ Checks = Mapping[str, Check]
 Commands = Mapping[str, Callable[[JsonObject], Awaitable[JsonObject]]]
 
 
-def _told(found: Mapping[str, bool | str]) -> JsonObject:
-    """Each check by name, and under `reasons` what those say that do not pass."""
+def _told(found: Mapping[str, bool | str], paused: Sequence[str]) -> JsonObject:
+    """Each check by name, under `reasons` what those say that do not pass, and what rests of its own accord."""
     reasons = {name: state for name, state in found.items() if isinstance(state, str)}
-    return {**{name: state is True for name, state in found.items()}, **({"reasons": reasons} if reasons else {})}
+    return {
+        **{name: state is True for name, state in found.items()},
+        **({"reasons": reasons} if reasons else {}),
+        **({"paused": paused} if paused else {}),
+    }
 
 
 @asynccontextmanager
 async def serve_admin(
-    address: str, telemetry: Telemetry, checks: Checks, *, commands: Commands, token: str | None
+    address: str,
+    telemetry: Telemetry,
+    checks: Checks,
+    *,
+    commands: Commands,
+    token: str | None,
+    paused: Callable[[], Sequence[str]] = tuple,
 ) -> AsyncIterator[None]:
     """Serve until the context ends; /readyz is 503 and names what is not ready, and why, unless every check passes.
+
+    `paused` names what rests because its sink asked for that: nothing is broken here, so it stays 200.
 
     `commands` are the changes that only the owner of a state file can make: POST /commands/NAME with JSON, and the
     token that stands in a file only its owner's user can read. Without a token there are none.
@@ -41,7 +53,7 @@ async def serve_admin(
     async def readyz(_: web.BaseRequest) -> web.Response:
         found = {name: check() for name, check in checks.items()}
         status = 200 if all(state is True for state in found.values()) else 503
-        return web.Response(status=status, body=orjson.dumps(_told(found)), content_type="application/json")
+        return web.Response(status=status, body=orjson.dumps(_told(found, paused())), content_type="application/json")
 
     async def metrics(_: web.BaseRequest) -> web.Response:
         return web.Response(body=telemetry.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

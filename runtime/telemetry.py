@@ -50,6 +50,9 @@ class Telemetry:
         self.held = Gauge(
             "callstitch_held", "1 while a stage holds a batch because something is away", ["stage"], registry=own
         )
+        self.paused = Gauge(
+            "callstitch_paused", "1 while a sink rests because its endpoint wants nothing more", ["stage"], registry=own
+        )
         self.tick_failed = Counter("callstitch_tick_failed", "Ticks that raised", ["stage"], registry=own)
         self.unwanted = Counter("callstitch_unwanted", "Progress events that no queue wanted", ["stage"], registry=own)
         self.items = Counter(
@@ -96,6 +99,9 @@ class StageMetrics:
         self._handled = telemetry.handled.labels(name)
         self._seconds = telemetry.handle_seconds.labels(name)
         self._held = telemetry.held.labels(name)
+        self._paused = telemetry.paused.labels(name)
+        for counter in (telemetry.dead, telemetry.retried, telemetry.tick_failed, telemetry.unwanted):
+            counter.labels(name)  # there from the start, so that an alert sees the first one
 
     def handled(self, envelopes: int, seconds: float) -> None:
         """One batch went through the handler."""
@@ -125,3 +131,7 @@ class StageMetrics:
     def held(self, held: int) -> None:
         """1 while a batch is held, else 0."""
         self._held.set(held)
+
+    def paused(self, paused: int) -> None:
+        """1 while the sink rests, else 0."""
+        self._paused.set(paused)

@@ -15,7 +15,7 @@ from console.config_file import redacted_url
 from runtime.broker import open_broker
 from runtime.files import see_writable
 from schemas.errors import CallstitchError, Misconfigured
-from schemas.settings import weak_token
+from schemas.settings import no_token, weak_token
 from schemas.settings.source import Source
 from workers.config import Config
 from workers.objects import open_objects
@@ -32,12 +32,24 @@ async def findings(config: Config) -> AsyncIterator[Finding]:
     yield f"config: {len(config.source)} source(s), {len(config.sink)} sink(s), {len(config.queue)} queue(s)"
     for warning in warnings(config):
         yield f"look: {warning}"
-    for part in (_objects, _sinks, _broker, _store):
+    for part in (_tokens, _objects, _sinks, _broker, _store):
         try:
             async for finding in part(config):
                 yield finding
         except CallstitchError as error:
             yield error
+
+
+def see_admitted(config: Config) -> None:
+    """See that no door would open with a token that anybody can guess.
+
+    Raises:
+        Misconfigured: one would; it is named, not shown.
+    """
+    for n, source in enumerate(config.source):
+        for m, token in enumerate(source.tokens):
+            if no_token(token.get_secret_value()):
+                raise Misconfigured(f"source.{n}.tokens.{m}: fewer than 8 characters: anybody can guess that token")
 
 
 def warnings(config: Config) -> Iterator[str]:
@@ -58,6 +70,12 @@ def warnings(config: Config) -> Iterator[str]:
 def _takes_unsigned(source: Source) -> bool:
     secret, verify = getattr(source, "app_secret", None), getattr(source, "verify", None)
     return secret is not None and verify == "when_present"
+
+
+async def _tokens(config: Config) -> AsyncIterator[Finding]:
+    see_admitted(config)
+    if config.source:
+        yield f"tokens: {sum(len(source.tokens) for source in config.source)}"
 
 
 async def _objects(config: Config) -> AsyncIterator[Finding]:

@@ -12,6 +12,7 @@ from typing import Annotated
 import structlog
 import typer
 
+from console.admission.examination import see_admitted, warnings
 from console.app import ConfigOption, exit_codes
 from console.config_file import load_config
 from console.demo.run import run_demo
@@ -25,6 +26,7 @@ from console.screen import out
 from runtime.crash import VARIABLE as CRASH_VARIABLE
 from runtime.lifecycle import run_process
 from runtime.logs import configure_logs
+from schemas.errors import Misconfigured
 from schemas.topology import STAGES
 from workers.config import Config
 
@@ -55,7 +57,7 @@ def ingest(config: ConfigOption = None, processes: ProcessesOption = 1, member: 
     """Run the door, which takes what the platforms push and stores it on the broker."""
     make = partial(ingest_role, shared=processes > 1)
     _run(
-        config,
+        _needed(config),
         lambda loaded: role_in_group(loaded, None, make, processes=processes, member=member),
         leaving=lambda loaded: loaded.ingest.drain_delay.total_seconds(),
     )
@@ -72,12 +74,22 @@ def work(
     """Run one stage."""
     if stage not in STAGES:
         raise typer.BadParameter(f"one of {', '.join(STAGES)}", param_hint="STAGE")
+    if sink is not None and STAGES[stage].reads:
+        raise typer.BadParameter(f"{stage} has no sinks", param_hint="--sink")
 
     def role(loaded: Config) -> BoundRole:
         make = partial(work_role, stage=stage, sink=sink, sabotage=chosen_sabotage())
         return role_in_group(loaded, stage, make, sink=sink, processes=processes, member=member)
 
-    _run(config, role)
+    _run(_needed(config), role)
+
+
+def _needed(path: Path | None) -> Path:
+    """A role of a container has no default config: what it made up would run on files of its own."""
+    if path is None:
+        with exit_codes():
+            raise Misconfigured("no config: name one with --config or CALLSTITCH_CONFIG (only `up` has a default)")
+    return path
 
 
 def _run(
@@ -92,6 +104,9 @@ def _run(
             log.warning("process.faults_on_purpose", variable=variable, value=os.environ[variable])
     with exit_codes():
         config = load_config(path)
+        see_admitted(config)
+        for warning in warnings(config):
+            log.warning("config.look", reason=warning)
         run_process(make(config), leaving_seconds=leaving(config))
 
 

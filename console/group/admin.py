@@ -120,11 +120,17 @@ def _checks(answers: Mapping[str, Answer]) -> JsonObject:
     """As one process tells them, with the member's name before each."""
     checks: dict[str, bool] = {}
     reasons: dict[str, str] = {}
+    paused: list[str] = []
     for name, answer in answers.items():
         told = orjson.loads(answer.body) if answer.body else None
         if told is None:
             checks[name] = False
             continue
         reasons |= {f"{name}.{check}": why for check, why in told.pop("reasons", {}).items()}
+        paused += [f"{name}.{loop}" for loop in told.pop("paused", [])]
         checks |= {f"{name}.{check}": passed for check, passed in told.items()}
-    return {**checks, **({"reasons": reasons} if reasons else {})}
+    return {
+        **checks,
+        **({"reasons": reasons} if reasons else {}),
+        **({"paused": paused} if paused else {}),
+    }

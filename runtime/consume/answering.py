@@ -38,6 +38,11 @@ class AnswerLoop:
         """Whether it is subscribed now."""
         return self._consumer is not None and self._consumer.consuming
 
+    @property
+    def paused(self) -> bool:
+        """Never."""
+        return False
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Answer until `stopping`, then what was already here."""
         async with self._broker.consume(self._stage.queue, prefetch=self._stage.prefetch) as consumer:

@@ -48,6 +48,11 @@ class Batches:
         """Whether all it has worked on lately ended in an exception that nobody planned for."""
         return len(self._failed) >= FAILING_AFTER
 
+    def pause(self, paused: int) -> None:
+        """Begin to rest, or end it; what is held meanwhile goes back to the queue."""
+        self.paused = bool(paused)
+        self._bench.metrics.paused(paused)
+
     async def process(self, consumer: Consumer, found: Sorted, stopping: asyncio.Event) -> Sequence[Delivery]:
         """Handle and settle one batch; returns what is still unsettled because it had to be held too long."""
         await self.put_aside(consumer, found.aside)
@@ -96,7 +101,7 @@ class Batches:
                 outcome = await run_isolated(self._bench.stage.handle, envelopes)
             except Paused as error:
                 log.error("stage.paused", stage=self._name, seconds=PAUSE_SECONDS, reason=reason_of(error))
-                self.paused = True
+                self.pause(1)
                 return None
             except Unavailable as error:
                 self.held = True

@@ -51,6 +51,11 @@ class StageLoop:
         working = self._ticks.working and not self._batches.held and not self._batches.failing
         return working and (self._batches.paused or self._resting or subscribed)
 
+    @property
+    def paused(self) -> bool:
+        """Whether it rests because its sink asked for that: ready, and nothing goes out."""
+        return self._batches.paused
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until `stopping`, then drain; returns when everything is settled or released."""
         async with asyncio.TaskGroup() as tasks:
@@ -68,7 +73,7 @@ class StageLoop:
                     self._consumer = None
             if self._batches.paused:
                 await stopped_within(stopping, PAUSE_SECONDS)
-                self._batches.paused = False
+                self._batches.pause(0)
             if self._resting:
                 await self._bench.trials.rest()
                 self._resting = False

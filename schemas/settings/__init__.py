@@ -22,6 +22,7 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]+")
 _HOST: Final = re.compile(r"(\*?\.)?[^\s/:@\[\]]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 _MOST_PORT: Final = 65535
 _STRONG_TOKEN: Final = 22
+_LEAST_TOKEN: Final = 8
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -97,6 +98,11 @@ def _token(value: SecretStr) -> SecretStr:
 def weak_token(value: str) -> bool:
     """Whether it can hold less than 128 bits: at most six to a character. It is the only secret of most platforms."""
     return len(value) < _STRONG_TOKEN
+
+
+def no_token(value: str) -> bool:
+    """Whether anybody can guess it."""
+    return len(value) < _LEAST_TOKEN
 
 
 def _event_type(value: str) -> str:

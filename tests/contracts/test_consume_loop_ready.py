@@ -10,7 +10,7 @@ import pytest
 
 from runtime.broker.base import Broker
 from schemas.envelope import Envelope, Kind
-from schemas.errors import Transient
+from schemas.errors import Paused, Transient
 from schemas.stage import Failed, Outcome, Stage
 from schemas.topology import DEAD, UNIQUE, Subscription, sink_queue, topology
 from tests.building.loops import a_loop, an_envelope, number, passed_on, read, send, until
@@ -85,3 +85,24 @@ async def test_a_stage_that_publishes_in_vain_is_not_ready_until_it_is_stored(br
         await broker.declare(topology([Subscription(queue=sink_queue("late"))]))
         await until(lambda: loop.ready)
         stopping.set()
+
+
+async def test_a_stage_that_rests_for_its_sink_is_ready_and_says_so(broker: Broker) -> None:
+    """A customer's endpoint that wants nothing more must not keep pushes from our door, and must not be invisible."""
+
+    async def handle(_: Sequence[Envelope]) -> Outcome:
+        raise Paused("410")
+
+    loop, stopping = a_loop(broker, Stage(handle)), asyncio.Event()
+    series = b'callstitch_paused{stage="dedupe"} '
+    assert series + b"0.0" in loop._bench.metrics._all.text()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(loop.run(stopping))
+        await until(lambda: loop.ready)
+        assert not loop.paused
+        await send(broker, [an_envelope(1)])
+        await until(lambda: loop.paused)
+        assert loop.ready
+        assert series + b"1.0" in loop._bench.metrics._all.text()
+        stopping.set()
+    assert not loop.paused

@@ -25,7 +25,7 @@ class Declared:
         missing = [queue.name for queue in topology.queues if queue.name not in self._queues]
         missing += [exchange.name for exchange in topology.exchanges if exchange.name not in self._exchanges]
         if missing:
-            raise Misconfigured(f"not declared: {', '.join(missing)}")
+            raise Misconfigured(f"run `callstitch declare` first: not declared: {', '.join(missing)}")
 
     def differing(self, topology: Topology) -> list[str]:
         """What of the topology exists with other arguments."""

@@ -70,7 +70,7 @@ class RabbitMQ:
             await self._connected()
             missing = await rabbitmq_topology.missing(self._publishing, topology)
         if missing:
-            raise Misconfigured(f"not declared: {', '.join(missing)} (run `callstitch declare`)")
+            raise Misconfigured(f"run `callstitch declare` first: not declared: {', '.join(missing)}")
 
     async def differing(self, topology: Topology) -> Sequence[str]:
         """As `Broker` promises; nothing where we have no right to declare, which a stage does not need.

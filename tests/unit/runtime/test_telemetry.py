@@ -28,3 +28,10 @@ def test_a_stage_counts_outputs_by_kind() -> None:
     value = telemetry.registry.get_sample_value
     assert value("callstitch_outputs_total", {"stage": "dedupe", "kind": "fact"}) == 2
     assert value("callstitch_outputs_total", {"stage": "dedupe", "kind": "quarantined"}) == 1
+
+
+def test_what_an_alert_looks_at_is_there_before_the_first_one() -> None:
+    telemetry = Telemetry()
+    telemetry.stage("fan_out.hook")
+    for name in ("dead_total", "retried_total", "tick_failed_total", "unwanted_total", "held", "paused"):
+        assert telemetry.registry.get_sample_value(f"callstitch_{name}", {"stage": "fan_out.hook"}) == 0

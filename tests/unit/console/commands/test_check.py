@@ -112,3 +112,28 @@ def test_what_is_left_over_is_deleted_on_request(tmp_path: Path) -> None:
     assert "deleted billing" in run("declare", "--prune", config=without).output
     assert "billing" not in run("declare", config=without).output
     assert run("declare", "--force", config=without).exit_code == 2
+
+
+@pytest.mark.parametrize("role", [["ingest"], ["work", "dedupe"]])
+def test_a_role_of_a_container_without_a_config_is_refused_and_makes_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CALLSTITCH_CONFIG", raising=False)
+    ended = CliRunner().invoke(app, role)
+    assert (ended.exit_code, "no config" in ended.output) == (78, True), ended.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_token_that_anybody_can_guess_keeps_a_door_from_opening_and_is_not_shown(tmp_path: Path) -> None:
+    config = a_config(tmp_path, ("source", SOURCE | {"tokens": [TOKEN, "xyzzy"]}))
+    for command in ("ingest", "check"):
+        ended = run(command, config=config)
+        assert (ended.exit_code, "source.0.tokens.1: fewer than 8" in ended.output) == (78, True), ended.output
+        assert "xyzzy" not in ended.output
+
+
+def test_a_stage_without_sinks_takes_no_sink_and_what_is_not_declared_says_what_to_do_first(tmp_path: Path) -> None:
+    config = a_config(tmp_path, ("source", SOURCE))
+    assert run("work", "dedupe", "--sink", "x", config=config).exit_code == 2
+    assert "callstitch: run `callstitch declare` first: not declared: " in run("check", config=config).output
