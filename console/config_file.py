@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from yarl import URL
 
+from runtime.files import make_private
 from schemas.errors import Misconfigured
 from schemas.platforms import DIALECTS
 from schemas.settings.addresses import BrokerAddress, broker_address
@@ -40,6 +42,7 @@ SAID: Final[Mapping[str, str]] = {
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
 }
+_SECRET_PARAMETER: Final = re.compile(r"(?i)password|secret|token|access_?key|credential")
 TOKENS_FILE: Final = Path("var/tokens.json")
 
 
@@ -167,7 +170,7 @@ def _kept_tokens(path: Path) -> dict[str, str]:
     missing = [platform for platform in DIALECTS if platform not in known]
     if missing:
         known |= {platform: secrets.token_urlsafe(24) for platform in missing}
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(known, file, indent=1)
     return known
@@ -178,30 +181,35 @@ def shown(config: Config) -> dict[str, Any]:
     row: dict[str, Any] = _redacted(config.model_dump())
     row["broker"] = redacted_url(config.broker.text)
     row["store"] = redacted_url(config.store.text)
+    row["objects"] = redacted_url(config.objects.text)
     for sink in row["sink"]:
         if "url" in sink:
-            sink["url"] = _without_query(sink["url"])
+            sink["url"] = _host_of(sink["url"])
     return row
 
 
-def _without_query(url: str) -> str:
-    """A webhook's query often is its secret."""
+def _host_of(url: str) -> str:
+    """Where a webhook is: chat services keep their secret in its path, others in its query."""
     parsed = URL(redacted_url(url))
-    return str(parsed.with_query(None)) + ("?***" if parsed.query_string else "")
+    rest = parsed.path.strip("/") or parsed.query_string
+    return f"{parsed.origin()}/***" if rest else str(parsed)
 
 
 def redacted_url(url: str) -> str:
-    """The URL without its password; one that cannot be read is not shown."""
-    if "@" not in url and "password" not in url:
+    """The URL without its password, and a bucket's without any key; one that cannot be read is not shown."""
+    if "@" not in url and not _SECRET_PARAMETER.search(url):
         return url
     try:
         parsed = URL(url)
     except ValueError:
         return "***"
-    hidden = {name: "***" for name in parsed.query if "password" in name}  # PostgreSQL's clients take it there too
+    hidden = {name: "***" for name in parsed.query if _SECRET_PARAMETER.search(name)}
+    changed = bool(hidden or parsed.password)
+    if parsed.user and parsed.scheme == "s3":
+        parsed, changed = parsed.with_user("***"), True
     if parsed.password:
         parsed = parsed.with_password("***")
-    return str(parsed.update_query(hidden)) if hidden or parsed.password else url
+    return str(parsed.update_query(hidden)) if changed else url
 
 
 def _redacted(value: Any) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from console.app import app
-from console.commands import emulate, operate, parked, reconcile, run, sample
+from console.commands import emulate, operate, parked, purge, reconcile, run, sample
 
 __all__ = ["app", "main"]
 
-for module in (run, sample, operate, parked, reconcile, emulate):
+for module in (run, sample, operate, parked, reconcile, purge, emulate):
     app.add_typer(module.commands)
 
 

@@ -146,7 +146,7 @@ async def reckon(
         depths = await queue_depths(config, [*ways, *outlets, *left])
         queues = None if depths is None else {name: depths[name] for name in ways if name in depths}
         sight = Sight(now=now, waits=waits, queues=queues, fact_by_fact=fact_by_fact)
-        rows = await read_ledger(reads.books, since=since, until=until, source=source, now=now)
+        rows = await read_ledger(reads.books, since=since, until=until, source=source, now=now, kept=config.retention)
         return Account(
             rows=rows,
             differences=await compare(rows, sight, reads.books),

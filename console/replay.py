@@ -12,16 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import aiohttp
-import orjson
-
-from console.admin_access import read_token
+from console.admin_access import asking_owner
 from console.reading import ask_store
-from schemas.errors import Unavailable
 from workers.config import Config
 from workers.stores import open_parked
 
-ASK_SECONDS: Final = 30.0
 AT_ONCE: Final = 5000
 
 
@@ -59,18 +54,5 @@ async def _bring_back(config: Config, ids: Sequence[str]) -> int:
     if directory is None:
         async with open_parked(config.store) as store:
             return sum([await store.want(group) for group in groups])
-    token = read_token(directory)
-    headers = {"Authorization": f"Bearer {token}"}
-    timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
-    try:
-        async with aiohttp.ClientSession(f"http://{config.ingest.admin}", headers=headers, timeout=timeout) as session:
-            return sum([await _ask(session, group) for group in groups])
-    except (aiohttp.ClientError, TimeoutError):
-        raise Unavailable(f"no process with the park stage answers on {config.ingest.admin}") from None
-
-
-async def _ask(session: aiohttp.ClientSession, ids: Sequence[str]) -> int:
-    async with session.post("/commands/want", data=orjson.dumps({"ids": ids})) as answer:
-        if answer.status != 200:  # noqa: PLR2004 - OK
-            raise Unavailable(f"the owner of the state answered {answer.status}; is it running the park stage?")
-        return int(orjson.loads(await answer.read())["wanted"])
+    async with asking_owner(config, directory) as ask:
+        return sum([(await ask("want", {"ids": group}, who="the park stage"))["wanted"] for group in groups])

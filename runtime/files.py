@@ -5,6 +5,7 @@ With `runtime.clock` the floor that the embedded broker, stores, sinks and objec
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -27,6 +28,19 @@ _ABOUT_A_STATEMENT: Final = (
 )
 
 
+def make_private(directory: Path) -> None:
+    """Make the directory, and whatever of its parents is missing, for our user only (`parents=True` makes them 0755).
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing = [one for one in (directory, *directory.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True, mode=0o700)
+    if not directory.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
+
+
 @contextmanager
 def owned(path: Path) -> Iterator[None]:
     """Be the one process that writes the file at `path`; its directory is made if missing, for our user only.
@@ -38,7 +52,7 @@ def owned(path: Path) -> Iterator[None]:
     """
     lock = path.with_name(f"{path.name}.lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(path.parent)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise Misconfigured(f"cannot open {lock}: {error.strerror}") from None

@@ -145,7 +145,7 @@ class StageRow:
         return queue
 
 
-_FETCHED_AT_ONCE: Final = 4  # a download takes its own time
+_FETCHED_AT_ONCE: Final = 8  # twice as many as are downloaded: those of a slow host wait and hold up no other
 STAGES: Final[Mapping[str, StageRow]] = {
     row.name: row
     for row in (

@@ -15,6 +15,7 @@ from schemas.settings.addresses import Broker, Objects, Store, broker_address, o
 from schemas.settings.source import AskingSource, Source
 from schemas.topology import DEFAULT_EVENTS
 from workers.decide import Rule
+from workers.retention import AS_EVER, Retention
 from workers.sinks import AnySink
 
 
@@ -51,6 +52,7 @@ class Config(Settings):
     sink: tuple[Annotated[AnySink, Field(discriminator="kind")], ...] = ()
     queue: tuple[DownstreamQueue, ...] = ()
     rule: tuple[Rule, ...] = ()
+    retention: Retention = AS_EVER
     retry: Mapping[RetryingStage, StageRetry] = {}
 
     @property

@@ -23,7 +23,7 @@ from workers.calls.kept import KeptFact, kept_fact
 from workers.calls.session import Session
 from workers.calls.sms import is_sms, sms_step
 from workers.calls.step import Patience, Step, step
-from workers.retention import now_and_then
+from workers.retention import AS_EVER, Retention, now_and_then
 
 SWEEP_ROWS: Final = 500
 WARN_EVERY: Final = timedelta(minutes=1)
@@ -48,6 +48,7 @@ class SessionStore(Protocol):
     async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
         """Apply `step` to each call's session and keep what it says in the outbox; returns that, to be published.
 
+        A call that was purged is not stepped.
         Also returns unsent rows of these calls that are older than 5 s: what a crash left behind.
         """
         ...
@@ -68,8 +69,16 @@ class SessionStore(Protocol):
         """Mark outbox rows as sent; ids that are no outbox rows are ignored."""
         ...
 
-    async def expire(self, now: datetime, limit: int) -> int:
-        """Forget up to `limit` rows of each kind that are older than workers.retention says; how many went.
+    async def purge(self, calls: Sequence[str], events: Sequence[str], now: datetime) -> Mapping[str, str]:
+        """Erase these calls, and sent events of no call (by event id); says of those that have to wait why.
+
+        Of a call stay counts, hashes and a tombstone under a keyed id: what is told of it later changes nothing and
+        says nothing.
+        """
+        ...
+
+    async def expire(self, now: datetime, limit: int, kept: Retention = AS_EVER) -> int:
+        """Forget up to `limit` rows of each kind that are older than `kept` says; how many went.
 
         A session leaves a tombstone, and a fact that comes later continues above its last revision.
         """
@@ -82,6 +91,7 @@ def correlate(
     patience: Mapping[str, Patience],
     progress: frozenset[str],
     clock: Callable[[], datetime],
+    kept: Retention = AS_EVER,
 ) -> Stage:
     """The stage; `patience` by source (an unknown source waits as by default), `progress`: sources that want it."""
 
@@ -94,7 +104,7 @@ def correlate(
         now = clock()
         calls: dict[str, list[KeptFact]] = {}
         traces: dict[str, str] = {}
-        at_once: list[Envelope] = []
+        at_once: list[tuple[Envelope, str]] = []  # with its call, or none
         numbers: list[Envelope] = []
         for envelope in batch:
             fact = _fact(envelope)
@@ -104,17 +114,17 @@ def correlate(
             if fact.kind == FactKind.NUMBER_STATE and repeats_only_the_latest(fact.key):
                 numbers.append(number_event(fact, now=now, trace=envelope.trace))
             elif (fact.kind == FactKind.CALL_EVENT and fact.source in progress) or _leaves_at_once(fact):
-                at_once.append(event_at_once(fact, trace=envelope.trace))
+                at_once.append((event_at_once(fact, trace=envelope.trace), _folded_into(fact)))
             if fact.kind not in _OF_NO_SESSION:
                 call_id = fact.call_id
                 calls.setdefault(call_id, []).append(fact)
                 traces[call_id] = envelope.trace
         told = await store.tell(numbers, now) if numbers else ()
-        left_out: set[str] = set()
-        said = await store.fold(calls, stepping(now, traces, left_out), now)
-        return [*at_once, *told, *said, *(_failed(batch, left_out) if left_out else ())]
+        alive, left_out = {""}, set[str]()  # alive: no call, and those that were not purged
+        said = await store.fold(calls, _noting(stepping(now, traces, left_out), alive), now)
+        return [*(event for event, call in at_once if call in alive), *told, *said, *_failed(batch, left_out)]
 
-    forget = now_and_then(store.expire)
+    forget = now_and_then(partial(store.expire, kept=kept))
 
     async def tick(now: datetime) -> Sequence[Envelope]:
         await forget(now)  # before anything is taken: what it raises must not leave taken rows unsent
@@ -130,6 +140,20 @@ def correlate(
 def _fact(envelope: Envelope) -> KeptFact:
     body: Any = envelope.body
     return kept_fact(body)
+
+
+def _folded_into(fact: KeptFact) -> str:
+    return "" if fact.kind in _OF_NO_SESSION else fact.call_id
+
+
+def _noting(step: StepFunction, alive: set[str]) -> StepFunction:
+    """The step, which notes whose call it is asked for."""
+
+    def noted(session: Session | None, facts: Sequence[KeptFact]) -> Step:
+        alive.add(facts[0].call_id)
+        return step(session, facts)
+
+    return noted
 
 
 def _doors_ahead(patience: Mapping[str, Patience]) -> Callable[[KeptFact, datetime], None]:
@@ -174,4 +198,5 @@ def _step(
 
 def _failed(batch: Sequence[Envelope], left_out: Collection[str]) -> list[Failed]:
     """Those whose fact found no room: the session is kept without them, and they are dead letters."""
-    return [Failed(envelope, Permanent(LEFT_OUT)) for envelope in batch if _fact(envelope).identity["id"] in left_out]
+    lost = [envelope for envelope in batch if _fact(envelope).identity["id"] in left_out] if left_out else ()
+    return [Failed(envelope, Permanent(LEFT_OUT)) for envelope in lost]

@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -30,13 +30,16 @@ from schemas.facts import Recording
 from schemas.recording import HttpRequest, RecordingWanted, wanted_from_json
 from schemas.settings.source import SignedSource, Source
 from schemas.stage import Failed, Handler, Outcome
-from workers.outside.download import RECORDING_BYTES, Audio, Downloader, follow, parse_address
+from workers.outside.download import RECORDING_BYTES, SETTLING_SECONDS, Audio, Downloader, follow, parse_address
 from workers.outside.errors import our_errors, read_at_most, retry_after
-from workers.outside.guard import allowlist, check_scheme, open_session
+from workers.outside.guard import Allowlist, allowlist, check_scheme, open_session
 
 AT_ONCE: Final = 4
+SHARE_OF_A_HOST: Final = 2  # of these
 DOWNLOAD_SECONDS: Final = 300
+QUESTION_SECONDS: Final = 30
 
+_QUESTION: Final = aiohttp.ClientTimeout(total=QUESTION_SECONDS)
 _DETAIL: Final = re.compile(r"[(:,;]")
 _WORD: Final = re.compile(r"[a-z]+")
 _REASON_LENGTH: Final = 60
@@ -77,11 +80,13 @@ async def open_fetch_recording(
     nonce: Callable[[], str],
     most_bytes: int = RECORDING_BYTES,
     scratch: Path | None = None,
+    settling_seconds: float = SETTLING_SECONDS,
 ) -> AsyncIterator[Handler]:
     """The handler, with its HTTP sessions open until the context ends.
 
     `last_attempt` is the attempt (from 1) after which the stage's policy plans no other; `nonce` draws 1 to 128
-    alphanumerics; `scratch` is a directory for downloads under way (None: the system's own).
+    alphanumerics; `scratch` is a directory for downloads under way (None: the system's own). After `settling_seconds`
+    a download has to have the least speed.
     """
     async with AsyncExitStack() as stack:
         sessions = {
@@ -92,7 +97,15 @@ async def open_fetch_recording(
         }
         desks = {
             source.name: _desk(
-                source, dialects[source.platform], sessions[source.allow_private], clock=clock, most_bytes=most_bytes
+                source,
+                dialects[source.platform],
+                Downloader(
+                    session=sessions[source.allow_private],
+                    allowlist=Allowlist(hosts=()),
+                    clock=clock,
+                    most_bytes=most_bytes,
+                    settling_seconds=settling_seconds,
+                ),
             )
             for source in sources
         }
@@ -103,22 +116,32 @@ async def open_fetch_recording(
             clock=clock,
             nonce=nonce,
             scratch=scratch,
-            slots=asyncio.Semaphore(AT_ONCE),
+            slots=Slots(),
         )
 
 
-def _desk(
-    source: Source,
-    dialect: AnyDialect,
-    session: aiohttp.ClientSession,
-    *,
-    clock: Callable[[], datetime],
-    most_bytes: int,
-) -> _Desk:
+def _desk(source: Source, dialect: AnyDialect, downloader: Downloader) -> _Desk:
     base = source.recording_api if isinstance(source, SignedSource) else None
     admitted = allowlist(source, api=base, audio_hosts=dialect.audio_hosts)
-    downloader = Downloader(session=session, allowlist=admitted, clock=clock, most_bytes=most_bytes)
-    return _Desk(source=source, api=dialect.recordings, base=base, downloader=downloader)
+    return _Desk(source=source, api=dialect.recordings, base=base, downloader=replace(downloader, allowlist=admitted))
+
+
+class Slots:
+    """Downloads at once, in all and from one host: one that is slow leaves room for the others.
+
+    A waiting download holds no slot; hosts are those of allowlists, so there are few.
+    """
+
+    def __init__(self) -> None:
+        self._all = asyncio.Semaphore(AT_ONCE)
+        self._hosts: dict[str, asyncio.Semaphore] = {}
+
+    @asynccontextmanager
+    async def of(self, host: str) -> AsyncIterator[None]:
+        """A slot for a download from that host."""
+        share = self._hosts.setdefault(host, asyncio.Semaphore(SHARE_OF_A_HOST))
+        async with share, self._all:
+            yield
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +154,7 @@ class FetchRecording:
     clock: Callable[[], datetime]
     nonce: Callable[[], str]
     scratch: Path | None
-    slots: asyncio.Semaphore
+    slots: Slots
 
     async def __call__(self, batch: Sequence[Envelope]) -> Outcome:
         """One fact or one Failed for each envelope, in order.
@@ -154,8 +177,7 @@ class FetchRecording:
             wanted = _wanted(envelope)
         except Malformed as error:
             return Failed(envelope, error)
-        async with self.slots:
-            ended = await self._ended(desk, wanted, envelope)
+        ended = await self._ended(desk, wanted, envelope)
         _report(envelope, wanted, ended)
         if isinstance(ended, Transient):
             return Failed(envelope, ended)
@@ -175,9 +197,10 @@ class FetchRecording:
         url = await self._address(desk, wanted)
         with _scratch_directory(self.scratch) as directory:
             file = Path(directory) / "audio"
-            audio = await desk.downloader.download(url, file)
-            place = _place(envelope, wanted, audio)
-            await self.objects.put(place, file)
+            async with self.slots.of(url.raw_host or ""):
+                audio = await desk.downloader.download(url, file)
+                place = _place(envelope, wanted, audio)
+                await self.objects.put(place, file)
         return Recording(
             key=wanted.key,
             state="stored",
@@ -211,7 +234,9 @@ class FetchRecording:
         if desk.base and url.origin() != parse_address(desk.base).origin():
             raise Permanent("host_not_allowed")
         with our_errors():
-            async with desk.downloader.session.get(url, headers=request.headers, allow_redirects=False) as response:
+            async with desk.downloader.session.get(
+                url, headers=request.headers, allow_redirects=False, timeout=_QUESTION
+            ) as response:
                 return follow(url, await self._location(api, response))
 
     async def _location(self, api: RecordingApi[Any], response: aiohttp.ClientResponse) -> str:

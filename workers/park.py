@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import orjson
+import structlog
 
 from schemas.envelope import Envelope, Kind, decode_envelope, encode_envelope
 from schemas.stage import Stage
+from workers.retention import AS_EVER, WARNED, Retention, now_and_then
 
 REPLAY_ROWS: Final = 500
+WARN_EVERY: Final = timedelta(hours=1)
+log = structlog.get_logger()
+
 _VARIES: Final = re.compile(r"\d+")
 
 
@@ -65,26 +70,45 @@ class ParkedStore(Protocol):
         """These were published and confirmed; they are kept, with that mark."""
         ...
 
+    async def purge(self, ids: Sequence[str]) -> int:
+        """Leave of these what the ledger needs; how many. What is wanted is left alone."""
+        ...
+
+    async def expire(self, box: str, before: datetime, limit: int) -> int:
+        """The same for up to `limit` that were last parked before that moment; what never went back is `expired`."""
+        ...
+
+    async def expiring(self, box: str, before: datetime) -> tuple[int, datetime | None]:
+        """How many that never went back were last parked before that moment, and when the first was."""
+        ...
+
     async def unwanted(self, ids: Sequence[str]) -> None:
         """These were wanted and cannot go back: they are parked as before."""
         ...
 
 
 def park(
-    store: ParkedStore, *, box: str, clock: Callable[[], datetime], outlets: Collection[str] | None = None
+    store: ParkedStore,
+    *,
+    box: str,
+    clock: Callable[[], datetime],
+    outlets: Collection[str] | None = None,
+    kept: Retention = AS_EVER,
 ) -> Stage:
     """The stage for one of the three queues.
 
     `outlets`: the queues to which a dead event may go back; one of a sink that is gone would wait for it for ever.
     """
     under_way: dict[str, str] = {}
+    forget = _forgetting(store, box, kept.parked)
 
     async def handle(batch: Sequence[Envelope]) -> Sequence[Envelope]:
         await store.park([_parked(envelope, box, clock()) for envelope in batch])
         return []
 
-    async def tick(_: datetime) -> Sequence[Envelope]:
+    async def tick(now: datetime) -> Sequence[Envelope]:
         """Copy, then mark: what is wanted is published, and `published` marks it once that is confirmed."""
+        await forget(now)
         under_way.clear()
         rows = {parked_id: revived(raw) for parked_id, raw in await store.wanted(box, REPLAY_ROWS)}
         going = {parked_id: envelope for parked_id, envelope in rows.items() if envelope and may_go(envelope)}
@@ -99,6 +123,27 @@ def park(
         await store.replayed([under_way[envelope_id] for envelope_id in ids if envelope_id in under_way])
 
     return Stage(handle, tick, published)
+
+
+def _forgetting(store: ParkedStore, box: str, kept: timedelta | None) -> Callable[[datetime], Awaitable[None]]:
+    """What a tick awaits: empty what is old enough, and warn, once an hour, of what is about to be."""
+    warned: datetime | None = None
+
+    async def expire(now: datetime, limit: int) -> int:
+        nonlocal warned
+        if kept is None:
+            return 0
+        gone = await store.expire(box, now - kept, limit)
+        if gone:
+            log.warning("parked.expired", box=box, count=gone)
+        if warned is None or now >= warned + WARN_EVERY:
+            warned = now
+            count, first = await store.expiring(box, now - kept + WARNED)
+            if first is not None:
+                log.warning("parked.expiring", box=box, count=count, first_at=(first + kept).isoformat())
+        return gone
+
+    return now_and_then(expire)
 
 
 def revived(raw: bytes) -> Envelope | None:

@@ -132,6 +132,12 @@ async def _dedupe(process: Process, stack: AsyncExitStack, row: StageRow, _: str
 
 async def _correlate(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
     store, clock = await stack.enter_async_context(open_sessions(process.config.store, clock=process.clock))
+
+    async def purge(asked: JsonObject) -> JsonObject:
+        calls, events = (_IDS.validate_python(asked[name]) for name in ("calls", "events"))
+        return {"waiting": await store.purge(calls, events, clock())}
+
+    process.commands["purge_calls"] = purge
     patience = {
         source.name: Patience(
             settle=source.settle,
@@ -142,7 +148,7 @@ async def _correlate(process: Process, stack: AsyncExitStack, row: StageRow, _: 
         for source in process.config.source
     }
     progress = frozenset(source.name for source in process.config.source if source.progress)
-    stage = correlate(store, patience=patience, progress=progress, clock=clock)
+    stage = correlate(store, patience=patience, progress=progress, clock=clock, kept=process.config.retention)
     process = replace(process, clock=clock)
     return [_loop(process, _spec(process, row), stage)]
 
@@ -181,13 +187,16 @@ async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str |
     async def want(asked: JsonObject) -> JsonObject:
         return {"wanted": await store.want(_IDS.validate_python(asked["ids"]))}
 
-    process.commands["want"] = want
+    async def purge(asked: JsonObject) -> JsonObject:
+        return {"emptied": await store.purge(_IDS.validate_python(asked["ids"]))}
+
+    process.commands.update(want=want, purge_parked=purge)
     outlets = frozenset(sink_queue(sink.name) for sink in process.config.sink)
     return [
         _loop(
             process,
             _spec(process, row, part=box, queue=queue),
-            park(store, box=box, clock=process.clock, outlets=outlets),
+            park(store, box=box, clock=process.clock, outlets=outlets, kept=process.config.retention),
         )
         for box, queue in BOXES.items()
     ]

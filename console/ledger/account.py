@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from schemas.envelope import JsonObject, Kind
-from workers.retention import CLAIMS_KEPT
+from workers.retention import AS_EVER, CLAIMS_KEPT, Retention
 from workers.stores.ledger import CountReads, ParkedCount, hour_of
 
 COUNTS: Final = (
@@ -34,9 +34,11 @@ COUNTS: Final = (
     "unrouted",
     "wanted",
     "replayed",
+    "purged",
+    "expired",
     "ever_quarantined",
 )
-COMPARED: Final = CLAIMS_KEPT - timedelta(days=1)
+NOT_COMPARED: Final = timedelta(days=1)  # of what is kept, the oldest
 
 
 async def read_ledger(
@@ -46,6 +48,7 @@ async def read_ledger(
     since: datetime | None = None,
     until: datetime | None = None,
     source: str | None = None,
+    kept: Retention = AS_EVER,
 ) -> list[JsonObject]:
     """The chosen rows, every count filled in; `compared`: whether the facts of that hour can be compared.
 
@@ -56,7 +59,7 @@ async def read_ledger(
     for row in await books.ledger():
         _row(rows, row["source"], row["hour"]).update(row)
     low, high = _in_utc(since), _in_utc(until)
-    await _add_books(rows, books, first=now - COMPARED, asked=low)
+    await _add_books(rows, books, first=now - min(CLAIMS_KEPT, kept.outbox) + NOT_COMPARED, asked=low)
     return _chosen(rows, hour_of(low) if low else "", hour_of(high) if high else "9", source)
 
 

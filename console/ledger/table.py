@@ -84,6 +84,8 @@ def _set_aside(row: JsonObject) -> str:
         f"set aside: {boxes}": boxes,
         f"{row['wanted']} wanted back and not published yet": row["wanted"],
         f"{row['replayed']} went back": row["replayed"],
+        f"{row['purged']} purged": row["purged"],
+        f"{row['expired']} expired": row["expired"],
     }
     return "; ".join(sentence for sentence, holds in told.items() if holds)
 

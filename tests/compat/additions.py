@@ -20,8 +20,11 @@ _SAID: Final = re.compile(  # recordings have an id that is not of their bytes
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:callstitch")
 
 
-_TABLES_ADDED: Final = {"dedupe.db: latest", "dedupe.db: latest_at"}  # of numbers whose states have no time
-_VERSIONS: Final = {"dedupe.db: version": [[3]]}  # of the schema then
+_TABLES_ADDED: Final = {
+    "dedupe.db: latest", "dedupe.db: latest_at",  # of numbers whose states have no time
+    "correlate.db: purge_key",  # by which it is known what was erased
+}  # fmt: skip
+_VERSIONS: Final = {"dedupe.db: version": [[3]], "correlate.db: version": [[4]]}  # of the schema then
 
 
 def without_tables(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

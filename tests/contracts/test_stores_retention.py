@@ -23,10 +23,10 @@ from tests.building.stores import (
 )
 from workers.correlate import SessionStore
 from workers.dedupe import ClaimStore
-from workers.retention import CLAIMS_KEPT, SESSIONS_KEPT, TOMBSTONES_KEPT
+from workers.retention import AS_EVER, CLAIMS_KEPT
 
 HOUR = timedelta(hours=1)
-WEEK = SESSIONS_KEPT.total_seconds()
+WEEK = AS_EVER.sessions.total_seconds()
 FORGOTTEN = WEEK + 86400  # PostgreSQL forgets the outbox by whole days
 
 
@@ -175,7 +175,7 @@ async def test_revisions_still_rise_when_a_call_is_forgotten_twice(sessions: Ses
 async def test_a_tombstone_lasts_four_hundred_days(sessions: SessionStore) -> None:
     await said_and_sent(sessions, told=70)
     await everything_expired(sessions, at(70 + FORGOTTEN))
-    late = 70 + FORGOTTEN + TOMBSTONES_KEPT.total_seconds()
+    late = 70 + FORGOTTEN + AS_EVER.tombstones.total_seconds()
     await everything_expired(sessions, at(late - 1))
     await everything_expired(sessions, at(late))
     (again,) = await fold(sessions, a_whole_call(told=late), told=late)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,11 +14,13 @@ from console.emulator.huawei.pushes import RECORD_DOMAIN
 from console.emulator.huawei.recordings import API
 from console.emulator.recordings import Recordings, serve_recordings
 from runtime.verdict import POLICIES, Retry, verdict
+from schemas.envelope import Envelope
 from schemas.facts import Recording
 from schemas.platforms.jiuyun.settings import JiuyunSource
 from schemas.settings.source import Source
 from schemas.stage import Failed
 from schemas.topology import RETRY_DELAYS
+from tests.building.loops import until
 from tests.services.recording_theatre import (
     AT,
     KEY,
@@ -25,12 +28,14 @@ from tests.services.recording_theatre import (
     NAME,
     SECRET,
     WAV,
+    Answer,
     Theatre,
     a_source,
     an_order,
     fetching,
     last_word,
     open_theatre,
+    serves,
     stored_files,
     the_fact,
     the_recording,
@@ -159,3 +164,63 @@ async def test_the_emulators_recordings_arrive_whatever_mood_it_is_in(
     assert {one.seconds for one in stored.values()} == {3.0}
     assert {platform.mood(name) for name in names} == {"prompt", "late", "later", "html", "json"}
     assert platform.faults == []
+
+
+def drips(released: asyncio.Event) -> Answer:
+    """A byte every while, until released."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(len(WAV))})
+        await response.prepare(request)
+        await response.write(WAV[:64])
+        for byte in WAV[64:]:
+            if released.is_set():
+                break
+            await response.write(bytes([byte]))
+            await asyncio.sleep(0.02)
+        return response
+
+    return answer
+
+
+async def test_a_download_that_drips_is_given_up(theatre: Theatre, tmp_path: Path) -> None:
+    theatre.on_audio = drips(asyncio.Event())
+    async with fetching(tmp_path, a_source(theatre), settling_seconds=0.1) as fetch:
+        (outcome,) = await fetch([an_order()])
+    assert str(the_retry(outcome)) == "too_slow"
+
+
+async def test_a_slow_host_leaves_room_for_the_others(theatre: Theatre, tmp_path: Path) -> None:
+    """Four downloads of one host used to hold all four slots, and a fifth, of another call, waited for minutes."""
+    released = asyncio.Event()
+    port = theatre.audio.port
+    source = a_source(theatre, recording_hosts=(f"localhost:{port}", f"127.0.0.1:{port}"), recording_api=None)
+    slowly, quickly = drips(released), serves(WAV)
+    theatre.on_audio = lambda request: (slowly if request.host.startswith("localhost") else quickly)(request)
+
+    def asked_slowly() -> int:
+        return sum(request.host.startswith("localhost") for request in theatre.fetched)
+
+    async with fetching(tmp_path, source) as fetch:
+        slow = [
+            asyncio.ensure_future(fetch([linked(f"http://localhost:{port}/{n}", key=f"slow-{n}")])) for n in range(4)
+        ]
+        await until(lambda: asked_slowly() == 2)
+        (outcome,) = await fetch([linked(f"http://127.0.0.1:{port}/r", key=KEY)])
+        assert the_recording(outcome).state == "stored"
+        assert asked_slowly() == 2
+        released.set()
+        await asyncio.gather(*slow)
+
+
+async def test_a_host_that_dns_cannot_have_is_a_failed_recording(theatre: Theatre, tmp_path: Path) -> None:
+    """The resolver's UnicodeError made two tries and a dead letter, and no recording.failed."""
+    source = a_source(theatre, recording_api=None, app_secret=None)
+    for host in (f"{'a' * 64}.myhuaweicloud.com", "a..myhuaweicloud.com"):
+        async with fetching(tmp_path, source) as fetch:
+            (outcome,) = await fetch([linked(f"http://{host}/r.wav", key=KEY)])
+        assert (the_recording(outcome).state, the_recording(outcome).reason) == ("failed", "bad_address")
+
+
+def linked(url: str, *, key: str) -> Envelope:
+    return an_order(name=None, domain=None, url=url, key=key)

@@ -59,12 +59,12 @@ class Variant:
     order: Order = ours
     dialect: AnyDialect = _DIALECT
     claims: Callable[[SqliteFile], ClaimStore] = SqliteClaims
-    sessions: Callable[[SqliteFile], SessionStore] = SqliteSessions
+    sessions: Callable[[SqliteFile, bytes], SessionStore] = SqliteSessions
 
     def starts(self, world: World, audio: Mapping[str, Mapping[str, Any]]) -> dict[str, Callable[[], Stage]]:
         """What starts the stage of each queue, over stores that outlive it; `audio` is what the platform serves."""
         claims = self.claims(MemoryFile(world, CLAIMS_MIGRATIONS))
-        sessions = self.sessions(MemoryFile(world, SESSIONS_MIGRATIONS))
+        sessions = self.sessions(MemoryFile(world, SESSIONS_MIGRATIONS), b"a key")
         sources, names, patience = {SOURCE.name: SOURCE}, frozenset({SOURCE.name}), {SOURCE.name: PATIENCE}
         dialects = {str(SOURCE.platform): self.dialect}
 

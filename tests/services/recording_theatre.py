@@ -30,6 +30,7 @@ from schemas.stage import Failed, Handler
 from tests.building.pushes import fact_in
 from workers.fetch_recording import open_fetch_recording
 from workers.objects import open_objects
+from workers.outside.download import SETTLING_SECONDS
 
 NOW = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)
 AT = datetime(2026, 11, 20, 23, 30, 0, tzinfo=UTC)
@@ -135,7 +136,12 @@ def a_source(theatre: Theatre, **changes: Any) -> PrivateNumberSource:
 
 @asynccontextmanager
 async def fetching(
-    root: Path, source: Source, *, objects: str | None = None, last_attempt: int = LAST_ATTEMPT
+    root: Path,
+    source: Source,
+    *,
+    objects: str | None = None,
+    last_attempt: int = LAST_ATTEMPT,
+    settling_seconds: float = SETTLING_SECONDS,
 ) -> AsyncIterator[Handler]:
     scratch = root / "scratch"
     scratch.mkdir(exist_ok=True)
@@ -148,6 +154,7 @@ async def fetching(
         nonce=lambda: "nonce1",
         most_bytes=MOST_BYTES,
         scratch=scratch,
+        settling_seconds=settling_seconds,
     ) as handler:
         yield handler
     assert list(scratch.iterdir()) == []

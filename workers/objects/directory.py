@@ -11,7 +11,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
-from runtime.files import sync
+from runtime.files import make_private, sync
 from schemas.errors import Misconfigured, Unavailable
 from workers.objects.words import words_of
 
@@ -27,7 +27,7 @@ def open_directory(root: Path) -> DirectoryObjects:
         Misconfigured: the directory cannot be made or written.
     """
     try:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(root)
         store = LocalStore(root)
     except (OSError, BaseError) as error:
         raise Misconfigured(f"objects: cannot use {root}: {words_of(error)}") from None
@@ -64,4 +64,5 @@ class DirectoryObjects:
             sync(directory)
             if directory == self._root:
                 return
+            directory.chmod(0o700)  # the library makes them for everybody
             directory = directory.parent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,10 @@ from workers.outside.guard import Allowlist
 RECORDING_BYTES: Final = 200 * 1024 * 1024
 MAX_REDIRECTS: Final = 3
 CHUNK_BYTES: Final = 256 * 1024
+LEAST_BYTES_A_SECOND: Final = 16 * 1024  # of audio that plays at 1 to 16; after SETTLING_SECONDS
+SETTLING_SECONDS: Final = 10.0
+NAME_LENGTH: Final = 253
+LABEL_LENGTH: Final = 63
 
 _OK: Final = 200
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -44,6 +49,7 @@ class Downloader:
     allowlist: Allowlist
     clock: Callable[[], datetime]
     most_bytes: int = RECORDING_BYTES
+    settling_seconds: float = SETTLING_SECONDS
 
     async def download(self, url: URL, into: Path) -> Audio:
         """Fetch the audio at `url` into the file `into`, following at most MAX_REDIRECTS redirects.
@@ -76,12 +82,19 @@ class Downloader:
         scratch = await asyncio.to_thread(_Scratch, into, self.most_bytes)
         try:
             await asyncio.to_thread(scratch.add, head)
+            started = time.monotonic()
             async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                 await asyncio.to_thread(scratch.add, chunk)
+                self._check_speed(scratch.size, time.monotonic() - started)
         finally:
             await asyncio.to_thread(scratch.close)
         delimited = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
         return await asyncio.to_thread(_measured, into, found, scratch, delimited=delimited)
+
+    def _check_speed(self, size: int, seconds: float) -> None:
+        """A host that drips would keep a slot from all others for minutes."""
+        if seconds > self.settling_seconds and size < seconds * LEAST_BYTES_A_SECOND:
+            raise Transient("too_slow")
 
 
 @dataclass(slots=True)
@@ -128,9 +141,20 @@ def parse_address(text: str) -> URL:
     try:
         url = URL(text, encoded=text.isascii())
         _ = url.port  # judged only when asked for
+        if url.raw_host:
+            _check_labels(url.raw_host)
     except ValueError:
         raise Permanent("bad_address") from None
     return url
+
+
+def _check_labels(host: str) -> None:
+    """Raises ValueError for a name that DNS cannot have: the resolver's own error would be nobody's (RFC 1035)."""
+    if ":" in host:  # an IPv6 literal
+        return
+    labels = host.removesuffix(".").split(".")
+    if len(host) > NAME_LENGTH or not all(0 < len(label) <= LABEL_LENGTH for label in labels):
+        raise ValueError
 
 
 def follow(url: URL, location: str) -> URL:

@@ -33,7 +33,7 @@ def our_errors() -> Iterator[None]:
         if isinstance(error.os_error, AddressRefused):
             raise Permanent("address_not_allowed") from None
         raise Transient("unreachable") from None
-    except aiohttp.InvalidURL:
+    except (aiohttp.InvalidURL, UnicodeError):  # the latter of a resolver, for a name that DNS cannot have
         raise Permanent("bad_address") from None
     except TimeoutError:
         raise Transient("timed_out") from None

@@ -27,6 +27,11 @@ SOCKET_READ_SECONDS: Final = 30
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _V4_COMPATIBLE: Final = IPv6Network("::/96")
+_DOCUMENTATION: Final = IPv6Network("3fff::/20")  # RFC 9637, younger than Python's tables
+# Of clouds, where an instance asks for its own credentials and settings; the others are link-local.
+_METADATA: Final = frozenset(
+    map(ip_address, ("100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254"))
+)
 _RELAY_ANYCAST: Final = IPv4Address("192.88.99.0")
 
 # The five fields of getaddrinfo.
@@ -107,10 +112,13 @@ def is_public(address: str) -> bool:
 
 
 def is_reachable(address: str) -> bool:
-    """What `allow_private` admits: private and loopback too, but never link-local (cloud metadata) or multicast."""
+    """What `allow_private` admits: private and loopback too, but never cloud metadata, link-local or multicast."""
     return all(
         inner.is_loopback
-        or not (inner.is_link_local or inner.is_multicast or inner.is_unspecified or inner.is_reserved)
+        or (
+            not (inner.is_link_local or inner.is_multicast or inner.is_unspecified or inner.is_reserved)
+            and inner not in _METADATA
+        )
         for inner in _unwrapped(ip_address(address))
     )
 
@@ -181,8 +189,8 @@ def _unwrapped(address: IPv4Address | IPv6Address) -> tuple[IPv4Address | IPv6Ad
 
 
 def _is_global_unicast(address: IPv4Address | IPv6Address) -> bool:
-    if address.is_multicast or address.is_reserved or not address.is_global:
+    if address.is_multicast or address.is_reserved or not address.is_global or address in _METADATA:
         return False
     if isinstance(address, IPv4Address):
         return int(address) >> 8 != int(_RELAY_ANYCAST) >> 8
-    return address not in _V4_COMPATIBLE and not address.is_site_local
+    return address not in _V4_COMPATIBLE and address not in _DOCUMENTATION and not address.is_site_local

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
-from runtime.files import see_writable, sync
+from runtime.files import make_private, see_writable, sync
 from schemas.envelope import Envelope
 from schemas.errors import Misconfigured, Permanent, Unavailable
 from schemas.settings import Outlet
@@ -80,7 +80,7 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(path.parent)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
             raise Misconfigured(f"cannot open {path}: {error.strerror}") from None

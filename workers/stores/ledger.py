@@ -30,6 +30,7 @@ REVISIONS: Final = (  # the events that are one revision each
 )  # fmt: skip
 LAST_HOUR: Final = "9999-12-31T23"  # nothing up to here is counted: an older program made the tables
 _FINGERPRINT_BYTES: Final = 16
+_GHOST: Final = "|\0"  # no platform's key holds NUL: it is stripped wherever it is read
 _HOUR_LENGTH: Final = len("2026-11-21T08")
 
 
@@ -63,7 +64,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParkedCount:
-    """Parked messages by what they were: `state` is parked, wanted (it goes back) or replayed.
+    """Parked messages by what they were: `state` is parked, wanted (it goes back), replayed, purged or expired.
 
     `items` is how many items of pushes they stand for.
     """
@@ -176,8 +177,17 @@ def hour_of(at: datetime) -> str:
 
 def hashed_pair(source: str, key: str, fingerprint: str) -> Pair:
     """Key and fingerprint as kept: keys hold phone numbers, and a hash is short."""
-    hashed = hashlib.blake2b(f"{source}|{key}".encode(), digest_size=16).digest()
-    return hashed, bytes.fromhex(fingerprint)[:_FINGERPRINT_BYTES]
+    digest = bytes.fromhex(key.partition(_GHOST)[2]) if _GHOST in key else _hashed(source, key)
+    return digest, bytes.fromhex(fingerprint)[:_FINGERPRINT_BYTES]
+
+
+def ghost_key(source: str, key: str) -> str:
+    """The key of a fact that was erased: what the fact is, and the hash by which its claim knows it."""
+    return key if _GHOST in key else f"{key.partition('|')[0]}{_GHOST}{_hashed(source, key).hex()}"
+
+
+def _hashed(source: str, key: str) -> bytes:
+    return hashlib.blake2b(f"{source}|{key}".encode(), digest_size=16).digest()
 
 
 def arrivals(facts: Iterable[KeptFact]) -> str:

@@ -11,13 +11,14 @@ Raises, as all questions do:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from schemas.envelope import JsonObject
 from schemas.topology import Binding
 from workers.stores.ledger import Books
+from workers.stores.places import Place, Row
 
 
 class CallReads(Protocol):
@@ -28,9 +29,10 @@ class CallReads(Protocol):
         ...
 
     async def session(self, call_id: str) -> JsonObject | None:
-        """One call: `id`, `status`, `due_at`, `state` (its facts and revision) and `outbox`; None when unknown.
+        """One call: `id`, `status`, `due_at`, `updated_at`, `state` (its facts and revision) and `outbox`.
 
-        `outbox` holds the envelopes that left or wait to leave, oldest first, each with its `sent_at` or None.
+        None when unknown. `outbox` holds the envelopes that left or wait to leave, oldest first, each with its
+        `sent_at` or None.
         """
         ...
 
@@ -80,7 +82,15 @@ class ParkedReads(Protocol):
         ...
 
 
-class Reads(CallReads, OutboxReads, ParkedReads, Protocol):
+class PlaceReads(Protocol):
+    """All that a store keeps of people (see workers.stores.places)."""
+
+    def rows(self, place: Place) -> AsyncIterator[Row]:
+        """Everything in that place; nothing where its stage never ran."""
+        ...
+
+
+class Reads(CallReads, OutboxReads, ParkedReads, PlaceReads, Protocol):
     """A store, opened for reading."""
 
     async def holds_state(self) -> bool:

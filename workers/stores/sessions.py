@@ -51,11 +51,16 @@ def session_row(call_id: str, step: Step) -> SessionRow:
         source=next(iter(facts)).source,
         state=encode_session(session),
         revision=session.revision,
-        status="completed" if session.completed else "incomplete" if session.incomplete else "open",
+        status=status_of(session),
         hour=hour,
         arrived=arrivals(facts),
         due_at=step.due_at,
     )
+
+
+def status_of(session: Session) -> str:
+    """What was said of it."""
+    return "completed" if session.completed else "incomplete" if session.incomplete else "open"
 
 
 def swept(rows: Iterable[tuple[str, bytes]], step: StepFunction) -> tuple[dict[str, Step], list[str]]:

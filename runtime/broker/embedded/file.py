@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import orjson
+import structlog
 
 from schemas.errors import CallstitchError, Misconfigured, Unavailable
 from schemas.topology import Binding, Exchange, Queue
@@ -20,6 +21,8 @@ from schemas.topology import Binding, Exchange, Queue
 _VERSION: Final = 1
 _QUEUE_SHIFT: Final = 40
 _JOURNAL_BYTES: Final = 64 * 1024 * 1024
+COMPACT_BYTES: Final = 16 * 1024 * 1024  # of what is held
+_SIZES: Final = ("page_count", "freelist_count", "page_size")
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 # A message's id is its queue's number << 40 | its place in that queue: the table is then sorted by queue and place
@@ -45,6 +48,9 @@ _DELETE: Final = "DELETE FROM message WHERE id IN (SELECT value FROM json_each(?
 _WAITING_SINCE: Final = "SELECT due FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT 1"
 _QUESTION: Final = "SELECT id FROM message WHERE correlation_id = ? AND correlation_id <> ''"
 _HELD: Final = "SELECT id >> ?, count(*), max(id) FROM message GROUP BY 1"
+
+
+log = structlog.get_logger()
 
 
 class Row(NamedTuple):
@@ -107,8 +113,17 @@ class File:
             self._db.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Checkpoint and close."""
+        """Checkpoint and close; where what is held is quickly written anew, nothing of what was acked stays."""
+        try:
+            self._vacuum()
+        except sqlite3.Error as error:  # a reader is at it, the disk is full: the next close may
+            log.warning("broker.not_compacted", reason=str(error))
         self._db.close()
+
+    def _vacuum(self) -> None:
+        pages, free, size = [self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in _SIZES]
+        if free and (pages - free) * size <= COMPACT_BYTES and not self._db.in_transaction:
+            self._db.execute("VACUUM")
 
     def insert(self, rows: Iterable[Row]) -> None:
         """Store new messages."""
@@ -208,6 +223,7 @@ def open_file(path: Path | None, *, busy_seconds: float) -> File:
 def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
+    connection.execute("PRAGMA secure_delete = FAST")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0:
         connection.executescript(_SCHEMA)

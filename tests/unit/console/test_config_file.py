@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,63 @@ def test_tokens_that_an_older_program_made_stay_as_they_are(tmp_path: Path, monk
     tokens = {source.platform: source.tokens[0].get_secret_value() for source in load_config(None, {}).source}
     assert tokens["huawei_privatenumber"] == "kept"
     assert set(tokens) == set(DIALECTS)
+
+
+@pytest.mark.parametrize(
+    ("url", "seen"),
+    [
+        ("https://chat.example.com/hooks/T0/B0/secret", "https://chat.example.com/***"),
+        ("https://chat.example.com/?key=secret", "https://chat.example.com/***"),
+        ("https://user:secret@chat.example.com:8443/a", "https://chat.example.com:8443/***"),
+        ("https://chat.example.com", "https://chat.example.com"),
+    ],
+)
+def test_of_a_webhook_only_its_host_is_shown(tmp_path: Path, url: str, seen: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        f'[[sink]]\nname = "chat"\nkind = "webhook"\nurl = "{url}"\nsecret = "whsec_c2VjcmV0c2VjcmV0c2VjcmV0"'
+    )
+    (sink,) = shown(load_config(path, {}))["sink"]
+    assert sink["url"] == seen
+
+
+@pytest.mark.parametrize(
+    ("objects", "seen"),
+    [
+        ("s3://KEY:SECRET@bucket/p", "s3://***:***@bucket/p"),
+        ("s3://bucket/p?region=eu&secret_access_key=SECRET", "s3://bucket/p?region=eu&secret_access_key=***"),
+        ("s3://bucket/p?Access_Key_Id=KEY", "s3://bucket/p?Access_Key_Id=***"),
+        ("s3://bucket/p?region=eu", "s3://bucket/p?region=eu"),
+        ("file:var/recordings", "file:var/recordings"),
+    ],
+)
+def test_no_key_of_a_bucket_is_shown(tmp_path: Path, objects: str, seen: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'objects = "{objects}"')
+    assert shown(load_config(path, {}))["objects"] == seen
+
+
+@pytest.mark.parametrize(
+    "retention",
+    [
+        'sessions = "6d"',
+        'sessions = "30d"\ntombstones = "29d"',
+        'tombstones = "6d"',
+        'outbox = "1d"',
+        'parked = "14d"',
+        'claims = "7d"',
+    ],
+)
+def test_a_retention_that_would_forget_too_early_is_refused(tmp_path: Path, retention: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f"[retention]\n{retention}")
+    with pytest.raises(Misconfigured, match="retention"):
+        load_config(path, {})
+
+
+def test_retention_is_as_the_config_says(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[retention]\noutbox = "3d"\nsessions = "8d"\ntombstones = "9d"\nparked = "15d"')
+    kept = load_config(path, {}).retention
+    assert (kept.outbox, kept.sessions, kept.tombstones, kept.parked) == tuple(timedelta(days=n) for n in (3, 8, 9, 15))
+    assert load_config(None, {}).retention.parked is None

@@ -12,6 +12,7 @@ from workers.stores.postgresql.examination import examine
 from workers.stores.postgresql.expiry import keep_days
 from workers.stores.postgresql.parked import PostgresqlParked
 from workers.stores.postgresql.pool import START_SECONDS, open_database, open_read_only
+from workers.stores.postgresql.purge import purge_key
 from workers.stores.postgresql.reads import PostgresqlReads
 from workers.stores.postgresql.schema import (
     CLAIMS_MIGRATIONS,
@@ -45,7 +46,7 @@ async def open_sessions(
     async with open_database(dsn, start_seconds=start_seconds) as database:
         clock = counting_from(await migrate(database, "sessions", SESSIONS_MIGRATIONS))
         await keep_days(database, clock())
-        yield PostgresqlSessions(database), clock
+        yield PostgresqlSessions(database, await purge_key(database)), clock
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from typing import Final
 import asyncpg
 
 from schemas.errors import Unavailable
-from workers.retention import OUTBOX_KEPT, SESSIONS_KEPT, TOMBSTONES_KEPT
+from workers.retention import Retention
 from workers.stores.postgresql.pool import Connection, Database
 
 Work = Callable[[Connection], Awaitable[bool]]
@@ -46,18 +46,18 @@ _TOMBSTONES: Final = (
 )
 
 
-async def expire_sessions(database: Database, now: datetime, limit: int) -> int:
+async def expire_sessions(database: Database, now: datetime, limit: int, kept: Retention) -> int:
     """As `SessionStore` promises; a dropped day counts as one row.
 
     Raises:
         Unavailable: see Database.transact.
     """
     await keep_days(database, now)
-    gone = await _drop_days(database, now - OUTBOX_KEPT)
+    gone = await _drop_days(database, now - kept.outbox)
     for query, arguments in (
-        (_REST, (now - OUTBOX_KEPT, limit)),
-        (_SESSIONS, (now - SESSIONS_KEPT, limit, now)),
-        (_TOMBSTONES, (now - TOMBSTONES_KEPT, limit)),
+        (_REST, (now - kept.outbox, limit)),
+        (_SESSIONS, (now - kept.sessions, limit, now)),
+        (_TOMBSTONES, (now - kept.tombstones, limit)),
     ):
         gone += await database.execute(query, *arguments)
     return gone

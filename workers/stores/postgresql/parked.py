@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
 from typing import Final
 
 from workers.park import Parked
 from workers.stores.ledger import origin
 from workers.stores.postgresql.pool import Database
+from workers.stores.postgresql.purge import empty
 from workers.stores.postgresql.schema import clean
 from workers.stores.sweep import within
 
@@ -18,9 +21,9 @@ _PARK: Final = (
     " $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::int[], $12::bytea[], $13::int[])"
     " AS u (hour, kind, id) ORDER BY id"
     " ON CONFLICT (id) DO UPDATE SET attempts = parked.attempts + excluded.attempts, last_at = excluded.last_at,"
-    " reason = excluded.reason, signature = excluded.signature, state = excluded.state,"
-    " items = greatest(parked.items, excluded.items),"
-    " raw = CASE parked.box WHEN 'quarantine' THEN excluded.raw ELSE parked.raw END"
+    " reason = excluded.reason, signature = excluded.signature, items = greatest(parked.items, excluded.items),"
+    " state = CASE parked.state WHEN 'purged' THEN parked.state ELSE excluded.state END,"
+    " raw = CASE WHEN parked.box = 'quarantine' AND parked.state <> 'purged' THEN excluded.raw ELSE parked.raw END"
 )
 
 _MARK: Final = "UPDATE parked SET state = $3 WHERE id = ANY ($1::text[]) AND state = $2"
@@ -28,6 +31,11 @@ _WANTED: Final = (
     "SELECT id, octet_length(raw) AS size FROM parked WHERE state = 'wanted' AND box = $1 ORDER BY first_at LIMIT $2"
 )
 _RAWS: Final = "SELECT id, raw FROM parked WHERE id = ANY ($1::text[]) ORDER BY first_at"
+_OLD: Final = (
+    "SELECT id FROM parked WHERE box = $1 AND last_at <= $2 AND NOT emptied AND state IN ('parked', 'replayed')"
+    " LIMIT $3"
+)
+_EXPIRING: Final = "SELECT count(*), min(last_at) FROM parked WHERE box = $1 AND last_at <= $2 AND state = 'parked'"
 
 
 class PostgresqlParked:
@@ -60,6 +68,20 @@ class PostgresqlParked:
         """As `ParkedStore` promises."""
         if ids:
             await self._database.execute(_MARK, list(ids), "wanted", "replayed")
+
+    async def purge(self, ids: Sequence[str]) -> int:
+        """As `ParkedStore` promises."""
+        return await self._database.transact(partial(empty, ids=ids, state="purged"))
+
+    async def expire(self, box: str, before: datetime, limit: int) -> int:
+        """As `ParkedStore` promises."""
+        old = [row["id"] for row in await self._database.fetch(_OLD, box, before, limit)]
+        return await self._database.transact(partial(empty, ids=old, state="expired")) if old else 0
+
+    async def expiring(self, box: str, before: datetime) -> tuple[int, datetime | None]:
+        """As `ParkedStore` promises."""
+        ((count, first),) = await self._database.fetch(_EXPIRING, box, before)
+        return count, first
 
     async def unwanted(self, ids: Sequence[str]) -> None:
         """As `ParkedStore` promises."""

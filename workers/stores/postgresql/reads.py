@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,9 +11,11 @@ import orjson
 from schemas.envelope import JsonObject
 from schemas.topology import Binding
 from workers.calls.session import state_of
+from workers.stores.places import ROWS_AT_ONCE, Place, Row
 from workers.stores.postgresql.books import PostgresqlBooks
 from workers.stores.postgresql.declared import DECLARED
 from workers.stores.postgresql.pool import Database
+from workers.stores.postgresql.purge import IN_ORDER, SEARCHES
 from workers.stores.postgresql.schema import clean, fetched, is_there
 
 _EVENTS: Final = "SELECT route, count(*) made, count(sent_at) sent FROM outbox GROUP BY 1"
@@ -24,7 +26,7 @@ _ENDING: Final = (
 _GROUPS: Final = (
     "SELECT signature, stage, reason, source, state, count(*) count, sum(coalesce(items, 1))::bigint items,"
     " min(first_at) first_at, max(last_at) last_at, max(attempts) attempts, min(id) example"
-    " FROM parked WHERE box = $1 AND state <> 'replayed'"
+    " FROM parked WHERE box = $1 AND state IN ('parked', 'wanted')"
     " GROUP BY signature, stage, reason, source, state ORDER BY count DESC, state"
 )
 _PARKED: Final = "SELECT * FROM parked WHERE box = $1 AND (id = $2 OR signature = $2) ORDER BY first_at LIMIT $3"
@@ -71,6 +73,7 @@ class PostgresqlReads:
             "id": call_id,
             "status": row["status"],
             "due_at": _time(row["due_at"]),
+            "updated_at": _time(row["updated_at"]),
             "state": state_of(row["state"]),
             "outbox": [{**orjson.loads(row["envelope"]), "sent_at": _time(row["sent_at"])} for row in leaving],
         }
@@ -104,6 +107,17 @@ class PostgresqlReads:
         rows = await self._ask(_PARKED, box, clean(wanted), limit)
         times = [{"first_at": _micros(row["first_at"]), "last_at": _micros(row["last_at"])} for row in rows]
         return [{**row, **at, "raw": orjson.loads(row["raw"])} for row, at in zip(rows, times, strict=True)]
+
+    async def rows(self, place: Place) -> AsyncIterator[Row]:
+        """As `PlaceReads` promises."""
+        if not await is_there(self._database, place):
+            return
+        after: str | bytes = b"" if place in ("session", "tombstone") else ""
+        while found := await self._ask(SEARCHES[place] + IN_ORDER, after, ROWS_AT_ONCE):
+            for row in found:
+                call_id = row["call_id"].decode() if row["call_id"] is not None else None
+                yield Row(row["id"] if isinstance(row["id"], str) else row["id"].decode(), call_id, row["text"])
+            after = found[-1]["id"]
 
     async def _ask(self, query: str, *args: object) -> Sequence[Any]:
         return await fetched(self._database, query, *args)

@@ -66,6 +66,10 @@ CREATE INDEX latest_at ON latest (at);
 """
 _SESSIONS_2: Final = "ALTER TABLE session ADD COLUMN arrived jsonb"
 _SESSIONS_3: Final = "SELECT 1"  # a program that cannot read states of version 2 stays out
+_SESSIONS_4: Final = (  # see erasing.keyed_id; two random UUIDs are 244 random bits
+    "CREATE TABLE purge_key (key bytea NOT NULL); INSERT INTO purge_key SELECT"
+    " decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')"
+)
 _PARKED_2: Final = "ALTER TABLE parked ADD COLUMN hour text, ADD COLUMN kind text"
 _PARKED_3: Final = (  # 1 for what is there; NULL is what an older program parks meanwhile, then `raw` tells it
     "ALTER TABLE parked ADD COLUMN items int DEFAULT 1; ALTER TABLE parked ALTER COLUMN items DROP DEFAULT"
@@ -78,8 +82,9 @@ CREATE TABLE declared (
 
 DECLARED_MIGRATIONS: Final = (_DECLARED_1,)
 CLAIMS_MIGRATIONS: Final = (_CLAIMS_1, _CLAIMS_2, _CLAIMS_3)
-SESSIONS_MIGRATIONS: Final = (_SESSIONS_1, _SESSIONS_2, _SESSIONS_3)
-PARKED_MIGRATIONS: Final = (_PARKED_1, _PARKED_2, _PARKED_3)
+SESSIONS_MIGRATIONS: Final = (_SESSIONS_1, _SESSIONS_2, _SESSIONS_3, _SESSIONS_4)
+_PARKED_4: Final = "ALTER TABLE parked ADD COLUMN emptied boolean NOT NULL DEFAULT false"
+PARKED_MIGRATIONS: Final = (_PARKED_1, _PARKED_2, _PARKED_3, _PARKED_4)
 _ONE_AT_A_TIME: Final = 0x63616C6C  # several processes start at once
 _SESSION: Final = "SELECT current_database(), current_user, current_setting('search_path')"
 _RENAMED: Final = """

@@ -17,8 +17,11 @@ from typing import Any, Final
 from schemas.envelope import Envelope, encode_envelope
 from workers.calls.step import Step
 from workers.correlate import News, StepFunction
+from workers.retention import AS_EVER, Retention
+from workers.stores.erasing import ghost_step, ghosts, keyed_id
 from workers.stores.postgresql.expiry import expire_sessions
 from workers.stores.postgresql.pool import Connection, Database
+from workers.stores.postgresql.purge import purge_call, purge_events
 from workers.stores.sessions import (
     LEASE,
     OF_NO_SESSION,
@@ -37,9 +40,12 @@ _LOCK: Final = (
     " ON CONFLICT (id) DO UPDATE SET id = session.id WHERE false"
 )
 _READ: Final = (
-    "SELECT s.id, s.state, t.revision, t.status FROM session s LEFT JOIN tombstone t ON t.id = s.id AND s.state = ''"
-    " WHERE s.id = ANY ($1::bytea[])"
+    "SELECT s.id, s.state, t.revision, t.status, p.id AS erased FROM session s"
+    " LEFT JOIN tombstone t ON t.id = s.id AND s.state = ''"
+    " LEFT JOIN unnest($1::bytea[], $2::bytea[]) AS u (id, keyed) ON u.id = s.id AND s.state = ''"
+    " LEFT JOIN tombstone p ON p.id = u.keyed WHERE s.id = ANY ($1::bytea[])"
 )
+_UNMAKE: Final = "DELETE FROM session WHERE id = ANY ($1::bytea[]) AND state = ''"
 _KEEP: Final = (
     "UPDATE session s SET source = u.source, state = u.state, revision = u.revision, status = u.status,"
     " hour = CASE s.hour WHEN '' THEN u.hour ELSE s.hour END, due_at = u.due_at, arrived = u.arrived,"
@@ -76,14 +82,15 @@ _SENT: Final = (
 class PostgresqlSessions:
     """SessionStore on PostgreSQL; any number of processes may share it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, purge_key: bytes) -> None:
         self._database = database
+        self._purge_key = purge_key
 
     async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
         """As `SessionStore` promises."""
         if not news:
             return []
-        return await self._database.transact(partial(_fold, news=news, step=step, now=now))
+        return await self._database.transact(partial(_fold, news=news, step=step, now=now, purge_key=self._purge_key))
 
     async def tell(self, events: Sequence[Envelope], now: datetime) -> Sequence[Envelope]:
         """As `SessionStore` promises."""
@@ -104,19 +111,44 @@ class PostgresqlSessions:
         if ours:
             await self._database.execute(_SENT, now, ours)
 
-    async def expire(self, now: datetime, limit: int) -> int:
+    async def purge(self, calls: Sequence[str], events: Sequence[str], now: datetime) -> Mapping[str, str]:
+        """As `SessionStore` promises; a call at a time, so that nothing waits for all of them."""
+        waiting: dict[str, str] = {}
+        for call_id in calls:
+            work = partial(purge_call, call_id=call_id, now=now, key=self._purge_key, keep=_keep_ghosts)
+            if (why := await self._database.transact(work)) is not None:
+                waiting[call_id] = why
+        return waiting | await self._database.transact(partial(purge_events, events=events))
+
+    async def expire(self, now: datetime, limit: int, kept: Retention = AS_EVER) -> int:
         """As `SessionStore` promises."""
-        return await expire_sessions(self._database, now, limit)
+        return await expire_sessions(self._database, now, limit, kept)
 
 
-async def _fold(connection: Connection, *, news: News, step: StepFunction, now: datetime) -> list[Envelope]:
+async def _fold(
+    connection: Connection, *, news: News, step: StepFunction, now: datetime, purge_key: bytes
+) -> list[Envelope]:
     ids = {call_id.encode(): call_id for call_id in news}
     await connection.execute(_LOCK, list(ids), now)
-    rows = {ids[row["id"]]: row for row in await connection.fetch(_READ, list(ids))}
+    keyed = [keyed_id(call_id, purge_key).encode() for call_id in news]
+    rows = {ids[row["id"]]: row for row in await connection.fetch(_READ, list(ids), keyed)}
     known = [call_id.encode() for call_id, row in rows.items() if row["state"]]
+    erased = {call_id: row["erased"].decode() for call_id, row in rows.items() if row["erased"] is not None}
     left_over = await connection.fetch(_LEFT_OVER, now, now - LEASE, known) if known else []
-    steps = {call_id: step(_session_before(rows[call_id]), facts) for call_id, facts in news.items()}
-    return [*_envelopes(left_over), *await _keep(connection, steps, now)]
+    steps = {
+        call_id: step(_session_before(rows[call_id]), facts) for call_id, facts in news.items() if call_id not in erased
+    }
+    said = [*_envelopes(left_over), *await _keep(connection, steps, now)]
+    if erased:
+        await connection.execute(_UNMAKE, [call_id.encode() for call_id in erased])
+        ghostly = {other: left for call_id, other in erased.items() if (left := ghosts(news[call_id], other))}
+        await _fold(connection, news=ghostly, step=ghost_step, now=now, purge_key=purge_key)
+    return said
+
+
+async def _keep_ghosts(connection: Connection, keyed: str, step: Step, now: datetime) -> None:
+    await connection.execute(_LOCK, [keyed.encode()], now)
+    await _keep(connection, {keyed: step}, now)
 
 
 def _session_before(row: Any) -> Any:

@@ -13,7 +13,7 @@ from workers.stores.sqlite.declared import DECLARED_MIGRATIONS, SqliteDeclared
 from workers.stores.sqlite.file import open_sqlite_file
 from workers.stores.sqlite.parked import PARKED_MIGRATIONS, SqliteParked
 from workers.stores.sqlite.reads import SqliteReads
-from workers.stores.sqlite.sessions import SESSIONS_MIGRATIONS, SqliteSessions
+from workers.stores.sqlite.sessions import SESSIONS_MIGRATIONS, SqliteSessions, purge_key
 
 
 async def examine(directory: Path) -> None:
@@ -32,7 +32,7 @@ async def open_claims(directory: Path) -> AsyncIterator[SqliteClaims]:
 async def open_sessions(directory: Path) -> AsyncIterator[SqliteSessions]:
     """Correlate's store. Raises Misconfigured when another process owns it."""
     async with open_sqlite_file(directory / "correlate.db", SESSIONS_MIGRATIONS) as file:
-        yield SqliteSessions(file)
+        yield SqliteSessions(file, await file.write(purge_key))
 
 
 @asynccontextmanager

@@ -19,8 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
+import structlog
+
 from runtime.files import is_the_files_fault, owned, read_only
 from schemas.errors import Misconfigured, Unavailable
+
+log = structlog.get_logger()
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,6 +32,7 @@ T = TypeVar("T")
 _BUSY_SECONDS: Final = 5.0
 _WAL_BYTES: Final = 64 * 1024 * 1024  # what is written again within it reaches the file itself once
 _PAGE_BYTES: Final = 4096
+COMPACT_BYTES: Final = 256 * 1024 * 1024
 _CACHE_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -73,6 +78,23 @@ class SqliteFile:
         return await loop.run_in_executor(
             self._thread, lambda: self._transact_soon(lambda db: work(db, *args, **kwargs))
         )
+
+    async def compact(self) -> None:
+        """After an erasure: leave nothing of what was deleted in free pages and in the WAL, as far as that is quick.
+
+        A file that is larger than COMPACT_BYTES keeps its free pages, which are used again first.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._compact)
+
+    def _compact(self) -> None:
+        db = self._connection
+        pages = db.execute("PRAGMA page_count").fetchone()[0]
+        try:
+            if pages * _PAGE_BYTES <= COMPACT_BYTES:
+                db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError as error:  # a reader is at it, or the disk is full: what is erased is erased
+            log.warning("state.not_compacted", file=self._path.name, reason=str(error))
 
     def _transact_soon(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._connection.execute("PRAGMA synchronous=NORMAL")
@@ -152,6 +174,7 @@ def _connect(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=FAST")
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
         connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_BYTES // _PAGE_BYTES}")
         connection.execute(f"PRAGMA cache_size=-{_CACHE_BYTES // 1024}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime
 from typing import Final
 
 from workers.park import Parked
 from workers.stores.ledger import origin
-from workers.stores.sqlite.file import SqliteFile, micros
+from workers.stores.sqlite.file import SqliteFile, micros, moment
+from workers.stores.sqlite.purge import empty
 from workers.stores.sweep import within
 
 _VERSION_1: Final = """
@@ -25,7 +27,9 @@ ALTER TABLE parked ADD COLUMN hour TEXT;
 ALTER TABLE parked ADD COLUMN kind TEXT;
 """  # see ledger.origin; NULL in what an older program parked
 _VERSION_4: Final = "ALTER TABLE parked ADD COLUMN items INTEGER NOT NULL DEFAULT 1;"
-PARKED_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5: Final = "ALTER TABLE parked ADD COLUMN emptied INTEGER NOT NULL DEFAULT 0;"
+_WHOLE: Final = "emptied = 0 AND state IN ('parked', 'replayed')"
+PARKED_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 
 
 class SqliteParked:
@@ -51,6 +55,21 @@ class SqliteParked:
         if ids:
             await self._file.write(_mark, ids, "wanted", "replayed")
 
+    async def purge(self, ids: Sequence[str]) -> int:
+        """As `ParkedStore` promises."""
+        done = await self._file.write(empty, ids, "purged")
+        await self._file.compact()
+        return done
+
+    async def expire(self, box: str, before: datetime, limit: int) -> int:
+        """As `ParkedStore` promises."""
+        return await self._file.write(_expire, box, micros(before), limit)
+
+    async def expiring(self, box: str, before: datetime) -> tuple[int, datetime | None]:
+        """As `ParkedStore` promises."""
+        count, first = await self._file.write(_expiring, box, micros(before))
+        return count, moment(first) if count else None
+
     async def unwanted(self, ids: Sequence[str]) -> None:
         """As `ParkedStore` promises."""
         if ids:
@@ -59,10 +78,11 @@ class SqliteParked:
 
 def _park(db: sqlite3.Connection, messages: Sequence[Parked]) -> None:
     db.executemany(
-        "INSERT INTO parked VALUES (?,?,?,?,?,?,?,?,1,?,'parked',?,?,?) ON CONFLICT (id) DO UPDATE SET"
+        "INSERT INTO parked VALUES (?,?,?,?,?,?,?,?,1,?,'parked',?,?,?,0) ON CONFLICT (id) DO UPDATE SET"
         " attempts = attempts + 1, last_at = excluded.last_at, reason = excluded.reason,"
-        " signature = excluded.signature, state = excluded.state, items = max(items, excluded.items),"
-        " raw = CASE box WHEN 'quarantine' THEN excluded.raw ELSE raw END",
+        " signature = excluded.signature, items = max(items, excluded.items),"
+        " state = CASE state WHEN 'purged' THEN state ELSE excluded.state END,"
+        " raw = CASE WHEN box = 'quarantine' AND state <> 'purged' THEN excluded.raw ELSE raw END",
         map(_columns, messages),
     )
 
@@ -75,6 +95,17 @@ def _columns(m: Parked) -> tuple[str | int | bytes, ...]:
 def _mark(db: sqlite3.Connection, ids: Sequence[str], before: str, after: str) -> int:
     query = "UPDATE parked SET state = ? WHERE id = ? AND state = ?"
     return db.executemany(query, [(after, parked_id, before) for parked_id in ids]).rowcount
+
+
+def _expire(db: sqlite3.Connection, box: str, before: int, limit: int) -> int:
+    query = f"SELECT id FROM parked WHERE box = ? AND last_at <= ? AND {_WHOLE} LIMIT ?"  # noqa: S608 - our own text
+    return empty(db, [row[0] for row in db.execute(query, (box, before, limit))], "expired")
+
+
+def _expiring(db: sqlite3.Connection, box: str, before: int) -> tuple[int, int]:
+    query = "SELECT count(*), min(last_at) FROM parked WHERE box = ? AND last_at <= ? AND state = 'parked'"
+    found: tuple[int, int] = db.execute(query, (box, before)).fetchone()
+    return found
 
 
 def _wanted(db: sqlite3.Connection, box: str, limit: int) -> list[tuple[str, bytes]]:

@@ -6,7 +6,7 @@ A file that is made or migrated meanwhile is read as it is then, and no open con
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -16,9 +16,11 @@ import orjson
 from schemas.envelope import JsonObject
 from schemas.topology import Binding
 from workers.calls.session import state_of
+from workers.stores.places import Place, Row
 from workers.stores.sqlite.books import SqliteBooks
 from workers.stores.sqlite.declared import declared
 from workers.stores.sqlite.file import asked, has_column, micros, moment
+from workers.stores.sqlite.purge import FILES, rows
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -84,6 +86,14 @@ class SqliteReads:
         """As `ParkedReads` promises."""
         return await self._of_park(_parked, box, wanted, limit)
 
+    async def rows(self, place: Place) -> AsyncIterator[Row]:
+        """As `PlaceReads` promises."""
+        path, after = self._directory / FILES[place], ""
+        while path.exists() and (found := await asked(path, rows, place, after)):
+            for row in found:
+                yield row
+            after = found[-1].id
+
     async def _of_correlate(
         self, question: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -113,6 +123,7 @@ def _session(db: sqlite3.Connection, call_id: str) -> JsonObject | None:
         "id": call_id,
         "status": row["status"],
         "due_at": _time(row["due_at"]),
+        "updated_at": _time(row["updated_at"]),
         "state": state_of(row["state"]),
         "outbox": [{**orjson.loads(envelope), "sent_at": _time(at)} for envelope, at in leaving],
     }
@@ -136,7 +147,8 @@ def _parked_groups(db: sqlite3.Connection, box: str) -> list[JsonObject]:
     rows = db.execute(
         f"SELECT signature, stage, reason, source, state, count(*) count, {items} items, min(first_at) first_at,"  # noqa: S608 - our own text
         " max(last_at) last_at, max(attempts) attempts, min(id) example FROM parked WHERE box = ?"
-        " AND state <> 'replayed' GROUP BY signature, stage, reason, source, state ORDER BY count DESC, state",
+        " AND state IN ('parked', 'wanted') GROUP BY signature, stage, reason, source, state"
+        " ORDER BY count DESC, state",
         (box,),
     )
     return [{**dict(row), "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])} for row in rows]

@@ -13,7 +13,8 @@ import orjson
 from schemas.envelope import Envelope, encode_envelope
 from workers.calls.step import Step
 from workers.correlate import News, StepFunction
-from workers.retention import OUTBOX_KEPT, SESSIONS_KEPT, TOMBSTONES_KEPT
+from workers.retention import AS_EVER, Retention
+from workers.stores.erasing import ghost_step, ghosts, keyed_id
 from workers.stores.sessions import (
     LEASE,
     OF_NO_SESSION,
@@ -24,6 +25,7 @@ from workers.stores.sessions import (
     stored_envelope,
     swept,
 )
+from workers.stores.sqlite import purge
 from workers.stores.sqlite.file import SqliteFile, micros
 from workers.stores.sweep import within
 
@@ -61,21 +63,22 @@ DROP TABLE session_before;
 CREATE INDEX session_due ON session (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX session_quiet ON session (updated_at) WHERE due_at IS NULL;
 """
-SESSIONS_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+SESSIONS_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, purge.KEY_TABLE)
 _CHUNK: Final = 500
 
 
 class SqliteSessions:
     """SessionStore on one file."""
 
-    def __init__(self, file: SqliteFile) -> None:
+    def __init__(self, file: SqliteFile, purge_key: bytes) -> None:
         self._file = file
+        self._purge_key = purge_key
 
     async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
         """As `SessionStore` promises."""
         if not news:
             return []
-        return await self._file.write(_fold, news, step, now)
+        return await self._file.write(_fold, news, step, now, self._purge_key)
 
     async def tell(self, events: Sequence[Envelope], now: datetime) -> Sequence[Envelope]:
         """As `SessionStore` promises."""
@@ -93,19 +96,35 @@ class SqliteSessions:
         """As `SessionStore` promises. A mark that a power cut undoes costs one more publish of the same event."""
         await self._file.write_soon(_sent, ids, now)
 
-    async def expire(self, now: datetime, limit: int) -> int:
+    async def purge(self, calls: Sequence[str], events: Sequence[str], now: datetime) -> Mapping[str, str]:
         """As `SessionStore` promises."""
-        return await self._file.write(_expire, now, limit)
+        waiting = await self._file.write(purge.purge, calls, events, now, key=self._purge_key, keep=_keep)
+        await self._file.compact()
+        return waiting
+
+    async def expire(self, now: datetime, limit: int, kept: Retention = AS_EVER) -> int:
+        """As `SessionStore` promises."""
+        return await self._file.write(_expire, now, limit, kept)
 
 
-def _fold(db: sqlite3.Connection, news: News, step: StepFunction, now: datetime) -> list[Envelope]:
+def _fold(db: sqlite3.Connection, news: News, step: StepFunction, now: datetime, purge_key: bytes) -> list[Envelope]:
     states = _states(db, tuple(news))
-    tombstones = _tombstones(db, [call_id for call_id in news if call_id not in states])
+    keyed = {call_id: keyed_id(call_id, purge_key) for call_id in news if call_id not in states}
+    tombstones = _tombstones(db, [*keyed, *keyed.values()])
+    erased = {call_id: other for call_id, other in keyed.items() if other in tombstones}
     left_over = _left_over(db, tuple(states), now)
     steps = {
         call_id: step(session_before(states.get(call_id), tombstones.get(call_id)), facts)
         for call_id, facts in news.items()
+        if call_id not in erased
     }
+    if erased:
+        ghostly = {other: left for call_id, other in erased.items() if (left := ghosts(news[call_id], other))}
+        known = _states(db, tuple(ghostly))
+        steps |= {
+            other: ghost_step(session_before(known.get(other), tombstones[other]), left)
+            for other, left in ghostly.items()
+        }
     return [*left_over, *_keep(db, steps, now)]
 
 
@@ -201,19 +220,25 @@ def _sent(db: sqlite3.Connection, ids: Sequence[str], now: datetime) -> None:
         db.execute(f"UPDATE outbox SET sent_at = ? WHERE id IN ({marks}) AND sent_at IS NULL", (moment, *chunk))  # noqa: S608 - marks only
 
 
-def _expire(db: sqlite3.Connection, now: datetime, limit: int) -> int:
+def _expire(db: sqlite3.Connection, now: datetime, limit: int, kept: Retention) -> int:
     sent = "SELECT n FROM outbox WHERE sent_at <= ? LIMIT ?"
-    gone = db.execute(f"DELETE FROM outbox WHERE n IN ({sent})", (micros(now - OUTBOX_KEPT), limit)).rowcount  # noqa: S608 - our own text
+    gone = db.execute(f"DELETE FROM outbox WHERE n IN ({sent})", (micros(now - kept.outbox), limit)).rowcount  # noqa: S608 - our own text
     quiet = (
         "SELECT id FROM session WHERE due_at IS NULL AND updated_at <= ?"
         " AND NOT EXISTS (SELECT 1 FROM outbox WHERE call_id = session.id) LIMIT ?"
     )
-    ids = db.execute(quiet, (micros(now - SESSIONS_KEPT), limit)).fetchall()
+    ids = db.execute(quiet, (micros(now - kept.sessions), limit)).fetchall()
     db.executemany(
         "INSERT OR REPLACE INTO tombstone SELECT id, revision, status, ? FROM session WHERE id = ?",
         [(micros(now), call_id) for (call_id,) in ids],
     )
     db.executemany("DELETE FROM session WHERE id = ?", ids)
     old = "SELECT id FROM tombstone WHERE at <= ? LIMIT ?"
-    forgotten = db.execute(f"DELETE FROM tombstone WHERE id IN ({old})", (micros(now - TOMBSTONES_KEPT), limit))  # noqa: S608 - our own text
+    forgotten = db.execute(f"DELETE FROM tombstone WHERE id IN ({old})", (micros(now - kept.tombstones), limit))  # noqa: S608 - our own text
     return gone + len(ids) + forgotten.rowcount
+
+
+def purge_key(db: sqlite3.Connection) -> bytes:
+    """See erasing.keyed_id."""
+    key: bytes = db.execute("SELECT key FROM purge_key").fetchone()[0]
+    return key

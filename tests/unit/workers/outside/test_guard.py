@@ -69,7 +69,7 @@ def test_a_global_unicast_address_is_public(address: str) -> None:
         "224.0.0.1", "240.0.0.1", "255.255.255.255", "192.88.99.1",
         "::", "::1", "::7f00:1", "::808:808", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::",
         "2002:a9fe:a9fe::", "64:ff9b::7f00:1", "64:ff9b:1::1", "2001:0:7f00:1::", "2001:db8::1", "fe80::1", "fe80::1%1",
-        "fc00::1", "fec0::1", "ff0e::1",
+        "fc00::1", "fec0::1", "ff0e::1", "100.100.100.200", "fd00:ec2::254", "168.63.129.16", "3fff::1", "3fff:fff::1",
     ],
 )  # fmt: skip
 def test_no_way_of_writing_an_inner_address_is_public(address: str) -> None:
@@ -81,6 +81,8 @@ def test_no_way_of_writing_an_inner_address_is_public(address: str) -> None:
     [
         ("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("10.0.0.1", True), ("fd00::1", True),
         ("8.8.8.8", True),
+        ("100.100.100.200", False), ("fd00:ec2::254", False), ("::ffff:100.100.100.200", False), ("192.0.0.192", False),
+        ("168.63.129.16", False), ("100.100.100.201", True),
         ("169.254.169.254", False), ("::ffff:169.254.169.254", False), ("fe80::1", False),
         ("0.0.0.0", False),  # noqa: S104 - judged here, not bound
         ("224.0.0.1", False), ("240.0.0.1", False),
@@ -202,7 +204,12 @@ def test_a_redirect_never_leaves_https() -> None:
         follow(start, "")
 
 
-@pytest.mark.parametrize("text", ["https://a.com/\r\nX: y", "https://a b/", "https://a.com:99999/", "https://[::1/"])
+BAD_NAMES = [f"https://{name}/r.wav" for name in (f"{'a' * 64}.com", "a..com", ".a.com", "a.com..", f"{'a.' * 127}com")]
+
+
+@pytest.mark.parametrize(
+    "text", [*BAD_NAMES, "https://a.com/\r\nX: y", "https://a b/", "https://a.com:99999/", "https://[::1/"]
+)
 def test_an_address_that_is_none_is_a_bad_address(text: str) -> None:
     with pytest.raises(Permanent, match="bad_address"):
         parse_address(text)

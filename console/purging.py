@@ -1,0 +1,191 @@
+"""Erasing one person or one call: found by whoever asks, in every place, and erased by the owner of the state."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import orjson
+
+from console.admin_access import asking_owner
+from runtime.clock import system_clock
+from schemas.errors import Malformed
+from schemas.notification import Notification
+from schemas.numbers import canonical
+from workers.config import Config
+from workers.inflate import inflated
+from workers.stores import open_parked, open_reads, open_sessions
+from workers.stores.erasing import open_work, recording_places
+from workers.stores.places import OF_PEOPLE, Place, Row
+from workers.stores.reads import Reads
+
+DIGITS_LEAST: Final = 7
+AT_ONCE: Final = 500
+_BETWEEN: Final = r"[\s().-]*"
+_BASE64: Final = re.compile(rb'"base64":"([A-Za-z0-9+/=]+)"')
+_MAINLAND: Final = "+86"
+
+Means = Callable[[Place, Row], bool]
+
+
+@dataclass(kw_only=True)
+class Found:
+    """What there is of a person or a call: calls and parked messages by id, and events of no call.
+
+    `waiting`: why some calls cannot be erased yet. `places`: recordings of them, which only their owner can delete.
+    """
+
+    calls: set[str] = field(default_factory=set)
+    events: set[str] = field(default_factory=set)
+    parked: set[str] = field(default_factory=set)
+    waiting: dict[str, str] = field(default_factory=dict)
+    places: list[str] = field(default_factory=list)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is nothing at all."""
+        return not (self.calls or self.events or self.parked)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erased:
+    """What was done: how many of each, and by id what has to wait and why."""
+
+    calls: int
+    events: int
+    parked: int
+    waiting: Mapping[str, str]
+
+
+def of_number(number: str) -> Means:
+    """What holds that number, in whatever spelling and in whatever text.
+
+    Raises:
+        ValueError: it has too few digits to be one.
+    """
+    known = canonical(number)
+    digits = re.sub(r"\D", "", known)
+    if len(digits) < DIGITS_LEAST:
+        raise ValueError("too few digits")
+    if known.startswith(_MAINLAND):
+        start, rest = rf"(?:(?:\+|00)?{_BETWEEN.join('86')}{_BETWEEN}0?|0)?{_BETWEEN}", digits.removeprefix("86")
+    else:
+        start, rest = r"(?:\+|00)?", digits
+    spelled = re.compile(rf"(?<!\d){start}{_BETWEEN.join(rest)}(?!\d)")
+    return lambda _, row: any(spelled.search(text) for text in _texts(row))
+
+
+def of_call(call_id: str) -> Means:
+    """What is of that call: its session, its events, its tombstone, and what was set aside and names it."""
+    session = call_id.partition(":")[2]
+    once = orjson.dumps(session)[1:-1].decode()
+    spellings = {session, once, orjson.dumps(once)[1:-1].decode()}  # in JSON, and in JSON within JSON
+    named = re.compile("|".join(rf"(?<!\w){re.escape(one)}(?!\w)" for one in spellings))
+
+    def means(place: Place, row: Row) -> bool:
+        if place != "parked":
+            return row.call_id == call_id
+        return any(named.search(text) for text in _texts(row))
+
+    return means
+
+
+async def find(config: Config, means: Means) -> Found:
+    """Everything of the list of places that is meant.
+
+    Raises:
+        Misconfigured, Unavailable: see workers.stores.reads.
+    """
+    found = Found()
+    async with open_reads(config.store) as reads:
+        for place in OF_PEOPLE:
+            async for row in reads.rows(place):
+                if means(place, row):
+                    _add(found, place, row)
+        for call_id in sorted(found.calls):
+            await _look(found, reads, call_id)
+    return found
+
+
+def _add(found: Found, place: Place, row: Row) -> None:
+    if place == "parked":
+        found.parked.add(row.id)
+    elif row.call_id:
+        found.calls.add(row.call_id)
+    else:
+        found.events.add(row.id)
+
+
+async def _look(found: Found, reads: Reads, call_id: str) -> None:
+    session = await reads.session(call_id)
+    if session is None:
+        return
+    unsent = any(row["sent_at"] is None for row in session["outbox"])
+    now = datetime.now(UTC)
+    changed_at = datetime.fromisoformat(session["updated_at"])
+    why = open_work(session["state"], due=session["due_at"] is not None, unsent=unsent, changed_at=changed_at, now=now)
+    if why is not None:
+        found.waiting[call_id] = why
+    else:
+        found.places += recording_places(session["state"])
+
+
+async def erase(config: Config, found: Found) -> Erased:
+    """Have it erased by the owner of the state; what has work under way is left as it is.
+
+    Raises:
+        Unavailable: the store is away, or nobody runs the stages that own it.
+    """
+    calls, events, parked = sorted(found.calls), sorted(found.events), sorted(found.parked)
+    waiting: dict[str, str] = {}
+    emptied = 0
+    directory = config.store.directory
+    if directory is None:
+        async with open_sessions(config.store, clock=system_clock()) as (sessions, clock):
+            waiting |= await sessions.purge(calls, events, clock())
+        async with open_parked(config.store) as store:
+            emptied += await store.purge(parked)
+    else:
+        async with asking_owner(config, directory) as ask:
+            for body in [{"calls": some, "events": []} for some in _some(calls)] + [
+                {"calls": [], "events": some} for some in _some(events)
+            ]:
+                waiting |= (await ask("purge_calls", body, who="the correlate stage"))["waiting"]
+            for some in _some(parked):
+                emptied += (await ask("purge_parked", {"ids": some}, who="the park stage"))["emptied"]
+    return Erased(
+        calls=len(found.calls - waiting.keys()),
+        events=len(found.events - waiting.keys()),
+        parked=emptied,
+        waiting=waiting,
+    )
+
+
+def _some(ids: Sequence[str]) -> list[Sequence[str]]:
+    return [ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)]
+
+
+def _texts(row: Row) -> list[str]:
+    """The text of a row, and of a push within it that is no text: gzip, or another encoding whose digits are ASCII."""
+    texts = [row.text.decode(errors="replace"), row.call_id or ""]
+    for match in _BASE64.finditer(row.text):
+        try:
+            body = base64.b64decode(match[1])
+        except binascii.Error:
+            continue
+        texts.append(_unpacked(body).decode(errors="replace"))
+    return [text if text.isascii() else unicodedata.normalize("NFKC", text) for text in texts]
+
+
+def _unpacked(body: bytes) -> bytes:
+    push = Notification(path="", remote="", content_type="", headers={}, body=body)
+    try:
+        return inflated(push).body
+    except Malformed:
+        return body
