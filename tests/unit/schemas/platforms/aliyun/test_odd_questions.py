@@ -1,4 +1,4 @@
-"""A question of X mode is answered whatever else in it is odd: somebody waits, and only what is needed may refuse it."""
+"""A question of X mode is answered whatever else in it is odd: only what the answer needs may refuse it."""
 
 from __future__ import annotations
 
