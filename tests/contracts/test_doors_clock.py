@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
@@ -57,6 +58,28 @@ async def test_a_change_that_a_door_hours_ahead_told_is_told_after_settle(sessio
     await stage.handle([enveloped(a_cdr(implies=(), told=HOURS, user_data="x"))])
     clock.now = at(SETTLE)
     assert types(await stage.tick(clock())) == ["call.amended"]
+
+
+async def test_a_correction_beats_what_a_door_hours_ahead_told_and_so_it_stays(sessions: SessionStore) -> None:
+    """Found by `make chaos` (clock_skewed): the first CDR won for two hours, over its correction too."""
+    clock = Clock(at(0))
+    stage = correlate(sessions, patience={}, progress=frozenset(), clock=clock)
+    assert stage.tick is not None
+    await stage.handle([enveloped(a_cdr(implies=(), told=HOURS))])
+    clock.now = at(10)
+    await stage.handle([enveloped(a_cdr(implies=(), told=10, user_data="corrected"))])
+    clock.now = at(20)
+    await stage.handle([enveloped(a_cdr(implies=(), told=20))])  # the first once more, through a door that is right
+    clock.now = at(20 + SETTLE)
+    await stage.tick(clock())
+    clock.now = at(30)
+    await stage.handle([enveloped(a_cdr("r2", implies=(), told=30))])
+    clock.now = at(30 + SETTLE)
+
+    (said,) = await stage.tick(clock())
+    assert isinstance(said.body, bytes)
+    (corrected,) = [cdr for cdr in orjson.loads(said.body)["data"]["call"]["cdrs"] if cdr["record_id"] == "r1"]
+    assert corrected["user_data"] == "corrected"
 
 
 async def test_a_door_ahead_is_warned_of_once_a_minute_and_one_within_settle_never(sessions: SessionStore) -> None:

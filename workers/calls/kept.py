@@ -67,9 +67,15 @@ class KeptFact:
 
     @property
     def waits_from(self) -> datetime:
-        """From when on waits are counted: its moment, but never later than the clock that the waits end by."""
+        """From when on waits are counted, and by what versions are ordered: its moment, by no clock that is ahead."""
         seen = self.identity.get("seen")
         return self.at if seen is None else datetime.fromisoformat(seen)
+
+    def waiting_from(self, moment: datetime) -> KeptFact:
+        """The same fact, first met at that moment."""
+        identity = self.identity.copy()
+        identity["seen"] = moment.isoformat()
+        return KeptFact(self.of, identity, row=self._row, line=self._line)
 
     def seen_at(self, now: datetime) -> None:
         """Note the clock by which its session waits: that of the door it came through is ahead."""

@@ -66,7 +66,7 @@ def build_record(
 def latest_decision(facts: Iterable[KeptFact]) -> DecisionRow | None:
     """The decision that was given last: a push that asks again is answered again."""
     decisions = [fact for fact in facts if fact.kind == FactKind.DECISION]
-    return decision_row(max(decisions, key=lambda fact: (fact.at, fact.fingerprint))) if decisions else None
+    return decision_row(max(decisions, key=lambda fact: (fact.waits_from, fact.fingerprint))) if decisions else None
 
 
 def all_announced(facts: Iterable[KeptFact]) -> Iterator[Announced]:

@@ -56,9 +56,15 @@ def fold(facts: Mapping[str, KeptFact], news: Iterable[KeptFact]) -> dict[str, K
     for fact in news:
         version = version_key(fact)
         known = folded.get(version)
-        if known is None or fact.at < known.at:
-            folded[version] = fact
+        folded[version] = fact if known is None else _earliest(known, fact)
     return folded
+
+
+def _earliest(one: KeptFact, other: KeptFact) -> KeptFact:
+    """The telling whose own moment is the earlier, as of the moment at which either of them was first met."""
+    kept = other if other.at < one.at else one
+    first = min(one.waits_from, other.waits_from)
+    return kept if kept.waits_from == first else kept.waiting_from(first)
 
 
 def version_key(fact: KeptFact) -> str:
@@ -77,9 +83,12 @@ def winners(facts: Mapping[str, KeptFact]) -> dict[str, KeptFact]:
 
 
 def rank(fact: KeptFact) -> tuple[bool, datetime, str]:
-    """`stored` beats `failed`; else the later envelope; else the fingerprint, so that no order can matter."""
+    """`stored` beats `failed`; else the later envelope; else the fingerprint, so that no order can matter.
+
+    Later by a clock that is not ahead: what a door with such a clock told must not beat every amendment for hours.
+    """
     stored = fact.kind == FactKind.RECORDING and fact.row["state"] == "stored"
-    return (stored, fact.at, fact.fingerprint)
+    return (stored, fact.waits_from, fact.fingerprint)
 
 
 def encode_session(session: Session) -> bytes:

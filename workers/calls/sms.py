@@ -61,7 +61,7 @@ def build_sms(facts: Sequence[KeptFact], *, revision: int, cut: bool = False) ->
     """The record of one SMS, in the order of its published fields; the notice beats the question."""
     some = facts[0]
     by_mode: dict[SmsMode, SmsJson] = {}
-    for fact in sorted(facts, key=lambda fact: (fact.at, fact.fingerprint)):
+    for fact in sorted(facts, key=lambda fact: (fact.waits_from, fact.fingerprint)):
         if fact.kind == FactKind.SMS:
             by_mode[fact.row["mode"]] = fact.row
     rows = [by_mode[mode] for mode in ("notify", *sorted(by_mode.keys() - {"notify"})) if mode in by_mode]
