@@ -14,6 +14,7 @@ import orjson
 from schemas.envelope import Envelope, JsonObject, Kind, encode_envelope
 from schemas.notification import Notification, to_json
 from schemas.platforms import DIALECTS
+from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.platforms.huawei.voicecall.settings import VoiceCallSource
 from schemas.settings.source import Source
@@ -24,8 +25,10 @@ from workers.correlate import correlate
 from workers.dedupe import dedupe
 
 VOICE = "huawei-vc"
+ALIYUN = "aliyun"
 _SOURCES: dict[str, Source] = {
     SOURCE: PrivateNumberSource(name=SOURCE, platform="huawei_privatenumber", tokens=["t" * 32]),
+    ALIYUN: AliyunSource(name=ALIYUN, platform="aliyun_pnp", tokens=["t" * 32]),
     VOICE: VoiceCallSource(name=VOICE, platform="huawei_voicecall", tokens=["t" * 32]),
 }
 
@@ -42,7 +45,7 @@ class Pipe:
     dead: list[Envelope] = field(default_factory=list)
     received: int = 0
 
-    async def pushes(self, *bodies: JsonObject, source: str = SOURCE, zipped: bool = False) -> None:
+    async def pushes(self, *bodies: JsonObject | list[JsonObject], source: str = SOURCE, zipped: bool = False) -> None:
         """One batch of pushes, told in their order."""
         batch = []
         for body in bodies:
@@ -70,6 +73,11 @@ class Pipe:
         if batch:
             self._left(outcome := await self.correlate.handle(batch))
             await self.takes([item for item in outcome if isinstance(item, Envelope) and item.kind == Kind.FACT])
+
+    async def sent(self) -> None:
+        """The broker has confirmed all that was told."""
+        assert self.correlate.published is not None
+        await self.correlate.published([orjson.loads(event)["id"] for event in self.events])
 
     async def waits(self, told: float) -> None:
         assert self.correlate.tick is not None
