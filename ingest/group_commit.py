@@ -45,7 +45,7 @@ class Publishing(Protocol):
 class GroupCommit:
     """Stores envelopes on the queue of their kind; `run` is its loop and has to be running.
 
-    `trouble` tells why the last bundle was not stored, and is empty once one is.
+    `trouble` tells why the last bundle was not stored, and is empty once one is; one that is too large is no trouble.
     """
 
     def __init__(self, broker: Publishing, message_ids: Iterator[str], published: Counter) -> None:
@@ -87,13 +87,18 @@ class GroupCommit:
             return
         failure: Unavailable | None = None
         stored: Container[str] = ()
+        trouble = True
         try:
             await self._broker.publish(messages)
             self._published.inc(len(messages))
         except Refused as error:
             failure = Unconfirmed("the broker takes no message as large as this", why="refused")
-            stored = _ids_in(m for m in messages if m.message_id not in error.message_ids | error.open_ids)
+            stored, trouble = _ids_in(messages, but=error.message_ids | error.open_ids), bool(error.open_ids)
             log.error("door.too_large", messages=len(error.message_ids), bytes=max(len(m.body) for m in messages))
+        except Unconfirmed as error:
+            failure = error
+            if error.message_ids:
+                stored = _ids_in(messages, but=error.message_ids)
         except Unroutable as error:
             failure = Unroutable(error.message_ids, _routes(messages, error.message_ids))
         except Unavailable as error:
@@ -101,7 +106,7 @@ class GroupCommit:
         except Exception as error:  # noqa: BLE001 - a bug in one bundle must not close the door for good
             log.error("door.commit_failed", reason=reason_of(error))
             failure = Unconfirmed(f"the bundle could not be published: {reason_of(error)}", why="refused")
-        self.trouble = "" if failure is None else f"{failure.why}: {failure}"
+        self.trouble = f"{failure.why}: {failure}" if failure is not None and trouble else ""
         for one in batch:
             _settle(one, None if one.envelope.id in stored else failure)
 
@@ -142,5 +147,6 @@ def _routes(messages: Sequence[Message], ids: frozenset[str]) -> list[str]:
     return sorted({message.routing_key or message.exchange for message in messages if message.message_id in ids})
 
 
-def _ids_in(bundles: Iterable[Message]) -> frozenset[str]:
-    return frozenset(envelope.id for bundle in bundles for envelope in decode_bundle(bundle.body))
+def _ids_in(bundles: Iterable[Message], *, but: Container[str]) -> frozenset[str]:
+    """What the bundles carry, but for those of these message ids."""
+    return frozenset(one.id for each in bundles if each.message_id not in but for one in decode_bundle(each.body))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from ingest.group_commit import GroupCommit
+from runtime.broker.base import Message
 from runtime.broker.embedded import open_embedded
 from runtime.tasks import watched
 from runtime.telemetry import Telemetry
+from schemas.envelope import BUNDLE_BYTES
 from schemas.errors import Unconfirmed, Unroutable
 from schemas.topology import RECEIVED, topology
 from tests.building.loops import IDS, an_envelope, number, read
@@ -45,3 +48,35 @@ async def test_it_tells_why_it_stores_nothing_until_it_does() -> None:
             await broker.declare(topology([], []))
             await commit.store(an_envelope(1), timeout_seconds=SECONDS)
             assert commit.trouble == ""
+
+
+async def test_what_the_broker_takes_never_is_refused_alone_and_is_no_trouble_of_the_door() -> None:
+    large = replace(an_envelope(1), body={"n": 1, "pad": "x" * BUNDLE_BYTES})
+    async with open_embedded(None, message_bytes=BUNDLE_BYTES) as broker:
+        await broker.declare(topology([], []))
+        commit = GroupCommit(broker, IDS, Telemetry().bundles)
+        async with watched(commit.run()):
+            bundle = [an_envelope(0), large, an_envelope(2)]
+            waiting = [commit.store(envelope, timeout_seconds=SECONDS) for envelope in bundle]
+            found = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [type(one) for one in found] == [type(None), Unconfirmed, type(None)]
+            assert commit.trouble == ""
+        assert [number(envelope) for envelope in await read(broker, RECEIVED, expected=2)] == [0, 2]
+
+
+class SlowDisk:
+    """A broker that confirms only the first of the messages it is given."""
+
+    trouble = ""
+
+    async def publish(self, batch: Sequence[Message]) -> None:
+        raise Unconfirmed("late", frozenset(message.message_id for message in batch[1:]))
+
+
+async def test_who_was_stored_is_told_so_though_others_were_not() -> None:
+    commit = GroupCommit(SlowDisk(), IDS, Telemetry().bundles)
+    large = [replace(an_envelope(n), body={"n": n, "pad": "x" * BUNDLE_BYTES}) for n in range(2)]
+    async with watched(commit.run()):
+        waiting = [commit.store(envelope, timeout_seconds=SECONDS) for envelope in large]
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in found] == [type(None), Unconfirmed]
