@@ -64,11 +64,11 @@ def hold(session: Session, news: Sequence[KeptFact]) -> Held:
         return Held(session.having(facts=facts))
     kept, full = _bounded(facts, session.full)
     out = [fact for version, fact in facts.items() if version not in kept]
-    known = {id(fact) for fact in session.facts.values()}
+    known = {fact.identity["id"] for fact in session.facts.values()}
     return Held(
         session.having(facts=kept, full=full, cut=session.cut or bool(full) or any(map(_is_thin, kept.values()))),
-        left_out=tuple([fact for fact in out if id(fact) not in known]),
-        given_back=tuple([fact for fact in out if id(fact) in known]),
+        left_out=tuple([fact for fact in out if fact.identity["id"] not in known]),
+        given_back=tuple([fact for fact in out if fact.identity["id"] in known]),
     )
 
 
