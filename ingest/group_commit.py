@@ -108,7 +108,12 @@ class GroupCommit:
             failure = Unconfirmed(f"the bundle could not be published: {reason_of(error)}", why="refused")
         self.trouble = f"{failure.why}: {failure}" if failure is not None and trouble else ""
         for one in batch:
-            _settle(one, None if one.envelope.id in stored else failure)
+            if one.stored.done():  # it ran into its own deadline
+                continue
+            if failure is None or one.envelope.id in stored:
+                one.stored.set_result(None)
+            else:
+                one.stored.set_exception(failure)
 
     def _packed(self, batch: list[_Waiting]) -> list[Message]:
         """What all of them make; whoever cannot be packed is told, and keeps nobody else from it."""
@@ -118,7 +123,8 @@ class GroupCommit:
             if len(batch) > 1:
                 return [message for one in batch for message in self._packed([one])]
             log.error("door.unpackable", source=batch[0].envelope.source, reason=reason_of(error))
-            _settle(batch[0], Unconfirmed("it cannot be packed", why="refused"))
+            if not batch[0].stored.done():
+                batch[0].stored.set_exception(Unconfirmed("it cannot be packed", why="refused"))
             return []
 
     def _sweep_out(self) -> None:
@@ -135,12 +141,6 @@ class GroupCommit:
         if self._broker.trouble.startswith("alarm"):
             return Unconfirmed(self._broker.trouble.partition(": ")[2], why="alarm")
         return Unconfirmed("no confirm before the door's deadline")
-
-
-def _settle(one: _Waiting, failure: Unavailable | None) -> None:
-    if one.stored.done():  # it ran into its own deadline
-        return
-    one.stored.set_exception(failure) if failure is not None else one.stored.set_result(None)
 
 
 def _routes(messages: Sequence[Message], ids: frozenset[str]) -> list[str]:

@@ -24,6 +24,6 @@ def read_headers(sent: Iterable[tuple[str, str]]) -> dict[str, str]:
     return headers
 
 
-def as_text(header: str) -> str:
-    """A header's value without lone surrogates: aiohttp makes them of bytes that are no UTF-8, and JSON has none."""
-    return header.encode(errors="surrogateescape").decode(errors="replace")
+def as_text(sent: str) -> str:
+    """What was sent without lone surrogates: aiohttp makes them of bytes that are no UTF-8, and JSON has none."""
+    return sent if sent.isascii() else sent.encode(errors="surrogateescape").decode(errors="replace")

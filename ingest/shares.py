@@ -93,14 +93,14 @@ class Stay:
 
     def leave(self) -> None:
         """It is answered."""
-        _release(self._shares.all, self._size)
-        _release(self._source, self._size)
-        if self._other is not None:
-            _release(self._other, self._size)
-            if not self._other.requests:
-                self._shares.forget(self._address)
-
-
-def _release(held: Held, size: int) -> None:
-    held.requests -= 1
-    held.size -= size
+        everything, source, other, size = self._shares.all, self._source, self._other, self._size
+        everything.requests -= 1
+        everything.size -= size
+        source.requests -= 1
+        source.size -= size
+        if other is None:
+            return
+        other.requests -= 1
+        other.size -= size
+        if not other.requests:
+            self._shares.forget(self._address)

@@ -17,6 +17,8 @@ _LOGGED_BY_US: Final = frozenset(
         "error when creating transport: %r",  # an ERROR at each try; broker.unreachable says it once
         "Connection %r was blocked by: %r",  # broker.blocked
         "Connection %r was unblocked",  # broker.unblocked
+        "Consumer %r cancelled by the broker on %r",  # broker.consumer_lost
+        'Unexpected connection close from remote "%s", Connection.Close(reply_code=%r, reply_text=%r)',  # unreachable
     }
 )
 
