@@ -69,6 +69,11 @@ class RabbitMQ:
         """The AMQP URL of the vhost that is always there."""
         return self._url(_SHARED_VHOST)
 
+    @property
+    def home(self) -> Path:
+        """The directory of its data and logs."""
+        return self._home
+
     def start(self) -> None:
         """Start it, again on the same port and data; returns when it takes connections."""
         if self._server is not None:
