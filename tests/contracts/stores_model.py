@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from schemas.dialect.items import repeats_only_the_latest
 from schemas.envelope import Envelope
 from tests.building.facts import seconds
 from workers.calls.session import Session, decode_session, encode_session
@@ -17,10 +18,16 @@ from workers.dedupe import Claim
 @dataclass
 class ClaimsModel:
     known: dict[str, dict[str, tuple[str, datetime]]] = field(default_factory=dict)
+    latest: dict[str, tuple[str, str]] = field(default_factory=dict)
+    answered: dict[str, str] = field(default_factory=dict)
 
     def claim(self, claims: Sequence[Claim]) -> dict[str, str]:
         results = {}
-        for claim in sorted(claims, key=lambda c: (c.key, c.at, c.owner)):
+        for claim in claims:
+            if repeats_only_the_latest(claim.key):
+                results[claim.owner] = self._claim_latest(claim)
+        others = [claim for claim in claims if claim.owner not in results]
+        for claim in sorted(others, key=lambda c: (c.key, c.at, c.owner)):
             told = self.known.setdefault(claim.key, {})
             owner, at = told.get(claim.fingerprint, (None, claim.at))
             if owner is None:
@@ -33,8 +40,17 @@ class ClaimsModel:
                 told[claim.fingerprint] = (claim.owner, claim.at)
         return results
 
+    def _claim_latest(self, claim: Claim) -> str:
+        if claim.owner in self.answered:
+            return "mine" if self.answered[claim.owner] == claim.owner else "duplicate"
+        fingerprint, owner = self.latest.get(claim.key, (None, ""))
+        repeats = fingerprint == claim.fingerprint
+        self.answered[claim.owner] = owner if repeats else claim.owner
+        self.latest[claim.key] = (claim.fingerprint, self.answered[claim.owner])
+        return "duplicate" if repeats else "new"
+
     def forget(self) -> None:
-        self.known = {}
+        self.known, self.latest, self.answered = {}, {}, {}
 
 
 @dataclass

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from schemas.dialect.items import latest_number_state
 from schemas.envelope import Envelope
 from schemas.facts import Announced, Fact
 from tests.building.facts import T0, a_cdr, an_event, kept, seconds
@@ -33,7 +34,8 @@ NEWS = st.one_of(
     st.builds(a_cdr, st.sampled_from(["r1", "r2"]), session=CALLS, user_data=st.sampled_from(["", "x"])),
     st.builds(a_cdr, st.just("r1"), session=CALLS, implies=st.just(()), recordings=st.sampled_from([(), (AUDIO,)])),
 )
-ITEMS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), min_size=1, max_size=4)
+NUMBERS = [latest_number_state({}, number=number).key for number in ("17000000001", "17000000002")]
+ITEMS = st.lists(st.tuples(st.sampled_from(["a", "b", *NUMBERS]), st.sampled_from("xyz")), min_size=1, max_size=4)
 
 
 class Stores(RuleBasedStateMachine):

@@ -24,6 +24,7 @@ from workers.calls.kept import KeptFact
 from workers.calls.merge import all_announced, build_record
 from workers.calls.session import Session, published_as, version_key, winners
 
+UNHURRIED: Final = 20  # revisions, which no call has: each carries the whole record, and those after them gather longer
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PRIORITY: Final[Sequence[ChangeReason]] = ("event", "decision", "cdr_added", "cdr_amended")
 _CAUSES: Final[Mapping[KindOfFact, ChangeReason]] = {
@@ -129,7 +130,8 @@ def _next(session: Session, record: CallRecord, patience: Patience) -> tuple[str
         return "call.incomplete", _overdue_at(session, patience)
     ended = _newly_ended(session, record)
     if session.changed_at is not None:
-        return "call.amended", LONG_AGO if ended else session.changed_at + patience.settle
+        gathered = patience.settle * (1 + session.revision // UNHURRIED)
+        return "call.amended", LONG_AGO if ended else session.changed_at + gathered
     if ended and session.completed:
         return f"recording.{ended[0]['state']}", LONG_AGO
     return None

@@ -214,3 +214,14 @@ def test_what_changed_is_named_field_by_field_and_no_longer_than_the_change() ->
     wide: Any = {"a": {"raw": {name: [{f"{n}": n} for n in range(100)]}}, "b": 1, "revision": 2}
     other: Any = {"a": {"raw": {name: [{f"{n}": 0} for n in range(100)]}}, "b": 1, "revision": 1}
     assert changed(other, wide) == ["/a"]
+
+
+def test_a_call_that_is_amended_without_end_is_told_less_and_less_often() -> None:
+    """A byte every two seconds would make a record of a MiB each time."""
+    story = Story().told([a_cdr_of(0, raw=60)], at=0)
+    for n in range(2, 600, 2):
+        story.waits(until=n).told([an_event_of(n, told=n)], at=n)
+    story.waits(until=700)
+    assert story.record["timeline"][-1]["callee"] == "598"
+    assert [event["revision"] for event in story.said] == list(range(1, len(story.said) + 1))
+    assert 60 < len(story.said) < 120
