@@ -85,12 +85,22 @@ class GroupCommit:
         messages = self._packed(batch)
         if not messages:
             return
-        failure: Unavailable | None = None
+        failure, stored = await self._stored(messages)
+        for one in batch:
+            if one.stored.done():  # it ran into its own deadline
+                continue
+            if failure is None or one.envelope.id in stored:
+                one.stored.set_result(None)
+            else:
+                one.stored.set_exception(failure)
+
+    async def _stored(self, messages: Sequence[Message]) -> tuple[Unavailable | None, Container[str]]:
+        """Why not all of them were stored, and the ids of what was stored all the same."""
+        failure: Unavailable
         stored: Container[str] = ()
         trouble = True
         try:
             await self._broker.publish(messages)
-            self._published.inc(len(messages))
         except Refused as error:
             failure = Unconfirmed("the broker takes no message as large as this", why="refused")
             stored, trouble = _ids_in(messages, but=error.message_ids | error.open_ids), bool(error.open_ids)
@@ -106,14 +116,12 @@ class GroupCommit:
         except Exception as error:  # noqa: BLE001 - a bug in one bundle must not close the door for good
             log.error("door.commit_failed", reason=reason_of(error))
             failure = Unconfirmed(f"the bundle could not be published: {reason_of(error)}", why="refused")
-        self.trouble = f"{failure.why}: {failure}" if failure is not None and trouble else ""
-        for one in batch:
-            if one.stored.done():  # it ran into its own deadline
-                continue
-            if failure is None or one.envelope.id in stored:
-                one.stored.set_result(None)
-            else:
-                one.stored.set_exception(failure)
+        else:
+            self._published.inc(len(messages))
+            self.trouble = ""
+            return None, ()
+        self.trouble = f"{failure.why}: {failure}" if trouble else ""
+        return failure, stored
 
     def _packed(self, batch: list[_Waiting]) -> list[Message]:
         """What all of them make; whoever cannot be packed is told, and keeps nobody else from it."""
