@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -195,8 +195,7 @@ class FetchRecording:
 
     async def _stored(self, desk: _Desk, wanted: RecordingWanted, envelope: Envelope) -> Recording:
         url = await self._address(desk, wanted)
-        with _scratch_directory(self.scratch) as directory:
-            file = Path(directory) / "audio"
+        with _scratch_file(self.scratch) as file:
             async with self.slots.of(url.raw_host or ""):
                 audio = await desk.downloader.download(url, file)
                 place = _place(envelope, wanted, audio)
@@ -249,12 +248,19 @@ class FetchRecording:
             raise Transient(str(error), retry_after=retry_after(response.headers, self.clock())) from None
 
 
-def _scratch_directory(parent: Path | None) -> tempfile.TemporaryDirectory[str]:
-    """A directory only we can read, gone with everything in it when its context ends."""
+@contextmanager
+def _scratch_file(parent: Path | None) -> Iterator[Path]:
+    """A file to be, in a directory only we can read; both are gone when the context ends, which takes no descriptor."""
     try:
-        return tempfile.TemporaryDirectory(prefix="callstitch-", dir=parent)
+        directory = Path(tempfile.mkdtemp(prefix="callstitch-", dir=parent))
     except OSError as error:
         raise Unavailable(f"scratch disk: {error.strerror or type(error).__name__}") from None
+    file = directory / "audio"
+    try:
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
+        directory.rmdir()
 
 
 def _wanted(envelope: Envelope) -> RecordingWanted:

@@ -32,7 +32,7 @@ from workers.decide import decide
 from workers.dedupe import dedupe
 from workers.fan_out import Sink, fan_out
 from workers.fetch_recording import open_fetch_recording
-from workers.objects import open_objects
+from workers.objects import make_runtime, open_objects
 from workers.park import park
 from workers.sinks import AnySink
 from workers.stores import open_claims, open_parked, open_sessions
@@ -155,6 +155,7 @@ async def _correlate(process: Process, stack: AsyncExitStack, row: StageRow, _: 
 
 async def _fetch_recording(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
     spec = _spec(process, row)
+    await make_runtime()
     handler = await stack.enter_async_context(
         open_fetch_recording(
             sources=process.config.source,
