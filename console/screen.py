@@ -20,33 +20,13 @@ import orjson
 import typer
 from rich.console import Console
 
+from schemas.shown import OBEYED, shown, shown_lines
+
 WIDTH: Final = 80
 _GAP: Final = "  "
-_OBEYED: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, formats, lone surrogates, line separators
-_ASCII: Final = 0x80
-_ONE_UNIT: Final = 0x10000
 _RAW_IN_JSON: Final = re.compile(r"[^\x00-\x7e]")  # orjson escapes what is below
 
 _console = Console(soft_wrap=True, markup=False, highlight=False, emoji=False)
-
-
-def shown(text: str) -> str:
-    r"""The text as one line that no terminal obeys: ESC is `\x1b`, a line break `\n`, U+009B `\u009b`, and so on."""
-    if text.isprintable():
-        return text
-    return "".join(_escaped(one) if unicodedata.category(one) in _OBEYED else one for one in text)
-
-
-def _escaped(character: str) -> str:
-    point = ord(character)
-    if character in "\n\r\t":
-        return repr(character)[1:-1]
-    return f"\\x{point:02x}" if point < _ASCII else f"\\u{point:04x}" if point < _ONE_UNIT else f"\\U{point:08x}"
-
-
-def _lines(text: str) -> str:
-    """The same of text whose line breaks are ours."""
-    return "\n".join(map(shown, text.split("\n")))
 
 
 class Screen:
@@ -59,7 +39,7 @@ class Screen:
 
     def print(self, text: str = "", *, style: str | None = None) -> None:
         """Print lines of ours, as wide as they are."""
-        _console.print(_lines(text), style=style)
+        _console.print(shown_lines(text), style=style)
 
 
 out: Final = Screen()
@@ -67,7 +47,7 @@ out: Final = Screen()
 
 def complain(text: str) -> None:
     """The same to stderr."""
-    typer.echo(_lines(text), err=True)
+    typer.echo(shown_lines(text), err=True)
 
 
 def say_json(value: Any, default: Any = None) -> None:
@@ -77,7 +57,7 @@ def say_json(value: Any, default: Any = None) -> None:
 
 
 def _in_json(match: re.Match[str]) -> str:
-    if unicodedata.category(match[0]) not in _OBEYED:
+    if unicodedata.category(match[0]) not in OBEYED:
         return match[0]
     units = match[0].encode("utf-16-be").hex()
     return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))

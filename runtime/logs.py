@@ -17,6 +17,7 @@ import structlog
 
 from runtime.verdict import reason_of
 from schemas.masking import masked, masked_id
+from schemas.shown import shown, shown_lines
 
 WINDOW_SECONDS: Final = 1.0
 # Lines that come as fast as a stranger or an outage makes them, with what makes two of them equal.
@@ -62,6 +63,7 @@ def configure_logs(*, json: bool, level: int = logging.INFO, waiting: bool = Fal
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _mask,
+            *([] if json else [_printable]),
             *([_Sentences(renderer)] if waiting else [renderer]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -161,6 +163,12 @@ def _mask(_: Any, __: str, row: MutableMapping[str, Any]) -> MutableMapping[str,
         key: value if key in _PLAIN else masked_id(str(value)) if key in _IDS else _masked(value)
         for key, value in row.items()
     }
+
+
+def _printable(_: Any, __: str, row: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """On a terminal nothing is obeyed that a platform sent; JSON escapes by itself. A traceback keeps its lines."""
+    texts = {key: value for key, value in row.items() if isinstance(value, str)}
+    return {**row, **{key: (shown_lines if key == "exception" else shown)(text) for key, text in texts.items()}}
 
 
 def _masked(value: Any) -> Any:

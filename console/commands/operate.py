@@ -17,12 +17,12 @@ from console.config_file import load_config, shown
 from console.moments import DEFAULT_ZONE, ZoneOption
 from console.reading import ask_store
 from console.screen import complain, out, say_json, wrapped
-from console.screen import shown as one_line
 from console.tracing import story, title
 from runtime.broker import open_broker
 from schemas.envelope import JsonObject
 from schemas.errors import CallstitchError
 from schemas.masking import masked_id
+from schemas.shown import shown as one_line
 from workers.stores.reads import CallReads
 from workers.wiring import config_topology
 

@@ -88,3 +88,14 @@ def test_each_line_that_is_limited_exists_with_the_fields_that_it_is_known_by() 
         if event != "foreign.logged":
             assert told.get(event), event
             assert all(set(fields) <= keywords for keywords in told[event]), event
+
+
+def test_a_log_on_a_terminal_holds_nothing_that_it_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(json=False)
+    try:
+        structlog.get_logger().error("session.unreadable", call="pn:\x1b]0;PWNED\x07\x9b31m\u202e+8613800000021\nrow")
+    finally:
+        structlog.reset_defaults()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert not [one for one in ("\x1b]", "\x07", "\x9b", "\u202e", "3800000021") if one in line]
+    assert "\\x1b]0;PWNED" in line
