@@ -72,6 +72,15 @@ def _lock(descriptor: int, path: Path) -> None:
         raise Misconfigured(f"cannot lock {path}: {error.strerror}") from None
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another of its name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def see_writable(directory: Path) -> None:
     """See that a file can be made in `directory`, or, if that is not there yet, where it would be; nothing is left.
 

@@ -49,6 +49,10 @@ def read(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def move(path: Path, to: Path) -> None:
+    path.replace(to)
+
+
 def write(path: Path, content: bytes) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
@@ -243,3 +247,21 @@ async def test_what_nobody_can_take_as_a_dead_letter_is_handed_out_again(path: P
         await broker.declare(LIMITED)
         async with broker.consume(QUEUE, prefetch=10):
             assert await depth_is(broker, "dead", 1)
+
+
+async def test_a_file_that_was_moved_away_takes_nothing_until_it_is_back_and_a_copy_is_not_it(path: Path) -> None:
+    """What was stored in a file that nobody finds again would be lost, and had been answered 200."""
+    aside = path.with_name("aside.db")
+    async with opened(path) as broker:
+        await broker.publish(numbered(QUEUE, 1))
+        move(path, aside)
+        with pytest.raises(Unconfirmed):
+            await broker.publish([a_message(QUEUE, b"1")])
+        assert await health_is(broker, expected=False)
+        write(path, aside.read_bytes())
+        with pytest.raises(Unconfirmed):
+            await broker.publish([a_message(QUEUE, b"1")])
+        move(aside, path)
+        assert await health_is(broker, expected=True)
+        await broker.publish([a_message(QUEUE, b"2")])
+        assert numbers(await all_in(broker, QUEUE)) == [0, 2]

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import orjson
 import structlog
 
+from runtime.files import identity
 from schemas.errors import CallstitchError, Misconfigured, Unavailable
 from schemas.topology import Binding, Exchange, Queue
 
@@ -87,13 +88,17 @@ def queue_number(message: int) -> int:
 class File:
     """The tables. Every method may raise sqlite3.Error; methods that write want `begin` before them."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path | None = None) -> None:
         self._db = connection
+        self._path = path
+        self._identity = identity(path) if path else None
         self._synchronous = ""
 
     def begin(self, *, synchronous: str) -> None:
         """Start a transaction; FULL: its commit returns after an fsync, NORMAL: it survives only a killed process."""
         self.rollback()  # nothing, unless the last rollback failed
+        if self._path and identity(self._path) != self._identity:  # what we wrote would be lost with the old file
+            raise sqlite3.OperationalError("the file was moved away or replaced: put it back, or start again")
         if synchronous != self._synchronous:
             self._db.execute(f"PRAGMA synchronous = {synchronous}")
             self._synchronous = synchronous
@@ -217,7 +222,7 @@ def open_file(path: Path | None, *, busy_seconds: float) -> File:
     except (sqlite3.Error, Misconfigured) as error:
         connection.close()
         raise refusal(error, path) from None
-    return File(connection)
+    return File(connection, path)
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -21,7 +21,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import structlog
 
-from runtime.files import is_the_files_fault, owned, read_only
+from runtime.files import identity, is_the_files_fault, owned, read_only
 from schemas.errors import Misconfigured, Unavailable
 
 log = structlog.get_logger()
@@ -51,7 +51,7 @@ class SqliteFile:
 
     def __init__(self, path: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
         self._path = path
-        self._identity = _identity(path)
+        self._identity = identity(path)
         self._connection = connection
         self._thread = thread
 
@@ -105,7 +105,7 @@ class SqliteFile:
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         db = self._connection
-        if _identity(self._path) != self._identity:  # what we wrote now would be lost with the file that was moved away
+        if identity(self._path) != self._identity:  # what we wrote now would be lost with the file that was moved away
             raise Unavailable(f"the state file {self._path} was moved away or replaced: put it back, or start again")
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -155,14 +155,6 @@ async def asked(
 def has_column(db: sqlite3.Connection, table: str, column: str) -> bool:
     """Whether the table is there and has that column: an older program's has not."""
     return db.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)).fetchone() is not None
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _connect(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
