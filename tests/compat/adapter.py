@@ -44,6 +44,7 @@ from workers.wiring import config_topology
 
 _DIALECTS = as_then(DIALECTS, read_pushes())
 _DECIDED_MILLISECONDS = 7
+_GIVEN_UP = "delivery_limit"
 _BOXES = {
     "quarantine": "callstitch.quarantine.v1",
     "dead": "callstitch.dead.v1",
@@ -215,7 +216,8 @@ def wire_forms(bundle: bytes, event: Message) -> dict[str, Any]:
     queue, delivery = "callstitch.unique.v1", _delivered(event)
     of_event = wire.unpack(delivery, now, queue=queue)[0]
     late = dataclasses.replace(of_event, route="callstitch.sink.file.v1")
-    dead = dataclasses.replace(event, routing_key=queue)
+    # every broker says why it gave a message up; that version did not ask
+    dead = dataclasses.replace(event, routing_key=queue, headers={**event.headers, "x-first-death-reason": _GIVEN_UP})
     broken = dataclasses.replace(event, body="[{]", content_type="application/vnd.callstitch.bundle+json")
     ids = (f"w.{n}" for n in range(1, 100))
     return {

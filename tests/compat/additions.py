@@ -34,11 +34,15 @@ def without_tables(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield {**row, "gave": _VERSIONS.get(row["what"], row["gave"])} if row["what"] in _VERSIONS else row
 
 
+# A dead letter of what nobody can read is known by its content: by its message's id, one of twenty without was kept.
+_BY_CONTENT: Final = {"91806e2e-1275-5edb-83cc-3523728630d8": "47d98dec-cbc7-5d47-8574-259758d15d07"}
+
+
 class WithoutAdditions:
     """Takes rows of a recorded run, in their order; an event comes before whatever else names its id."""
 
     def __init__(self) -> None:
-        self._ids: dict[str, str] = {}
+        self._ids: dict[str, str] = dict(_BY_CONTENT)
 
     def __call__(self, row: Mapping[str, Any]) -> Any:
         """The row as the old version would have written it."""
