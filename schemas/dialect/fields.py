@@ -63,9 +63,10 @@ def listed(value: object) -> list[Any]:
 
 def alone(value: object) -> JsonObject | None:
     """The object in a field that is documented as one: a list of one object is that object; None for anything else."""
-    if isinstance(value, list) and len(value) == 1:
-        (value,) = value
-    return value if isinstance(value, dict) else None
+    if isinstance(value, dict):
+        return value
+    (one,) = value if isinstance(value, list) and len(value) == 1 else (None,)
+    return one if isinstance(one, dict) else None
 
 
 def identifier(row: JsonObject, name: str) -> str | None:

@@ -192,15 +192,16 @@ def recordings_of(record: JsonObject) -> tuple[Announced, ...]:
 
     Without any flag a file that is named with its host is worth a try.
     """
+    flag = record.get("recordFlag")
+    told = as_integer(flag) == 1 or flag is True or flag == "true"
+    if not told and flag not in (None, ""):
+        return ()
     named = Announced(
         name=text(record, "recordObjectName"),
         domain=text(record, "recordDomain"),
         url=text(record, "recordFileDownloadUrl"),
     )
-    flag = record.get("recordFlag")
-    if as_integer(flag) == 1 or flag is True or flag == "true":
-        return (named,)
-    return (named,) if flag in (None, "") and named.name and named.domain else ()
+    return (named,) if told or (named.name and named.domain) else ()
 
 
 def sent_codes(*codes: Code | None) -> tuple[Code, ...]:

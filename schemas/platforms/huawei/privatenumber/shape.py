@@ -41,4 +41,4 @@ def waits(mode: Any) -> bool:
 def asks_of_call(body: JsonObject) -> bool:
     """Whether it is a callin that waits for an answer."""
     info = alone(body.get("statusInfo"))
-    return info is not None and event_type_of(body) == "callin" and waits(info.get("notifyMode"))
+    return info is not None and waits(info.get("notifyMode")) and event_type_of(body) == "callin"
