@@ -77,7 +77,7 @@ async def test_an_unbound_binding_goes_and_unbinding_it_again_is_no_error(broker
 async def test_check_names_everything_that_is_missing_and_creates_nothing(broker: RabbitMQ, name: str) -> None:
     queues = tuple(Queue(name=each) for each in (f"{name}.1", name, f"{name}.2"))
     wanted = Topology(exchanges=(Exchange(name=f"{name}.x", kind="topic"),), queues=queues)
-    with pytest.raises(Misconfigured, match=rf"exchange {name}\.x, queue {name}\.1, queue {name}\.2 "):
+    with pytest.raises(Misconfigured, match=rf"exchange {name}\.x, queue {name}\.1, queue {name}\.2$"):
         await broker.check(wanted)
 
     assert await broker.depths([name, f"{name}.1"]) == {name: 0}
