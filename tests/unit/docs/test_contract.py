@@ -15,7 +15,7 @@ from schemas.facts import FactKind
 from schemas.question import Decision, Question
 from schemas.record import CallRecord, DecisionRow, LegRow, RecordingRow, TimelineRow
 from schemas.topology import EVENT_TYPES, RETRY_DELAYS, topology
-from schemas.vocabulary import TIMELINE_TYPES, Action, DecidedBy, Direction, Mode, Outcome, RecordingState
+from schemas.vocabulary import TIMELINE_TYPES, Action, DecidedBy, Direction, Mode, Outcome, RecordingState, Repair
 
 ROOT = Path(__file__).parents[3]
 
@@ -37,7 +37,7 @@ def test_every_field_of_the_record_is_in_the_contract(model: type[CallRecord]) -
     assert set(model.__annotations__) - words(section("contract.md", 1)) == set()
 
 
-@pytest.mark.parametrize("closed_set", [Outcome, Mode, Direction, RecordingState, DecidedBy])
+@pytest.mark.parametrize("closed_set", [Outcome, Mode, Direction, RecordingState, DecidedBy, Repair])
 def test_every_word_of_a_closed_set_is_in_the_contract(closed_set: Any) -> None:
     assert {*TIMELINE_TYPES, *get_args(closed_set)} - words(section("contract.md", 1)) == set()
     assert set(get_args(Action)) - words(section("contract.md", 3)) == set()
