@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 import traceback
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
@@ -18,8 +20,10 @@ from schemas.dialect.dialect import AnyDialect
 from schemas.notification import Notification
 from schemas.platforms import DIALECTS
 from tests.contracts.platforms import sources
+from tests.e2e.running import running_up
 from tests.fuzz.hostile import hostile
 from tests.fuzz.promises import keeps_all_promises, takes_no_time
+from tests.fuzz.test_sockets import at_the_admin_port, at_the_door, fuzz
 
 EXIT_BROKEN: Final = 1
 A_ROUND: Final = 200  # examples
@@ -32,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=3600, help="how long (3600)")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same pushes (1)")
     parser.add_argument("--platform", action="append", choices=sorted(DIALECTS), help="(all)")
+    parser.add_argument("--sockets", action="store_true", help="broken bytes to a running process instead")
     given_ = parser.parse_args(arguments)
+    if given_.sockets:
+        return _sockets(given_.seed, time.monotonic() + given_.seconds)
     platforms = given_.platform or sorted(DIALECTS)
     broken: Counter[str] = Counter()
     rounds, until = 0, time.monotonic() + given_.seconds
@@ -43,6 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pushes = rounds * A_ROUND * len(platforms)
     print(f"fuzz: {pushes} pushes from seed {given_.seed}, broken promises: {broken.total()}")  # noqa: T201
     return EXIT_BROKEN if broken else 0
+
+
+def _sockets(first: int, until: float) -> int:
+    """The door and the admin port of an `up`, round after round; the first breach ends it."""
+    with tempfile.TemporaryDirectory() as place, running_up(Path(place)) as up:
+        number = first
+        while time.monotonic() < until:
+            for address, requests in ((up.listen, at_the_door(up)), (up.admin, at_the_admin_port(up))):
+                try:
+                    fuzz(up, address, requests, tries=A_ROUND, seed=number)
+                except AssertionError as breach:
+                    print(f"fuzz: seed {number} at {address}: {str(breach)[:SHOWN_BYTES]}")  # noqa: T201
+                    return EXIT_BROKEN
+            number += 1
+        print(f"fuzz: {2 * A_ROUND * (number - first)} requests from seed {first}, broken promises: 0")  # noqa: T201
+        return EXIT_BROKEN if "Traceback" in up.log_file.read_text() else 0
 
 
 def _round(dialect: AnyDialect, number: int, known: Counter[str]) -> Counter[str]:
