@@ -6,10 +6,10 @@ import base64
 import binascii
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -82,16 +82,26 @@ def of_number(number: str) -> Means:
 
 
 def of_call(call_id: str) -> Means:
-    """What is of that call: its session, its events, its tombstone, and what was set aside and names it."""
-    session = call_id.partition(":")[2]
-    once = orjson.dumps(session)[1:-1].decode()
-    spellings = {session, once, orjson.dumps(once)[1:-1].decode()}  # in JSON, and in JSON within JSON
-    named = re.compile("|".join(rf"(?<!\w){re.escape(one)}(?!\w)" for one in spellings))
+    """What is of that call: its session, its events, its tombstone, and what was set aside and names it.
+
+    Raises:
+        ValueError: it names no source or no session.
+    """
+    source, _, session = call_id.partition(":")
+    if not source or not session:
+        raise ValueError("no whole id")
+    spellings = {session, orjson.dumps(session)[1:-1].decode()}  # and as it stands in JSON that is cut off
+    either = "|".join(map(re.escape, spellings))
+    before, after = rf"""(?:^|[|"'=>]|(?<!\w){re.escape(source)}:)""", r"""(?:$|[|"'&<;,\\])"""
+    named = re.compile(rf"{before}\s*(?:{either})\s*{after}")
 
     def means(place: Place, row: Row) -> bool:
         if place != "parked":
             return row.call_id == call_id
-        return any(named.search(text) for text in _texts(row))
+        parked = orjson.loads(row.text)
+        return parked["source"] == source and any(
+            leaf == session if number else named.search(leaf) for leaf, number in _leaves(parked["body"])
+        )
 
     return means
 
@@ -159,6 +169,8 @@ async def erase(config: Config, found: Found) -> Erased:
                 waiting |= (await ask("purge_calls", body, who="the correlate stage"))["waiting"]
             for some in _some(parked):
                 emptied += (await ask("purge_parked", {"ids": some}, who="the park stage"))["emptied"]
+    if emptied < len(parked):
+        waiting[f"{len(parked) - emptied} parked message(s)"] = "they are going back"
     return Erased(
         calls=len(found.calls - waiting.keys()),
         events=len(found.events - waiting.keys()),
@@ -174,18 +186,43 @@ def _some(ids: Sequence[str]) -> list[Sequence[str]]:
 def _texts(row: Row) -> list[str]:
     """The text of a row, and of a push within it that is no text: gzip, or another encoding whose digits are ASCII."""
     texts = [row.text.decode(errors="replace"), row.call_id or ""]
-    for match in _BASE64.finditer(row.text):
-        try:
-            body = base64.b64decode(match[1])
-        except binascii.Error:
-            continue
-        texts.append(_unpacked(body).decode(errors="replace"))
+    texts += [_unpacked(match[1]) for match in _BASE64.finditer(row.text)]
     return [text if text.isascii() else unicodedata.normalize("NFKC", text) for text in texts]
 
 
-def _unpacked(body: bytes) -> bytes:
-    push = Notification(path="", remote="", content_type="", headers={}, body=body)
+def _unpacked(packed: bytes) -> str:
     try:
-        return inflated(push).body
+        body = base64.b64decode(packed)
+        body = inflated(Notification(path="", remote="", content_type="", headers={}, body=body)).body
+    except binascii.Error:
+        return ""
     except Malformed:
-        return body
+        pass
+    return body.decode(errors="replace")
+
+
+def _leaves(value: Any) -> Iterator[tuple[str, bool]]:
+    """Every text in JSON, in JSON within its texts too, and every number that is long enough to be an id."""
+    todo = [value]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, dict):
+            if isinstance(packed := one.get("base64"), str):
+                todo.append(_unpacked(packed.encode()))
+            todo += one.values()
+        elif isinstance(one, list):
+            todo += one
+        elif isinstance(one, str):
+            if one.lstrip()[:1] in ("{", "[") and (inner := _json(one)) is not None:
+                todo.append(inner)
+            else:
+                yield one, False
+        elif isinstance(one, int) and len(digits := str(one)) >= DIGITS_LEAST:
+            yield digits, True
+
+
+def _json(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None

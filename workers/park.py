@@ -48,8 +48,9 @@ class ParkedStore(Protocol):
     """Where parked messages live."""
 
     async def park(self, messages: Sequence[Parked]) -> None:
-        """Keep them; one that comes again adds an attempt and moves `last_at`.
+        """Keep them; one that comes again adds an attempt and moves `last_at`, and is whole if it was emptied.
 
+        One that was purged stays so.
         What was released and is still unreadable stands for the most items it ever stood for, as its receipt does, and
         shows what it stands for now.
 
@@ -66,8 +67,8 @@ class ParkedStore(Protocol):
         """Id and `raw` of what is wanted and not yet replayed."""
         ...
 
-    async def replayed(self, ids: Sequence[str]) -> None:
-        """These were published and confirmed; they are kept, with that mark."""
+    async def replayed(self, ids: Sequence[str], now: datetime) -> None:
+        """These were published and confirmed; they are kept, with that mark, as long as what is parked now."""
         ...
 
     async def purge(self, ids: Sequence[str]) -> int:
@@ -75,7 +76,10 @@ class ParkedStore(Protocol):
         ...
 
     async def expire(self, box: str, before: datetime, limit: int) -> int:
-        """The same for up to `limit` that were last parked before that moment; what never went back is `expired`."""
+        """The same for up to `limit` that were last parked, or went back, before that moment.
+
+        What never went back is `expired`.
+        """
         ...
 
     async def expiring(self, box: str, before: datetime) -> tuple[int, datetime | None]:
@@ -99,7 +103,7 @@ def park(
 
     `outlets`: the queues to which a dead event may go back; one of a sink that is gone would wait for it for ever.
     """
-    under_way: dict[str, str] = {}
+    under_way: dict[str, list[str]] = {}  # by the envelope's id: an old state has a row for every bad item of it
     forget = _forgetting(store, box, kept.parked)
 
     async def handle(batch: Sequence[Envelope]) -> Sequence[Envelope]:
@@ -113,14 +117,16 @@ def park(
         rows = {parked_id: revived(raw) for parked_id, raw in await store.wanted(box, REPLAY_ROWS)}
         going = {parked_id: envelope for parked_id, envelope in rows.items() if envelope and may_go(envelope)}
         await store.unwanted([parked_id for parked_id in rows if parked_id not in going])
-        under_way.update((envelope.id, parked_id) for parked_id, envelope in going.items())
-        return list(going.values())
+        for parked_id, envelope in going.items():
+            under_way.setdefault(envelope.id, []).append(parked_id)
+        return list({(envelope.id, envelope.route): envelope for envelope in going.values()}.values())
 
     def may_go(envelope: Envelope) -> bool:
         return box != "dead" or envelope.kind != Kind.EVENT or outlets is None or envelope.route in outlets
 
     async def published(ids: Sequence[str]) -> None:
-        await store.replayed([under_way[envelope_id] for envelope_id in ids if envelope_id in under_way])
+        gone = [parked_id for envelope_id in dict.fromkeys(ids) for parked_id in under_way.get(envelope_id, ())]
+        await store.replayed(gone, clock())
 
     return Stage(handle, tick, published)
 

@@ -51,9 +51,14 @@ def _means(config: Config, number: str | None, call: str | None) -> Means:
 
 
 async def _whole_id(reads: CallReads, *, call: str) -> str:
-    """The id of the one call that ends so, as in `trace`; one that is known no more is taken as it is."""
-    ending = await reads.calls(call)
-    if call in ending or not ending:
+    """The id of the one call that ends so, as in `trace`; a whole one that is known no more is taken as it is."""
+    ending = await reads.calls(call) if call else []
+    if call in ending:
+        return call
+    if not ending:
+        source, _, session = call.partition(":")
+        if not source or not session:
+            raise typer.BadParameter("no call ends so: give the whole id, <source>:<id>")
         return call
     if len(ending) > 1:
         raise typer.BadParameter("several calls end so; give the whole id")

@@ -34,7 +34,7 @@ async def test_a_dead_fact_is_accounted_for_until_it_is_replayed(
     assert await found(store_rig) == []
     await parked.want([dead.id])
     assert await found(store_rig) == []
-    await parked.replayed([dead.id])
+    await parked.replayed([dead.id], at(5))
     (lost,) = await found(store_rig)
     assert lost.names == [f"fact {fact.id} received 2026-11-21T08:59:59.000000Z"]
     await arrive(sessions, [fact])
@@ -63,7 +63,7 @@ async def test_quarantined_items_must_be_parked(store_rig: StoreRig, claims: Cla
         await park(parked, box="quarantine", clock=lambda: at(2 * HOUR)).handle([bad])
         assert await found(store_rig) == []
         await parked.want([bad.id])
-        await parked.replayed([bad.id])
+        await parked.replayed([bad.id], at(5))
         assert await found(store_rig) == []
 
 
@@ -81,7 +81,7 @@ async def test_a_push_is_parked_once_and_stands_for_all_of_its_bad_items(
         (group,) = await asked(store_rig, lambda reads: reads.parked_groups("quarantine"))
         assert (group["count"], group["items"], group["reason"]) == (1, 50, "bad_time")
         await parked.want([group["example"]])
-        await parked.replayed([group["example"]])
+        await parked.replayed([group["example"]], at(5))
         await stage.handle([unreadable(bad=3)])
         assert await found(store_rig) == []
         (shown,) = await asked(store_rig, lambda reads: reads.parked("quarantine", wanted="q1", limit=20))

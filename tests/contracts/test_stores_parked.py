@@ -105,7 +105,7 @@ async def test_what_is_wanted_back_stays_listed_until_it_is_published(store_rig:
         assert await store.want(["m0", "m1"]) == 2
         assert await states(store_rig) == {"wanted": 2, "parked": 1}
         assert await asked(store_rig, lambda reads: reads.parked_ids("quarantine")) == ["m2"], "none is chosen twice"
-        await store.replayed(["m0"])
+        await store.replayed(["m0"], at(5))
         await store.unwanted(["m1"])
         assert await states(store_rig) == {"parked": 2}
         counts = {one.state: one.count for one in await asked(store_rig, lambda reads: reads.books.parked())}
@@ -127,5 +127,5 @@ async def test_what_goes_back_is_taken_a_few_mib_at_a_time(store_rig: StoreRig) 
         taken = []
         while rows := await store.wanted("quarantine", 500):
             taken.append([parked_id for parked_id, _ in rows])
-            await store.replayed(taken[-1])
+            await store.replayed(taken[-1], at(5))
     assert taken == [["m0", "m1"], ["m2", "m3"], ["m4"]]

@@ -23,10 +23,15 @@ _PARK: Final = (
     " ON CONFLICT (id) DO UPDATE SET attempts = parked.attempts + excluded.attempts, last_at = excluded.last_at,"
     " reason = excluded.reason, signature = excluded.signature, items = greatest(parked.items, excluded.items),"
     " state = CASE parked.state WHEN 'purged' THEN parked.state ELSE excluded.state END,"
-    " raw = CASE WHEN parked.box = 'quarantine' AND parked.state <> 'purged' THEN excluded.raw ELSE parked.raw END"
+    " raw = CASE WHEN (parked.box = 'quarantine' OR parked.emptied) AND parked.state <> 'purged' THEN excluded.raw"
+    " ELSE parked.raw END, emptied = parked.emptied AND parked.state = 'purged'"
 )
 
 _MARK: Final = "UPDATE parked SET state = $3 WHERE id = ANY ($1::text[]) AND state = $2"
+_REPLAYED: Final = (
+    "UPDATE parked SET state = 'replayed', last_at = greatest(last_at, $2)"
+    " WHERE id = ANY ($1::text[]) AND state = 'wanted'"
+)
 _WANTED: Final = (
     "SELECT id, octet_length(raw) AS size FROM parked WHERE state = 'wanted' AND box = $1 ORDER BY first_at LIMIT $2"
 )
@@ -64,10 +69,10 @@ class PostgresqlParked:
         rows = await self._database.fetch(_RAWS, [row["id"] for row in found]) if found else []
         return [(row["id"], row["raw"]) for row in rows]
 
-    async def replayed(self, ids: Sequence[str]) -> None:
+    async def replayed(self, ids: Sequence[str], now: datetime) -> None:
         """As `ParkedStore` promises."""
         if ids:
-            await self._database.execute(_MARK, list(ids), "wanted", "replayed")
+            await self._database.execute(_REPLAYED, list(ids), now)
 
     async def purge(self, ids: Sequence[str]) -> int:
         """As `ParkedStore` promises."""

@@ -50,10 +50,10 @@ class SqliteParked:
         """As `ParkedStore` promises."""
         return await self._file.write(_wanted, box, limit)
 
-    async def replayed(self, ids: Sequence[str]) -> None:
+    async def replayed(self, ids: Sequence[str], now: datetime) -> None:
         """As `ParkedStore` promises."""
         if ids:
-            await self._file.write(_mark, ids, "wanted", "replayed")
+            await self._file.write(_replayed, ids, micros(now))
 
     async def purge(self, ids: Sequence[str]) -> int:
         """As `ParkedStore` promises."""
@@ -82,7 +82,8 @@ def _park(db: sqlite3.Connection, messages: Sequence[Parked]) -> None:
         " attempts = attempts + 1, last_at = excluded.last_at, reason = excluded.reason,"
         " signature = excluded.signature, items = max(items, excluded.items),"
         " state = CASE state WHEN 'purged' THEN state ELSE excluded.state END,"
-        " raw = CASE WHEN box = 'quarantine' AND state <> 'purged' THEN excluded.raw ELSE raw END",
+        " raw = CASE WHEN (box = 'quarantine' OR emptied) AND state <> 'purged' THEN excluded.raw ELSE raw END,"
+        " emptied = emptied AND state = 'purged'",
         map(_columns, messages),
     )
 
@@ -95,6 +96,11 @@ def _columns(m: Parked) -> tuple[str | int | bytes, ...]:
 def _mark(db: sqlite3.Connection, ids: Sequence[str], before: str, after: str) -> int:
     query = "UPDATE parked SET state = ? WHERE id = ? AND state = ?"
     return db.executemany(query, [(after, parked_id, before) for parked_id in ids]).rowcount
+
+
+def _replayed(db: sqlite3.Connection, ids: Sequence[str], now: int) -> None:
+    query = "UPDATE parked SET state = 'replayed', last_at = max(last_at, ?) WHERE id = ? AND state = 'wanted'"
+    db.executemany(query, [(now, parked_id) for parked_id in ids])
 
 
 def _expire(db: sqlite3.Connection, box: str, before: int, limit: int) -> int:
