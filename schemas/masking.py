@@ -44,6 +44,8 @@ _RUN: Final = re.compile(rf"\d(?:{_BETWEEN}\d)*")
 _LONG: Final = 11  # digits from which on a number keeps its last four
 _LONGEST: Final = 15  # of a number (E.164); more digits are more numbers than one
 _MIDDLE: Final = 4  # digits hidden of a long one
+_TAIL: Final = 2 * _MIDDLE  # digits by which a number is known again
+_TAILS: Final = range(_TAIL, _DIGITS_OF_A_NUMBER - 1, -1)
 _SHORT_ENDS: Final = 2  # digits kept at both ends of a shorter one
 
 
@@ -94,9 +96,21 @@ def masked_id(text: str, numbers: frozenset[str] = frozenset()) -> str:
     if _UUID.fullmatch(text):
         return text
     text = _SPELLED.sub(lambda match: mask_number(match[0]), text)
-    for tail in numbers:
-        text = re.sub(_BETWEEN.join(tail), lambda match: _DIGIT.sub("*", match[0], count=_MIDDLE), text)
-    return text
+    return _RUN.sub(lambda run: _without_tails(run[0], numbers), text) if numbers else text
+
+
+def _without_tails(run: str, numbers: frozenset[str]) -> str:
+    """A run of digits whose tails of numbers are masked: read once, however many numbers there are."""
+    shown = list(run)
+    places = [place for place, character in enumerate(run) if character.isdecimal()]
+    digits = "".join(run[place] for place in places)
+    start = 0
+    while start < len(digits):
+        found = any(digits[start : start + size] in numbers for size in _TAILS)
+        for place in places[start : start + _MIDDLE] if found else ():
+            shown[place] = "*"
+        start += _MIDDLE if found else 1  # another may begin in what is left of this one
+    return "".join(shown)
 
 
 def numbers_in(value: Any) -> frozenset[str]:
@@ -137,7 +151,7 @@ def _tails(value: Any, field: str) -> Iterator[str]:
         for run in _RUN.findall(str(value)):
             digits = "".join(_DIGIT.findall(run))
             if len(digits) >= _DIGITS_OF_A_NUMBER:
-                yield digits[-2 * _MIDDLE :]
+                yield digits[-_TAIL:]
 
 
 def _masked(value: Any, field: str, numbers: frozenset[str]) -> Any:

@@ -25,9 +25,16 @@ def e164(number: str) -> str:
     return number
 
 
+def in_keys(number: str) -> str:
+    """A number as sent, as keys spell it: as `e164` did before it knew 00, since claims are kept for a week."""
+    return number if _INTERNATIONAL.fullmatch(number) else e164(number)
+
+
 def same_number(one: str | None, other: str | None) -> bool:
-    """Whether both are one number, however each is spelled; what is unknown is no number."""
-    return one is not None and other is not None and (one == other or canonical(one) == canonical(other))
+    """Whether both are one number, however each is spelled; what is unknown, or only what stands between, is none."""
+    if not one or not other:
+        return False
+    return (spelled := canonical(one)) != "" and (one == other or spelled == canonical(other))
 
 
 def canonical(number: str) -> str:

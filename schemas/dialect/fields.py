@@ -37,11 +37,16 @@ def digits(row: JsonObject, name: str, *others: str) -> str | None:
 
 
 def phone(row: JsonObject, name: str, *others: str) -> str | None:
-    """The first of these fields that holds a number, in E.164."""
-    number = digits(row, name)
-    if number is None:
+    """The first of these fields that holds a number, in E.164; blanks are none."""
+    number = (digits(row, name) or "").strip()
+    if not number:
         return phone(row, *others) if others else None
-    return e164(number.strip())
+    return e164(number)
+
+
+def says_nothing(value: str) -> bool:
+    """Whether it holds nothing but blanks and characters that were lost: all such would be one id."""
+    return not value.replace(REPLACEMENT, "").strip()
 
 
 def as_integer(value: object) -> int | None:
@@ -70,7 +75,7 @@ def alone(value: object) -> JsonObject | None:
 
 
 def identifier(row: JsonObject, name: str) -> str | None:
-    """An id as sent, compared exactly; None when there is none, or none of its characters is left.
+    """An id as sent, compared exactly; None when there is none, or nothing but blanks and lost characters.
 
     Raises:
         Malformed: numeric_id, since a JSON reader may have rounded it; long_id beyond MAX_ID characters.
@@ -78,7 +83,7 @@ def identifier(row: JsonObject, name: str) -> str | None:
     value = row.get(name)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise Malformed("numeric_id", name)
-    if not isinstance(value, str) or not value.strip(REPLACEMENT):
+    if not isinstance(value, str) or says_nothing(value):
         return None
     if len(value) > MAX_ID:
         raise Malformed("long_id", name)

@@ -81,18 +81,16 @@ def sha256_hex(data: bytes) -> str:
 
 
 def _load(body: bytes, declared: str) -> Read:
-    repairs = NONE
-    if _NUL_ESCAPE in body:
-        body, repairs = without_bad_escapes(body)
+    plain, repairs = without_bad_escapes(body) if _NUL_ESCAPE in body else (body, NONE)
     try:
-        return Read(orjson.loads(body), repairs)
+        return Read(orjson.loads(plain), repairs)
     except orjson.JSONDecodeError as error:
         # the error's text and document hold the body, so neither may go on
         if "depth limit" in error.msg:
             raise Malformed("too_deep") from None
-    mended, more = mended_json(body, declared)
+    mended, repairs = mended_json(body, declared)
     try:
-        return Read(orjson.loads(mended), {**repairs, **more})
+        return Read(orjson.loads(mended), repairs)
     except orjson.JSONDecodeError as error:
         raise Malformed("too_deep" if "depth limit" in error.msg else "not_json") from None
 

@@ -30,13 +30,16 @@ _CHINESE: Final = "gb18030"  # holds GBK and GB2312
 _CHARSET: Final = re.compile(r"(?:charset|encoding)\s*=\s*[\"']?(?:gb18030|gbk|gb2312|cp936|x-gbk)", re.IGNORECASE)
 _CERTAINTY: Final = 2  # characters: a text that was cut in the middle of one holds one bad
 
+_NUL: Final = b"\\u0000"
 # An escape of NUL or of half a surrogate pair, after all that is well: one match, since each costs a call.
 _ESCAPED: Final = re.compile(
     rb"((?:[^\\]++|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\(?!u0000|u[dD][89a-fA-F])[\x00-\xff])*+)"
     rb"(\\u0000|\\u[dD][89a-fA-F][0-9a-fA-F]{2})?"
 )
-_TEXT_OR_CONTROL: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\x00-\x08\x0b\x0c\x0e-\x1f]+', re.DOTALL)
-_CONTROL: Final = re.compile(r"[\x00-\x1f]")
+_TEXT_OR_CONTROL: Final = re.compile(r'"(?:[^"\\]++|\\[^\x00-\x1f])*+"?|[\x00-\x08\x0b\x0c\x0e-\x1f]+')
+_IN_TEXT: Final = dict.fromkeys(range(0x20), REPLACEMENT) | {
+    ord(sent): escape for sent, escape in {"\0": r"\u0000", "\t": r"\t", "\n": r"\n", "\r": r"\r"}.items()
+}
 
 
 def decoded(body: bytes, declared: str = "") -> tuple[str, Repairs]:
@@ -49,7 +52,7 @@ def decoded(body: bytes, declared: str = "") -> tuple[str, Repairs]:
         return body.decode(), NONE
     except UnicodeDecodeError:
         text = body.decode(errors="replace")
-    bad = text.count(REPLACEMENT)
+    bad = text.count(REPLACEMENT) - body.count(LOST)  # which its sender wrote
     good = sum(not character.isascii() for character in text) - bad
     if _CHARSET.search(declared) or bad >= max(_CERTAINTY, good + 1):
         try:
@@ -60,19 +63,35 @@ def decoded(body: bytes, declared: str = "") -> tuple[str, Repairs]:
 
 
 def mended_json(body: bytes, declared: str = "") -> tuple[bytes, Repairs]:
-    """A JSON body that is UTF-8, whose texts hold no control character and no half of a surrogate pair."""
+    """A JSON body that is UTF-8, whose texts hold no control character and no half of a surrogate pair.
+
+    A line break or a tab is spelled as it should have been; NUL is dropped, and anything else is U+FFFD.
+    """
     if len(body) > MENDED_BYTES:
         return body, NONE
     text, repairs = decoded(body, declared)
-    plain = _TEXT_OR_CONTROL.sub(_without_controls, text)
-    found, more = without_bad_escapes(plain.encode())
-    return found, {**repairs, **more, **({"character": LOST} if plain != text else {})}
+    traces: set[bytes] = set()
+
+    def plain(found: re.Match[str]) -> str:
+        if found[0][0] != '"':
+            return " "  # between texts they say nothing
+        told = found[0].translate(_IN_TEXT)
+        if told != found[0]:
+            traces.add(LOST if len(told) == len(found[0]) else ANYWHERE)  # an escape is longer
+        return told
+
+    found, more = without_bad_escapes(_TEXT_OR_CONTROL.sub(plain, text).encode())
+    traces.update(more.values())
+    return found, {**repairs, **({"character": min(traces)} if traces else {})}  # the least of them is ANYWHERE
 
 
 def without_bad_escapes(body: bytes) -> tuple[bytes, Repairs]:
-    """The same JSON, where an escape of NUL or of half a surrogate pair is one of U+FFFD."""
+    """The same JSON without escapes of NUL; one of half a surrogate pair is one of U+FFFD.
+
+    NUL is dropped as it always was: it pads what programs in C send, so without it an id is what it was meant to be.
+    """
     mended = _ESCAPED.sub(_replaced, body) if len(body) <= MENDED_BYTES else body
-    return mended, NONE if mended == body else {"character": LOST}
+    return mended, NONE if mended == body else {"character": LOST if len(mended) == len(body) else ANYWHERE}
 
 
 def marked(items: Sequence[Parsed | Malformed], repairs: Repairs) -> Sequence[Parsed | Malformed]:
@@ -89,9 +108,6 @@ def _marked(item: Parsed | Malformed, repairs: Repairs) -> Parsed | Malformed:
 
 
 def _replaced(found: re.Match[bytes]) -> bytes:
-    return found[1] + b"\\ufffd" if found[2] else found[0]
-
-
-def _without_controls(found: re.Match[str]) -> str:
-    """In a text they are replaced; between texts they say nothing."""
-    return _CONTROL.sub(REPLACEMENT, found[0]) if found[0][0] == '"' else " "
+    if not found[2]:
+        return found[0]
+    return found[1] if found[2] == _NUL else found[1] + b"\\ufffd"

@@ -14,6 +14,8 @@ BEIJING: Final = timezone(timedelta(hours=8))  # no summer time since 1991
 
 _RECENT_SECONDS: Final = 1024  # what is under load tells the same few seconds again and again
 
+_LONGEST: Final = 64  # characters of a time, blanks in it included: what is read is kept
+
 _SPELLED: Final = re.compile(
     r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})(?:\s*[Tt]\s*|\s+)(?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})"
     r"(?P<fraction>[.,][0-9]{1,9})?\s*(?P<zone>[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?"
@@ -44,7 +46,7 @@ def utc(row: JsonObject, name: str, *, zone: timezone = UTC) -> datetime | None:
 def moment(value: object, zone: timezone) -> datetime | None:
     """The time that a value tells, in UTC; None where it tells none."""
     if type(value) is str:
-        return _read(value, zone)
+        return _read(value, zone) if len(value) <= _LONGEST else None
     return _read(str(value), zone) if type(value) is int else None
 
 

@@ -12,7 +12,7 @@ from schemas.dialect.fields import text
 from schemas.envelope import JsonObject
 from schemas.facts import Announced, Announcement, CallEvent, CallFields, Cdr, Parsed
 from schemas.platforms.aliyun.codes import call_codes
-from schemas.platforms.aliyun.fields import call_id, https, ident, moment, parties, pool_key, ring_time
+from schemas.platforms.aliyun.fields import call_id, called_in_keys, https, ident, moment, parties, pool_key, ring_time
 from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.vocabulary import TimelineType
 
@@ -43,7 +43,7 @@ def call_event(row: JsonObject, source: AliyunSource, platform_type: str) -> Par
         call=call,
         raw=row,
     )
-    return items.call_event_to(call.callee, event, session_id=session_id)
+    return items.call_event_to(called_in_keys(row), event, session_id=session_id)
 
 
 def cdr(row: JsonObject, source: AliyunSource) -> Parsed:

@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Final, Literal
 
 from schemas.dialect import items
-from schemas.dialect.fields import phone, text
+from schemas.dialect.fields import digits, phone, text
 from schemas.dialect.times import BEIJING, moment
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import CallEvent, CallFields, Parsed, Sms
 from schemas.notification import Notification
+from schemas.numbers import in_keys
 from schemas.platforms.aliyun.fields import PRODUCT, call_id
 from schemas.platforms.aliyun.params import control_params
 from schemas.platforms.aliyun.settings import AliyunSource
@@ -111,7 +112,7 @@ def _incoming(row: JsonObject, session_id: str, source: AliyunSource) -> Parsed:
     event = CallEvent(
         type="incoming", platform_type=PLATFORM_TYPE, at=at, caller=caller, callee=number, call=call, raw=row
     )
-    return items.call_event_to(number, event, session_id=session_id)
+    return items.call_event_to(in_keys(digits(row, "secretNo") or ""), event, session_id=session_id)
 
 
 def _sms(row: JsonObject, session_id: str) -> Parsed:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from schemas.dialect.fields import MAX_ID, as_integer, digits, phone
-from schemas.dialect.mending import REPLACEMENT
+from schemas.dialect.fields import MAX_ID, as_integer, digits, phone, says_nothing
 from schemas.dialect.times import BEIJING, utc
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import CallFields
+from schemas.numbers import in_keys
 from schemas.platforms.aliyun.settings import AliyunSource
 from schemas.vocabulary import Direction
 
@@ -37,7 +37,7 @@ def ident(row: JsonObject, *names: str) -> str | None:
         value = digits(row, name)
         if value is not None and len(value) > MAX_ID:
             raise Malformed("long_id", name)
-        if value is not None and value.strip(REPLACEMENT):
+        if value is not None and not says_nothing(value):
             return value
     return None
 
@@ -69,14 +69,23 @@ def pool_key(row: JsonObject) -> str | None:
     return digits(row, "pool_key", "partner_key")
 
 
+def called_in_keys(row: JsonObject) -> str:
+    """The number that is called, as keys spell it."""
+    return in_keys(digits(row, _ends(as_integer(row.get("call_type")))[1]) or "")
+
+
+def _ends(call_type: int | None) -> Sequence[str]:
+    """The fields of who calls and who is called."""
+    return ("peer_no", "phone_no") if call_type == _A_IS_CALLED else ("phone_no", "peer_no")
+
+
 def parties(row: JsonObject, source: AliyunSource) -> CallFields:
     """What every receipt tells of the call, no times: `phone_no` is A, `peer_no` B, and call_type says who called.
 
     Of a blocked call `phone_no` is the caller [inferred from the sample, which has nothing else]. sub_id 0 is none.
     """
     call_type = as_integer(row.get("call_type"))
-    ends = phone(row, "phone_no"), phone(row, "peer_no")
-    caller, callee = reversed(ends) if call_type == _A_IS_CALLED else ends
+    caller, callee = (phone(row, name) for name in _ends(call_type))
     return CallFields(
         product=PRODUCT,
         mode=source.mode,

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from schemas.dialect.json_body import BOM
-from schemas.dialect.mending import LOST, NONE, REPLACEMENT, Repairs, decoded
+from schemas.dialect.mending import ANYWHERE, NONE, Repairs, decoded
 from schemas.notification import Notification
 from schemas.question import QUESTION_BYTES
 from schemas.vocabulary import Repair
@@ -85,5 +85,5 @@ def _text(sent: str, repairs: dict[Repair, bytes]) -> str:
     read, found = (sent, NONE) if sent.isascii() else decoded(sent.encode(errors=_EXACT))
     repairs |= found
     if "\0" in read:
-        repairs["character"] = LOST
-    return read.replace("\0", REPLACEMENT)
+        repairs["character"] = ANYWHERE
+    return read.replace("\0", "")

@@ -136,12 +136,13 @@ class Record(NamedTuple):
 def record_of(row: JsonObject, names: Iterable[str]) -> Record:
     """The record in a row; `names` are its times.
 
-    A record that names no session but has an id of its own is a call of its own.
+    A record that names no session (Java's senders write `null`) but has an id of its own is a call of its own.
 
     Raises:
         Malformed: no_session_id, numeric_id, long_id, bad_time.
     """
-    session_id = exact_id(row, _SESSION) or _session_by_record(row)
+    given = exact_id(row, _SESSION)
+    session_id = _session_by_record(row) if given is None or given == "null" else given
     times = {name: utc(row, name) for name in names}
     return Record(row, session_id, record_id_of(row, times.values()), times)
 

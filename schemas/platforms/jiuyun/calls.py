@@ -34,7 +34,8 @@ CDR_ACTIONS: Final[Mapping[str, str]] = {
 
 _UPSTREAM_AXB: Final = 10
 _AXB_TYPES: Final = frozenset({_UPSTREAM_AXB, 22})
-_LEGS: Final[Mapping[int | None, str]] = {0: "a", 1: "b"}
+_LEG_B: Final = 1
+_LEGS: Final[Mapping[int | None, str]] = {0: "a", _LEG_B: "b"}
 _INCOME_KEY: Final = ("appId", "maskNumber", "caller", "called", "startTime", "endTime")  # section 7
 
 
@@ -74,20 +75,19 @@ def cdr(action: str, message: Message, source: JiuyunSource) -> Parsed:
         raise Malformed("cut_off")
     row = message.fields
     session_id = _income_id(row) if action == "IncomeHangup" else session_of(row, CDR_ACTIONS[action])
-    record_id = ".".join([exact_id(row, "appId") or "", session_id, action, *_other_leg(row)])
+    record_id = ".".join([exact_id(row, "appId") or "", session_id, action, *_other_leg(action, row)])
     call = _cdr_fields(row, source)
     body = Cdr(record_id=record_id, call=call, legs=_legs(row, call), recordings=_recordings(row), raw=message.raw)
     return items.cdr(body, session_id=session_id, key=(record_id,))
 
 
-def _other_leg(row: JsonObject) -> tuple[str, ...]:
-    """What tells two CDRs of one call id: of which leg one is; the leg that such CDRs are usually of is not spelled.
+def _other_leg(action: str, row: JsonObject) -> tuple[str, ...]:
+    """What tells two Hangups of one call id: that one is of leg B; leg A's is not spelled, as no other CDR's is.
 
-    A key once made stays as it is. Type 10 sends the releasing side there, and 1 in its sample (section 4).
+    A key once made stays as it is. Of type 10 the releasing side stands there, which tells no leg (section 4).
     """
-    flag = as_integer(row.get("userFlag"))
-    usual = 1 if as_integer(row.get("type")) == _UPSTREAM_AXB else 0
-    return () if flag is None or flag == usual or flag not in _LEGS else (str(flag),)
+    of_a_leg = action == "Hangup" and as_integer(row.get("type")) != _UPSTREAM_AXB
+    return (str(_LEG_B),) if of_a_leg and as_integer(row.get("userFlag")) == _LEG_B else ()
 
 
 def _at(row: JsonObject, name: str) -> datetime | None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from xml.parsers import expat
 
 from schemas.dialect.json_body import BOM, MAX_DEPTH
-from schemas.dialect.mending import ANYWHERE, LOST, REPLACEMENT, Repairs, decoded
+from schemas.dialect.mending import ANYWHERE, REPLACEMENT, Repairs, decoded
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.vocabulary import Repair
@@ -57,7 +57,7 @@ class Document:
 
 
 def load_xml(body: bytes, declared: str = "") -> Document:
-    """The body as a document, without byte order mark; a character that XML forbids is replaced.
+    """The body as a document, without byte order mark and without NUL; what else XML forbids is replaced.
 
     Its charset may stand in its declaration, or in `declared`.
 
@@ -71,9 +71,9 @@ def load_xml(body: bytes, declared: str = "") -> Document:
     prolog = _PROLOG.match(body)
     sent, repairs = decoded(body, f"{declared} {prolog[0].decode('latin-1')}" if prolog else declared)
     sent = sent.strip(_AROUND)
-    text = _FORBIDDEN.sub(REPLACEMENT, sent)
+    text = _FORBIDDEN.sub(REPLACEMENT, sent.replace("\0", ""))
     if text != sent:
-        repairs = {**repairs, "character": LOST}
+        repairs = {**repairs, "character": ANYWHERE}
     try:
         return Document(content=_tree(text), repairs=repairs)
     except expat.ExpatError:
@@ -87,7 +87,7 @@ def _repaired(text: str, repairs: Repairs) -> Document:
     escaped = _BARE_AMPERSAND.sub("&amp;", allowed)
     found = dict(repairs)
     if allowed != text:
-        found["character"] = LOST
+        found["character"] = ANYWHERE
     if _ENTITY.search(allowed):
         found["entity"] = ANYWHERE
     if _BARE_AMPERSAND.search(_ENTITY.sub("", allowed)):
@@ -99,8 +99,10 @@ def _repaired(text: str, repairs: Repairs) -> Document:
 
 
 def _if_allowed(reference: re.Match[str]) -> str:
-    """A reference to a character that XML forbids is one of U+FFFD: expat refuses the whole for it."""
+    """A reference to a character that XML forbids is one of U+FFFD, and none of NUL: expat refuses the whole."""
     point = int(reference[1], 16) if reference[1] else int(reference[2])
+    if point == 0:
+        return ""
     allowed = point in _POINTS and point not in _SURROGATES and not _FORBIDDEN.match(chr(point))
     return reference[0] if allowed else REPLACEMENT
 

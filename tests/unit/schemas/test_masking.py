@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -156,6 +157,56 @@ def test_a_mask_leaves_no_number(number: tuple[str, str], around: str, other: tu
     bare = re.sub(r"[\s().-]", "", json.dumps(masked_json(data), ensure_ascii=False))
     assert digits[-8:] not in bare
     assert other[0][-8:] not in bare
+
+
+def masked_one_by_one(text: str, numbers: frozenset[str]) -> str:
+    """What hiding the tails of numbers means, in time that grows with the numbers too."""
+    for tail in sorted(numbers, key=len, reverse=True):
+        text = re.sub(r"[\s().-]*".join(tail), lambda match: re.sub(r"\d", "*", match[0], count=4), text)
+    return text
+
+
+TAILS = st.builds("".join, st.permutations("23456789").map(lambda drawn: drawn[1:])) | st.permutations("23456789").map(
+    "".join
+)
+
+
+@given(tail=TAILS, text=st.text(alphabet="23456789 -(_", max_size=40))
+def test_a_tail_of_a_number_is_hidden_wherever_it_stands(tail: str, text: str) -> None:
+    for said in (text, f"{text}{tail}", f"{text}_{'-'.join(tail)}{text}", f"{tail}{tail} {tail}"):
+        assert masked_id(said, frozenset([tail])) == masked_one_by_one(said, frozenset([tail]))
+
+
+@given(numbers=st.frozensets(TAILS, max_size=6), around=st.lists(AROUND, min_size=7, max_size=7))
+def test_each_tail_of_many_is_hidden(numbers: frozenset[str], around: list[str]) -> None:
+    text = "x".join(f"{before}{tail}" for before, tail in zip(around, sorted(numbers), strict=False))
+    assert masked_id(text, numbers) == masked_one_by_one(text, numbers)
+
+
+@given(numbers=st.frozensets(st.text("23", min_size=7, max_size=8), max_size=9), text=st.text("23 -", max_size=60))
+def test_no_tail_is_left_where_they_overlap(numbers: frozenset[str], text: str) -> None:
+    bare = re.sub(r"[\s().-]", "", masked_id(text, numbers))
+    assert not any(tail in bare for tail in numbers)
+
+
+class Counting(frozenset[str]):
+    """Numbers that count how often one is looked for."""
+
+    looked = 0
+
+    def __contains__(self, tail: object) -> bool:
+        self.looked += 1
+        return super().__contains__(tail)
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("each number is work")
+
+
+def test_the_work_grows_with_the_text_and_not_with_the_numbers() -> None:
+    text = "2" * 3000
+    numbers = Counting(f"{n:08}" for n in range(10_000, 12_000))
+    assert masked_id(text, numbers) == text
+    assert numbers.looked <= 2 * len(text)
 
 
 @pytest.mark.parametrize("name", ["authorization", "x-aksk", "X-WSSE"])

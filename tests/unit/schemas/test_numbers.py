@@ -62,3 +62,10 @@ def test_two_numbers_are_never_one() -> None:
 def test_a_number_that_is_not_known_is_nobodys() -> None:
     assert not same_number(None, None)
     assert not same_number(None, "13100000011")
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "-", "()", " . "])
+def test_what_holds_no_number_is_nobodys(nothing: str) -> None:
+    assert not same_number(nothing, nothing)
+    assert not same_number(nothing, "13100000011")
+    assert not same_number(nothing, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 from dataclasses import replace
@@ -33,6 +34,31 @@ def pushed(body: bytes, coding: str) -> Notification:
 )
 def test_what_names_no_coding_or_one_that_nobody_knows_is_read_as_it_stands(coding: str) -> None:
     assert read_inflated(pushed(b"{}", coding), read) == read(a_push(b"{}"))
+
+
+@pytest.mark.parametrize(
+    "coding",
+    ["UTF-8", "utf8", "us-ascii", "GBK", "gb2312", "GB18030", "ISO-8859-1", "latin1", "windows-1252", "utf-16le"],
+)
+def test_a_charset_is_no_coding(coding: str) -> None:
+    with pytest.raises(Malformed, match="not_json"):
+        read_inflated(pushed(b"{]", coding), read)
+
+
+def test_no_name_is_looked_up_and_so_kept_for_ever() -> None:
+    asked: list[str] = []
+
+    def searched(name: str) -> None:
+        asked.append(name)
+
+    codecs.register(searched)
+    try:
+        for n in range(3):
+            with pytest.raises(Malformed):
+                read_inflated(pushed(b"{]", f"nobodys-{n}"), read)
+    finally:
+        codecs.unregister(searched)
+    assert asked == []
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", " gzip"])

@@ -170,6 +170,40 @@ def test_one_item_may_come_as_an_object_where_a_list_is_documented_and_the_other
 
 
 @EACH
+@pytest.mark.parametrize("blanks", ["", " ", "\u3000\t", "\u0000 "])
+def test_a_number_of_blanks_is_none(platform: str, blanks: str) -> None:
+    """The case: twice "" was one number, so an unanswered call was answered and billed."""
+    sibling = SIBLINGS[platform]
+    row = sibling.cdr(sibling.local(ANSWERED), **{sibling.caller: blanks})
+    assert the_cdr(platform, sibling.push(row)).call.caller is None
+
+
+@EACH
+@pytest.mark.parametrize("nothing", [" ", "\u3000", "null"])
+def test_calls_are_not_mixed_under_an_id_that_is_none(platform: str, nothing: str) -> None:
+    if platform == "aliyun_pnp" and nothing == "null":
+        return  # its senders leave a field out
+    sibling = SIBLINGS[platform]
+    name = next(name for name, value in sibling.row.items() if value == "s1")
+    push = sibling.push(sibling.cdr(sibling.local(ANSWERED), **{name: nothing}))
+    if platform == "jiuyun_axb":
+        with pytest.raises(Malformed, match="no_session_id"):
+            read(platform, push)
+    else:
+        assert read(platform, push).session_id == ("1" if platform == "aliyun_pnp" else "icid:r1")
+
+
+@EACH
+def test_a_time_is_not_kept_that_is_longer_than_any(platform: str) -> None:
+    """What is read is remembered, so a sender could make us keep 1,024 texts of any length."""
+    sibling = SIBLINGS[platform]
+    told = sibling.local(ANSWERED)
+    assert the_cdr(platform, sibling.push(sibling.cdr(told.replace(" ", " " * 46)))).call.answered_at == ANSWERED
+    with pytest.raises(Malformed, match="bad_time"):
+        the_cdr(platform, sibling.push(sibling.cdr(told.replace(" ", " " * 47))))
+
+
+@EACH
 def test_a_list_of_one_push_is_that_push(platform: str) -> None:
     sibling = SIBLINGS[platform]
     push = sibling.push(sibling.cdr(sibling.local(ANSWERED)))

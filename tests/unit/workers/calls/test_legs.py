@@ -50,6 +50,13 @@ def one_leg(*, callee: str | None = B, codes: tuple[Code, ...] = (), **call: Any
     return a_fact("cdr", "cdr|s1|r1", Cdr(record_id="r1", call=told), told=2, session="s1")
 
 
+@pytest.mark.parametrize("nobody", ["", "-"])
+def test_a_leg_without_a_number_is_nobodys(nobody: str) -> None:
+    """As facts of older versions hold it: two legs of blanks were one number, so the caller's answer was billed."""
+    record = the_record([an_answer(nobody), one_leg(callee=nobody)])
+    assert (record["answered"], record["talk_seconds"]) == (False, 0)
+
+
 def moment_of(told: float | None) -> Any:
     return None if told is None else T0 + seconds(told)
 

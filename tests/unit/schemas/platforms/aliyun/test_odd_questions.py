@@ -32,7 +32,7 @@ def test_a_question_that_names_no_call_is_answered_as_one_of_its_own(call_id: st
     [
         ("extension=%FF", "extension", "\ufffd"),
         ("extension=%B5%EA%C6%CC", "extension", "\u5e97\u94fa"),
-        ("extension=a%00b", "extension", "a\ufffdb"),
+        ("extension=a%00b", "extension", "ab"),
         ("callTime=yesterday", "callTime", "yesterday"),
         ("callTime=2024-03-05++14:07:08", "callTime", "2024-03-05  14:07:08"),
     ],

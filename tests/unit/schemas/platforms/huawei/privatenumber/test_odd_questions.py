@@ -52,7 +52,7 @@ def test_nothing_odd_in_a_question_keeps_its_caller_waiting(kind: str, odd: dict
     assert told.get("operation") == "connect" or told["actions"][0]["operation"] == "vNumberRoute"
 
 
-@pytest.mark.parametrize("bad", [rb"\ud83d", b"\xff", b"\x01", rb"\u0000", "\u5e97".encode("gbk")])
+@pytest.mark.parametrize("bad", [rb"\ud83d", b"\xff", b"\x01", rb"a\u0000", "\u5e97".encode("gbk")])
 def test_a_text_that_cannot_be_read_keeps_nobody_waiting(bad: bytes) -> None:
     body = json.dumps({"smsEvent": {**SMS_ASKED, "smsContent": "@@"}}).encode().replace(b"@@", bad)
     found = question(a_push(body), a_source())

@@ -147,16 +147,15 @@ def test_a_byte_order_mark_makes_no_difference() -> None:
     assert DIALECT.parse(a_push(b"\xef\xbb\xbf" + sent), SOURCE) == DIALECT.parse(a_push(sent), SOURCE)
 
 
-def test_nul_characters_are_replaced_everywhere() -> None:
+def test_nul_characters_are_dropped_everywhere() -> None:
     record = {"sessionId": "1\0", "icid": "2", "userData": "a\0b", "n\0ew": [{"deep": "\0"}], "plain": "\\u0000"}
     (parsed,) = DIALECT.parse(a_push({"eventType": "fee", "feeLst": [record]}), SOURCE)
     assert isinstance(parsed, Parsed)
     assert isinstance(parsed.body, Cdr)
-    assert (parsed.session_id, parsed.body.call.user_data) == ("1\ufffd", "a\ufffdb")
+    assert (parsed.session_id, parsed.body.call.user_data) == ("1", "ab")
     assert parsed.repaired == ("character",)
     assert parsed.body.raw == {
-        "sessionId": "1\ufffd", "icid": "2", "userData": "a\ufffdb", "n\ufffdew": [{"deep": "\ufffd"}],
-        "plain": "\\u0000",
+        "sessionId": "1", "icid": "2", "userData": "ab", "new": [{"deep": ""}], "plain": "\\u0000",
     }  # fmt: skip
 
 
