@@ -6,7 +6,7 @@ At low load a bundle holds one envelope and adds no wait.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -16,11 +16,13 @@ from runtime.broker.base import Message
 from runtime.verdict import reason_of
 from runtime.wire import pack
 from schemas.envelope import Envelope, decode_bundle
-from schemas.errors import Refused, Unavailable, Unconfirmed, Unroutable
+from schemas.errors import Refused, Unavailable, Unconfirmed, Unroutable, Why
 
 log = structlog.get_logger()
 
 SWEEP_SECONDS: Final = 0.025  # a deadline may be noticed this late; one timer for all costs less than one for each
+
+_TOLD: Final[Mapping[str, Why]] = {"alarm": "alarm", "away": "away"}  # troubles of a broker that are why none came
 
 
 class _Waiting(NamedTuple):
@@ -111,6 +113,7 @@ class GroupCommit:
                 stored = _ids_in(messages, but=error.message_ids)
         except Unroutable as error:
             failure = Unroutable(error.message_ids, _routes(messages, error.message_ids))
+            stored = _ids_in(messages, but=error.message_ids)
         except Unavailable as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - a bug in one bundle must not close the door for good
@@ -146,8 +149,9 @@ class GroupCommit:
         self._sweep = loop.call_later(SWEEP_SECONDS, self._sweep_out) if left else None
 
     def _late(self) -> Unconfirmed:
-        if self._broker.trouble.startswith("alarm"):
-            return Unconfirmed(self._broker.trouble.partition(": ")[2], why="alarm")
+        word, _, what = self._broker.trouble.partition(": ")
+        if why := _TOLD.get(word):
+            return Unconfirmed(what, why=why)
         return Unconfirmed("no confirm before the door's deadline")
 
 

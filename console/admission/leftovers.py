@@ -7,15 +7,25 @@ touched, whatever its name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 from uuid import uuid4
 
-from runtime.broker.base import Broker
-from runtime.wire import OUR_QUEUES, dead_envelope, monotonic_message_ids, pack, unpack
+from runtime.broker.base import Broker, Message
+from runtime.wire import (
+    LETTER_BYTES,
+    OUR_QUEUES,
+    dead_envelope,
+    each_alone,
+    monotonic_message_ids,
+    pack,
+    too_large,
+    unpack,
+)
 from schemas.envelope import Envelope, Kind
+from schemas.errors import Misconfigured, Refused
 from schemas.topology import RETRY_DELAYS, Binding, Topology, retry_queue
 from workers.config import Config
 from workers.stores import open_declared
@@ -119,8 +129,29 @@ async def _to_the_dead_letters(broker: Broker, queue: str) -> None:
                 continue
             now = datetime.now(UTC)
             found = [envelope for delivery in deliveries for envelope in unpack(delivery, now, queue=queue)]
-            await broker.publish(pack(_dead(found, queue), ids))
+            await _publish(broker, pack(_dead(found, queue), ids), queue, ids)
             await consumer.ack(deliveries)
+
+
+async def _publish(broker: Broker, messages: Sequence[Message], queue: str, ids: Iterator[str]) -> None:
+    """What the broker does not take, as its own dead letter may be too large, is told in a small one."""
+    while messages:
+        try:
+            await broker.publish(messages)
+        except Refused as error:
+            refused = [one for one in messages if one.message_id in error.message_ids]
+            if any(len(one.body) <= LETTER_BYTES for one in refused):
+                raise Misconfigured(f"the broker takes no dead letter of {LETTER_BYTES} bytes") from None
+            at = datetime.now(UTC)
+            still_open = [one for one in messages if one.message_id in error.open_ids]
+            letters = [
+                letter
+                for one in refused
+                for letter in each_alone(one, ids) or pack([too_large(one, stage=queue, at=at)], ids)
+            ]
+            messages = [*still_open, *letters]
+        else:
+            return
 
 
 def _dead(found: Sequence[Envelope], queue: str) -> list[Envelope]:

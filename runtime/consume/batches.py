@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 
 HOLD_SECONDS: Final = 600.0  # well under the broker's ack timeout of 30 minutes (docs/notes/amqp.md trap 13)
 FAILING_AFTER: Final = 3  # independent envelopes, and nothing else in between: that is no fault of any one of them
+FAILING_FOR: Final = timedelta(seconds=60)  # after the last failure: who is not ready may get nothing that could work
 PAUSE_SECONDS: Final = 900.0  # a sink that asked us to stop is asked again after this, and at each start
 
 
@@ -42,11 +44,12 @@ class Batches:
         self.held = False
         self.paused = False
         self._failed: set[str] = set()
+        self._failed_at = datetime.min.replace(tzinfo=UTC)
 
     @property
     def failing(self) -> bool:
         """Whether all it has worked on lately ended in an exception that nobody planned for."""
-        return len(self._failed) >= FAILING_AFTER
+        return len(self._failed) >= FAILING_AFTER and self._bench.clock() - self._failed_at < FAILING_FOR
 
     def pause(self, paused: int) -> None:
         """Begin to rest, or end it; what is held meanwhile goes back to the queue."""
@@ -121,8 +124,10 @@ class Batches:
         failed = [one for one in outcome if isinstance(one, Failed) and not isinstance(one.error, CallstitchError)]
         if len(failed) < envelopes:
             self._failed.clear()
-        elif not self.failing:
-            self._failed.update(one.envelope.id for one in failed[:FAILING_AFTER])
+        elif failed:
+            self._failed_at = self._bench.clock()
+            if len(self._failed) < FAILING_AFTER:
+                self._failed.update(one.envelope.id for one in failed[:FAILING_AFTER])
 
     async def give_back(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
         """Settle what is not done by a copy at the end of the queue, with a delivery count that starts again.
@@ -130,8 +135,12 @@ class Batches:
         A release counts as a delivery: an outage of a day, or a few restarts during one, would use up the delivery
         limit of healthy messages. A long hold would also run into the broker's ack timeout. Release is the last resort.
         """
-        if not deliveries:
-            return None
+        if deliveries:
+            await self._put_back(consumer, deliveries)
+            self.held = False
+            self._bench.metrics.held(0)
+
+    async def _put_back(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
         queue, ids = self._bench.spec.queue, self._bench.message_ids
         copies = {next(ids): delivery for delivery in deliveries}
         try:

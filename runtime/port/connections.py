@@ -33,7 +33,7 @@ class Connections(web.Server):
         self._most = most
         self._each = each
         self._addresses: dict[web.RequestHandler, str] = {}  # of all that are open
-        self._of_address: dict[str, dict[web.RequestHandler, None]] = {}  # oldest first, where `each` counts
+        self._of_address: dict[str, OrderedDict[web.RequestHandler, None]] = {}  # as `_idle`, where `each` counts
         self._idle: OrderedDict[web.RequestHandler, None] = OrderedDict()  # idle for the longest first
 
     @property
@@ -49,6 +49,8 @@ class Connections(web.Server):
         finally:
             if connection in self._addresses:
                 self._idle[connection] = None
+                if self._each:
+                    self._of_address[self._addresses[connection]].move_to_end(connection)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Called by aiohttp."""
@@ -57,7 +59,7 @@ class Connections(web.Server):
         self._addresses[handler] = address
         self._idle[handler] = None
         if self._each:
-            own = self._of_address.setdefault(address, {})
+            own = self._of_address.setdefault(address, OrderedDict())
             own[handler] = None
             if len(own) > self._each:
                 self._close(next(one for one in own if one in self._idle), "of one address")
@@ -72,7 +74,11 @@ class Connections(web.Server):
     def _close(self, connection: web.RequestHandler, too_many: str) -> None:
         self._forget(connection)
         log.warning("port.connections_full", port=self._port, too_many=too_many, open=self.open)
+        transport = connection.transport
         connection.force_close()
+        # What a peer does not read would keep it open, and counted by nobody.
+        if isinstance(transport, asyncio.WriteTransport) and transport.get_write_buffer_size():
+            transport.abort()
 
     def _forget(self, connection: web.RequestHandler) -> None:
         self._idle.pop(connection, None)

@@ -9,7 +9,7 @@ from typing import Final
 
 from runtime.bench import Bench, StageSpec
 from runtime.broker.base import Broker
-from runtime.clock import system_clock
+from runtime.clock import Clock, system_clock
 from runtime.consume.loop import StageLoop
 from runtime.telemetry import Telemetry
 from runtime.verdict import Policy
@@ -37,7 +37,13 @@ def passed_on(envelope: Envelope) -> Envelope:
 
 
 def a_loop(
-    broker: Broker, stage: Stage, *, delays: tuple[str, ...] = (), most: int = 16, at_once: int = 1
+    broker: Broker,
+    stage: Stage,
+    *,
+    delays: tuple[str, ...] = (),
+    most: int = 16,
+    at_once: int = 1,
+    clock: Clock | None = None,
 ) -> StageLoop:
     """The loop of a stage that reads `received`."""
     return StageLoop(
@@ -45,7 +51,7 @@ def a_loop(
             spec=StageSpec(name="dedupe", queue=RECEIVED, policy=Policy(delays), most=most, at_once=at_once),
             stage=stage,
             broker=broker,
-            clock=system_clock(),
+            clock=clock or system_clock(),
             message_ids=IDS,
             metrics=Telemetry().stage("dedupe"),
         )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from runtime.broker.base import Broker
 from schemas.envelope import Envelope, Kind
-from schemas.errors import Paused, Transient
+from schemas.errors import Paused, Transient, Unavailable
 from schemas.stage import Failed, Outcome, Stage
 from schemas.topology import DEAD, UNIQUE, Subscription, sink_queue, topology
+from tests.building.facts import T0
 from tests.building.loops import a_loop, an_envelope, number, passed_on, read, send, until
 
 
@@ -44,6 +46,29 @@ async def test_a_stage_whose_every_batch_fails_for_no_foreseen_reason_is_not_rea
         broken = False
         await send(broker, [an_envelope(5)])
         await read(broker, UNIQUE, expected=1)
+        assert loop.ready
+        stopping.set()
+
+
+async def test_a_stage_where_nothing_failed_lately_is_ready_though_nothing_came_that_could_work(broker: Broker) -> None:
+    """Three bad pushes kept `up` out of the balancer, and so the push that would have worked away, for ever."""
+    now = T0
+
+    async def handle(_: Sequence[Envelope]) -> Outcome:
+        raise ZeroDivisionError
+
+    loop, stopping = a_loop(broker, Stage(handle), clock=lambda: now), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(loop.run(stopping))
+        await send(broker, [an_envelope(n) for n in range(3)])
+        await read(broker, DEAD, expected=3)
+        now += timedelta(seconds=59)
+        assert not loop.ready
+        await send(broker, [an_envelope(3)])
+        await read(broker, DEAD, expected=1)
+        now += timedelta(seconds=59)
+        assert not loop.ready, "it goes on"
+        now += timedelta(seconds=1)
         assert loop.ready
         stopping.set()
 
@@ -106,3 +131,20 @@ async def test_a_stage_that_rests_for_its_sink_is_ready_and_says_so(broker: Brok
         assert series + b"1.0" in loop._bench.metrics._all.text()
         stopping.set()
     assert not loop.paused
+
+
+async def test_what_was_held_and_then_given_back_is_held_no_more(broker: Broker) -> None:
+    """A sink that failed, and then asked for a rest, was told as held for as long as it rested."""
+    answers = iter([Unavailable("away"), Paused("410")])
+
+    async def handle(_: Sequence[Envelope]) -> Outcome:
+        raise next(answers)
+
+    loop, stopping = a_loop(broker, Stage(handle)), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(loop.run(stopping))
+        await send(broker, [an_envelope(1)])
+        await until(lambda: loop.paused)
+        await until(lambda: loop.ready)
+        assert b'callstitch_held{stage="dedupe"} 0.0' in loop._bench.metrics._all.text()
+        stopping.set()

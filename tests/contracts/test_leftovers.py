@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from console.admission.leftovers import REASON, declare, leftovers, prune
-from runtime.broker.base import Broker, Message
+from runtime.broker.base import MESSAGE_BYTES, Broker, Message
 from schemas.envelope import EVENT_CONTENT_TYPE
 from schemas.topology import CALLS, DEAD, Queue, Topology, retry_exchange, sink_queue
 from tests.building.loops import read, until
@@ -90,6 +90,17 @@ async def test_what_force_deletes_goes_to_the_dead_letters_first(broker: Broker,
     assert sorted(body["reason"] for body in bodies) == sorted([*[REASON] * 10, "not_a_bundle"])
     ids = [body["envelope"]["id"] for body in bodies if body["stage"] == HOOK and "envelope" in body]
     assert sorted(ids) == [f"event-{n}" for n in range(5)]
+
+
+async def test_force_gets_past_a_message_whose_dead_letter_no_broker_takes(broker: Broker, config: Config) -> None:
+    """A foreign one is kept as base64, a third larger."""
+    await declare(config, broker)
+    foreign = a_message(BILLING, b"x" * (MESSAGE_BYTES * 4 // 5))
+    await broker.publish([foreign, a_message(BILLING, b"no event at all")])
+    await declare(without(config), broker)
+    assert await pruned(without(config), broker, force=True) == [f"deleted {BILLING}", f"deleted {HOOK}"]
+    bodies: list[Any] = [letter.body for letter in await read(broker, DEAD, expected=2)]
+    assert {(body["stage"], body["reason"]) for body in bodies} == {(BILLING, "too_large"), (BILLING, "not_a_bundle")}
 
 
 async def test_a_sinks_queue_is_kept_while_a_retry_may_come_back_to_it(broker: Broker, config: Config) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import aio_pika
 import pytest
@@ -32,6 +32,7 @@ from tests.services.rabbitmq_faults import memory_alarm
 from workers.wiring import sources_of
 
 CONFIRM_SECONDS: Final = 1.0
+ALIYUN: Final[Mapping[str, Any]] = {"name": "aliyun", "platform": "aliyun_pnp", "tokens": [TOKEN], "verify": "never"}
 BODY: Final = b'{"eventType":"none"}'
 
 pytestmark = pytest.mark.rabbitmq
@@ -65,9 +66,11 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Opened]:
-    config = a_config(HUAWEI)
-    async with open_rabbitmq(url, confirm_timeout_seconds=CONFIRM_SECONDS) as broker, ClientSession() as http:
+async def opened(
+    url: str, source: Mapping[str, Any] = HUAWEI, *, confirm_seconds: float = CONFIRM_SECONDS
+) -> AsyncIterator[Opened]:
+    config = a_config(source)
+    async with open_rabbitmq(url, confirm_timeout_seconds=confirm_seconds) as broker, ClientSession() as http:
         await broker.declare(topology([], []))
         listen, state, telemetry = f"127.0.0.1:{ports.free_port()}", DoorState(), Telemetry()
         assert state.check() == "not listening"
@@ -81,7 +84,7 @@ async def opened(url: str) -> AsyncIterator[Opened]:
             clock=system_clock(),
             state=state,
         ):
-            url = f"http://{listen}/v1/{HUAWEI['name']}/{TOKEN}/x"
+            url = f"http://{listen}/v1/{source['name']}/{TOKEN}/x"
             door = Opened(http=http, url=url, state=state, telemetry=telemetry, broker=broker)
             assert await door.stored()
             assert state.check() is True
@@ -163,5 +166,22 @@ async def test_a_broker_that_is_silent_is_late_and_one_that_is_gone_is_away(fres
         await until(lambda: door.broker.trouble.startswith("away"))
         await door.refused("away")
         assert says(door.state, "away")()
+        await proxy.accept()
+        await until(lambda: door.state.check() is True)
+
+
+async def test_one_that_is_gone_is_away_for_a_platform_that_waits_for_less_than_a_confirm_may_take(
+    fresh_amqp_url: str,
+) -> None:
+    """With the figures of production: the door's own deadline came first and said `late`."""
+    async with open_proxy(fresh_amqp_url) as proxy, opened(proxy.url, ALIYUN, confirm_seconds=3.0) as door:
+        proxy.mute()
+        assert "before the door's deadline" in await door.refused("late")
+        proxy.unmute()
+        await until(lambda: door.state.check() is True)
+
+        proxy.refuse()
+        await until(lambda: door.broker.trouble.startswith("away"))
+        await door.refused("away")
         await proxy.accept()
         await until(lambda: door.state.check() is True)

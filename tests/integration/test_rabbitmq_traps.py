@@ -27,6 +27,7 @@ from tests.services.rabbitmq_faults import memory_alarm
 
 pytestmark = pytest.mark.rabbitmq
 
+BASIC_ACK = b"\x00\x3c\x00\x50"  # class 60, method 80
 LOSSES = {"cut": Proxy.cut, "reset": Proxy.reset}
 
 
@@ -162,6 +163,24 @@ async def test_trap_4_one_envelope_under_way_to_two_queues_is_returned_only_from
     assert isinstance(nowhere, Unroutable)
     assert somewhere is None
     assert await depth_is(broker, name, 1)
+
+
+async def test_trap_6_a_confirm_that_is_lost_for_good_is_told_and_mended_though_nobody_publishes_any_more(
+    wire: Proxy, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a further publish judged it: a role that was taken out for it stayed out until the broker hung up."""
+    monkeypatch.setattr("runtime.broker.rabbitmq.session.STUCK_SECONDS", 1.0)
+    async with open_rabbitmq(wire.url, confirm_timeout_seconds=0.5) as broker:
+        await broker.declare(only(name))
+        await broker.publish([a_message(name, b"0")])
+        wire.lose(BASIC_ACK)
+        with pytest.raises(Unconfirmed):
+            await broker.publish([a_message(name, b"1")])
+        assert wire.lost
+        assert broker.trouble == "late: 1 confirm(s) are overdue"
+        await until(lambda: broker.healthy)
+        await broker.publish([a_message(name, b"2")])
+        assert sorted(numbers(await all_in(broker, name))) == [0, 1, 2]
 
 
 async def test_traps_7_and_8_in_an_alarm_publishes_fail_in_time_and_acks_still_flow(

@@ -28,6 +28,7 @@ class Proxy:
         self._heard = _open_gate()
         self._told = _open_gate()
         self._delay_seconds = 0.0
+        self._unheard = b""
 
     @property
     def url(self) -> str:
@@ -80,6 +81,15 @@ class Proxy:
         """Pass every piece on so much later, both ways."""
         self._delay_seconds = seconds
 
+    def lose(self, marker: bytes) -> None:
+        """Drop the next piece of what the target says that holds this; the connection stays in step if it is whole."""
+        self._unheard = marker
+
+    @property
+    def lost(self) -> bool:
+        """Whether that has happened."""
+        return not self._unheard
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             far_reader, far_writer = await asyncio.open_connection(self._target.host, self._target.port or 5672)
@@ -97,6 +107,9 @@ class Proxy:
             while data := await reader.read(65536):
                 await asyncio.sleep(self._delay_seconds)
                 await gate.wait()
+                if gate is self._heard and self._unheard and self._unheard in data:
+                    self._unheard = b""
+                    continue
                 writer.write(data)
                 await writer.drain()
         writer.close()

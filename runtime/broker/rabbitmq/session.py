@@ -189,11 +189,15 @@ class Session:
         """Nobody waits any more for what is in flight of this batch; late confirms still make room (trap 6)."""
         if not batch.in_flight:
             return
-        now = asyncio.get_running_loop().time()
         if not self.overdue:
-            self._overdue_since = now
+            loop = asyncio.get_running_loop()
+            self._overdue_since = loop.time()
+            # By a timer: who is not ready for an overdue confirm publishes no more, and would never look again.
+            loop.call_later(STUCK_SECONDS, self._see_stuck, self._overdue_since)
         batch.abandoned = True
         self.overdue += batch.in_flight
-        if now - self._overdue_since > STUCK_SECONDS and not self.stuck.done():
+
+    def _see_stuck(self, since: float) -> None:
+        if self.overdue and self._overdue_since == since and self._lost is None and not self.stuck.done():
             # RabbitMQ 3.10 has lost confirms for good (rabbitmq-server#6081); a new channel frees their room.
             self.stuck.set_result(None)

@@ -64,6 +64,51 @@ async def test_what_the_broker_takes_never_is_refused_alone_and_is_no_trouble_of
         assert [number(envelope) for envelope in await read(broker, RECEIVED, expected=2)] == [0, 2]
 
 
+class Gone:
+    """A broker that is known to take nothing, and has not given up."""
+
+    def __init__(self, trouble: str) -> None:
+        self.trouble = trouble
+
+    async def publish(self, _: Sequence[Message]) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "why", "text"),
+    [
+        ("alarm: low on memory", "alarm", "low on memory"),
+        ("away: no connection", "away", "no connection"),
+        ("late: 1 confirm(s) are overdue", "late", "no confirm before the door's deadline"),
+        ("", "late", "no confirm before the door's deadline"),
+    ],
+)
+async def test_a_deadline_says_what_the_broker_is_known_to_suffer_from(trouble: str, why: str, text: str) -> None:
+    commit = GroupCommit(Gone(trouble), IDS, Telemetry().bundles)
+    async with watched(commit.run()):
+        with pytest.raises(Unconfirmed) as failed:
+            await commit.store(an_envelope(0), timeout_seconds=0.0)
+    assert (failed.value.why, str(failed.value)) == (why, text)
+
+
+class OnlyThere:
+    """A broker that stores the first of the messages it is given, and finds no queue for the others."""
+
+    trouble = ""
+
+    async def publish(self, batch: Sequence[Message]) -> None:
+        raise Unroutable(frozenset(message.message_id for message in batch[1:]))
+
+
+async def test_who_was_stored_is_told_so_though_others_found_no_queue() -> None:
+    commit = GroupCommit(OnlyThere(), IDS, Telemetry().bundles)
+    large = [replace(an_envelope(n), body={"n": n, "pad": "x" * BUNDLE_BYTES}) for n in range(2)]
+    async with watched(commit.run()):
+        waiting = [commit.store(envelope, timeout_seconds=SECONDS) for envelope in large]
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in found] == [type(None), Unroutable]
+
+
 class SlowDisk:
     """A broker that confirms only the first of the messages it is given."""
 

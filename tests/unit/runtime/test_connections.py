@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from aiohttp import web
@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from runtime.port.address import start_listening
 from runtime.port.connections import Connections
 from runtime.port.descriptors import Room, room_for
+from tests.building.loops import until
 from tests.services import ports
 
 GET = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -45,8 +46,17 @@ class Client:
         except ConnectionError:
             return True
 
+    async def write_until_full(self) -> None:
+        """Ask for more and more and read nothing, until neither side takes any more."""
+        self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+        with suppress(TimeoutError):
+            while True:
+                self.begin(b"x" * 1000)
+                async with asyncio.timeout(0.3):
+                    await self._writer.drain()
+
     def close(self) -> None:
-        self._writer.close()
+        self._writer.transport.abort()
 
 
 class Server:
@@ -120,6 +130,22 @@ async def test_an_address_that_has_its_share_closes_its_own() -> None:
         await asyncio.sleep(0.05)
         assert server.server.open == 0
         assert await (await server.client()).ask(b"x") == b"HTTP/1.1 200 OK"
+
+
+async def test_of_an_address_the_one_that_was_idle_for_the_longest_is_closed_too() -> None:
+    async with serving(most=10, each=2) as server:
+        old, silent = await server.client(), await server.client()
+        assert await old.ask(b"x") == b"HTTP/1.1 200 OK"
+        new = await server.client()
+        assert (await old.is_closed(), await silent.is_closed(), await new.is_closed()) == (False, True, False)
+
+
+async def test_a_peer_that_reads_no_answer_does_not_outlive_its_closing() -> None:
+    """It stayed open until it read, and was no longer counted: so there was no cap for such peers."""
+    async with serving(most=1) as server:
+        await (await server.client()).write_until_full()
+        assert await (await server.client()).ask(b"x") == b"HTTP/1.1 200 OK"
+        await until(lambda: len(server.server.connections) == 1)
 
 
 @pytest.mark.parametrize("limit", [16, 64, 1024, 4096, 1_048_576])
