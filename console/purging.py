@@ -26,9 +26,10 @@ from workers.stores.places import OF_PEOPLE, Place, Row
 from workers.stores.reads import Reads
 
 DIGITS_LEAST: Final = 7
-AT_ONCE: Final = 500
+AT_ONCE: Final = 100  # calls of some MiB each, in one transaction
 _BETWEEN: Final = r"[\s().-]*"
 _BASE64: Final = re.compile(rb'"base64":"([A-Za-z0-9+/=]+)"')
+_TIME: Final = re.compile(r"(?<!\d)\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?!\d)")
 _MAINLAND: Final = "+86"
 
 Means = Callable[[Place, Row], bool]
@@ -78,7 +79,14 @@ def of_number(number: str) -> Means:
     else:
         start, rest = r"(?:\+|00)?", digits
     spelled = re.compile(rf"(?<!\d){start}{_BETWEEN.join(rest)}(?!\d)")
-    return lambda _, row: any(spelled.search(text) for text in _texts(row))
+    return lambda _, row: any(_holds(text, spelled) for text in _texts(row))
+
+
+def _holds(text: str, spelled: re.Pattern[str]) -> bool:
+    """Whether it stands there, and not within a time, whose digits are written as a number may be."""
+    found = [match.span() for match in spelled.finditer(text)]
+    times = [match.span() for match in _TIME.finditer(text)] if found else []
+    return any(not any(start <= first and last <= end for start, end in times) for first, last in found)
 
 
 def of_call(call_id: str) -> Means:
@@ -158,9 +166,12 @@ async def erase(config: Config, found: Found) -> Erased:
     directory = config.store.directory
     if directory is None:
         async with open_sessions(config.store, clock=system_clock()) as (sessions, clock):
-            waiting |= await sessions.purge(calls, events, clock())
+            waiting |= await sessions.purge(calls, [], clock())
+            for some in _some(events):
+                waiting |= await sessions.purge([], some, clock())
         async with open_parked(config.store) as store:
-            emptied += await store.purge(parked)
+            for some in _some(parked):
+                emptied += await store.purge(some)
     else:
         async with asking_owner(config, directory) as ask:
             for body in [{"calls": some, "events": []} for some in _some(calls)] + [

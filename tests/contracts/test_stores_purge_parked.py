@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import orjson
 import pytest
 
-from console.purging import of_call
+from console.purging import of_call, of_number
 from runtime.wire import dead_envelope, quarantined
 from schemas.envelope import Envelope, JsonObject, Kind, encode_envelope
 from schemas.notification import Notification, to_json
 from tests.building.facts import T0, a_cdr, enveloped
-from tests.building.stores import PostgresqlRig, StoreRig, asked, at
+from tests.building.stores import PostgresqlRig, SqliteRig, StoreRig, a_whole_call, asked, at, fold
 from tests.contracts.test_shown_numbers import command, logs_as_before
 from workers.park import Parked, ParkedStore, park, revived
 from workers.stores.places import Row
+from workers.stores.sqlite.purge import rows
+from workers.stores.sweep import SWEEP_BYTES
 
 __all__ = ["logs_as_before"]
 EMPTYING: Sequence[Callable[[ParkedStore], Awaitable[int]]] = [
@@ -165,3 +170,69 @@ async def test_the_command_tells_that_a_parked_message_is_going_back(store_rig: 
         await store.replayed(["p1"], at(2))
         told = await command(store_rig, tmp_path, "purge", "--number", "13811110021")
         assert "erased: 0 call(s), 0 other event(s), 1 parked message(s)" in told
+
+
+async def test_what_is_searched_and_emptied_is_taken_some_mib_at_a_time(store_rig: StoreRig) -> None:
+    """Up to 500 messages of some MiB were held at once, and emptied in one transaction."""
+    ids = [f"p{n}" for n in range(5)]
+    async with store_rig.open_parked() as store:
+        for parked_id in ids:
+            message = a_row(a_push(b"{}"), parked_id)
+            await store.park([replace(message, raw=message.raw + b" " * (SWEEP_BYTES // 2))])
+        async with store_rig.open_reads() as reads:
+            assert [row.id async for row in reads.rows("parked")] == ids
+        if isinstance(store_rig, SqliteRig):
+            with closing(sqlite3.connect(store_rig.directory / "park.db")) as db:
+                assert [row.id for row in rows(db, "parked", "")] == ["p0", "p1"]
+        assert await store.purge(ids) == 5
+    if isinstance(store_rig, PostgresqlRig):
+        connection = await asyncpg.connect(store_rig.dsn)
+        assert await connection.fetchval("SELECT count(DISTINCT xmin::text) FROM callstitch.parked") == 3
+        await connection.close()
+
+
+async def test_a_call_whose_first_fold_is_under_way_is_erased_after_it(store_rig: StoreRig) -> None:
+    """It was not seen, and stayed; SQLite has one owner, who does one after the other."""
+    if not isinstance(store_rig, PostgresqlRig):
+        return
+    async with store_rig.open_sessions() as sessions:
+        await sessions.sent([one.id for one in await fold(sessions, a_whole_call("s2"), told=70)], at(80))
+        other = await asyncpg.connect(store_rig.dsn)
+        fold_of_it = other.transaction()
+        await fold_of_it.start()
+        await other.execute(
+            "INSERT INTO callstitch.session SELECT 'huawei-bj:s3'::bytea, source, state, revision, status, hour,"
+            " due_at, updated_at, arrived FROM callstitch.session"
+        )
+        purge = asyncio.create_task(sessions.purge(["huawei-bj:s3"], [], at(90)))
+        await asyncio.wait({purge}, timeout=0.5)
+        await fold_of_it.commit()
+        assert await purge == {}
+        ids = await other.fetch("SELECT id FROM callstitch.session WHERE id NOT LIKE '%:erased:%'")
+        assert [row["id"] for row in ids] == [b"huawei-bj:s2"]
+        await other.close()
+
+
+async def test_nothing_is_left_of_a_lock_on_a_call_that_is_not_known(store_rig: StoreRig) -> None:
+    async with store_rig.open_sessions() as sessions:
+        assert await sessions.purge(["huawei-bj:never"], [], at(90)) == {}
+        assert await asked(store_rig, lambda reads: reads.session("huawei-bj:never")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("2026-11-21T08:00:34.123456Z", False),
+        ('"at":"2026-11-21 08:00:34.123456+08:00"', False),
+        ("2026-11-21T08:00:34.123456Z of 34-123-456", True),
+        ("34.123456", True),
+    ],
+)
+def test_a_number_is_not_found_within_a_time(text: str, *, held: bool) -> None:
+    assert of_number("34123456")("parked", Row("p1", None, text.encode())) is held
+
+
+def test_a_number_is_not_found_within_a_date() -> None:
+    means = of_number("20261121")
+    assert not means("parked", Row("p1", None, b"on 2026-11-21 and 2026-11-21 08:00"))
+    assert means("parked", Row("p1", None, b"2026-11-21, 2026 1121"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 SWEEP_BYTES: Final = 8 * 1024 * 1024  # a row may be megabytes, and some 500 are asked for
@@ -20,3 +20,11 @@ def within(rows: Iterable[T], size: Callable[[T], int]) -> list[T]:
         if room <= 0:
             break
     return taken
+
+
+def in_steps(rows: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """All of them, as `within` takes them."""
+    left = list(rows)
+    while left:
+        yield (some := within(left, size))
+        del left[: len(some)]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final
+from operator import itemgetter
+from typing import Any, Final
 
 from workers.park import Parked
 from workers.stores.ledger import origin
 from workers.stores.postgresql.pool import Database
 from workers.stores.postgresql.purge import empty
 from workers.stores.postgresql.schema import clean
-from workers.stores.sweep import within
+from workers.stores.sweep import in_steps, within
 
 _PARK: Final = (
     "INSERT INTO parked"
@@ -36,8 +37,10 @@ _WANTED: Final = (
     "SELECT id, octet_length(raw) AS size FROM parked WHERE state = 'wanted' AND box = $1 ORDER BY first_at LIMIT $2"
 )
 _RAWS: Final = "SELECT id, raw FROM parked WHERE id = ANY ($1::text[]) ORDER BY first_at"
+_SIZES: Final = "SELECT id, octet_length(raw) AS size FROM parked WHERE id = ANY ($1::text[])"
 _OLD: Final = (
-    "SELECT id FROM parked WHERE box = $1 AND last_at <= $2 AND NOT emptied AND state IN ('parked', 'replayed')"
+    "SELECT id, octet_length(raw) AS size FROM parked WHERE box = $1"
+    " AND last_at <= $2 AND NOT emptied AND state IN ('parked', 'replayed')"
     " LIMIT $3"
 )
 _EXPIRING: Final = "SELECT count(*), min(last_at) FROM parked WHERE box = $1 AND last_at <= $2 AND state = 'parked'"
@@ -76,12 +79,18 @@ class PostgresqlParked:
 
     async def purge(self, ids: Sequence[str]) -> int:
         """As `ParkedStore` promises."""
-        return await self._database.transact(partial(empty, ids=ids, state="purged"))
+        return await self._empty(await self._database.fetch(_SIZES, list(map(clean, ids))), "purged")
 
     async def expire(self, box: str, before: datetime, limit: int) -> int:
         """As `ParkedStore` promises."""
-        old = [row["id"] for row in await self._database.fetch(_OLD, box, before, limit)]
-        return await self._database.transact(partial(empty, ids=old, state="expired")) if old else 0
+        return await self._empty(await self._database.fetch(_OLD, box, before, limit), "expired")
+
+    async def _empty(self, sized: Sequence[Any], state: str) -> int:
+        """Some bytes at a time: their text is read."""
+        done = 0
+        for some in in_steps(sized, itemgetter("size")):
+            done += await self._database.transact(partial(empty, ids=[row["id"] for row in some], state=state))
+        return done
 
     async def expiring(self, box: str, before: datetime) -> tuple[int, datetime | None]:
         """As `ParkedStore` promises."""

@@ -21,9 +21,16 @@ SEARCHES: Final[Mapping[Place, str]] = {
     "tombstone": "SELECT id, id AS call_id, ''::bytea AS text FROM tombstone WHERE id > $1::bytea",
     "parked": "SELECT id, NULL::bytea AS call_id, raw AS text FROM parked WHERE id > $1::text",
 }
-IN_ORDER: Final = " ORDER BY id LIMIT $2"
+SIZED: Final = "SELECT id, octet_length(text) AS size FROM ({}) AS found ORDER BY id LIMIT $2"
+UP_TO: Final = " AND id <= $2 ORDER BY id"
+LOCK: Final = (
+    "INSERT INTO session (id, source, state, revision, status, hour, updated_at)"
+    " SELECT id, '', '', 0, 'open', '', $2 FROM unnest($1::bytea[]) AS u (id) ORDER BY id"
+    " ON CONFLICT (id) DO UPDATE SET id = session.id WHERE false"
+)
+UNMAKE: Final = "DELETE FROM session WHERE id = ANY ($1::bytea[]) AND state = ''"
 _KEY: Final = "SELECT key FROM purge_key"
-_SESSION: Final = "SELECT state, due_at, updated_at FROM session WHERE id = $1 FOR UPDATE"
+_SESSION: Final = "SELECT state, due_at, updated_at FROM session WHERE id = $1 AND state <> ''"
 _UNSENT: Final = "SELECT EXISTS (SELECT FROM outbox WHERE call_id = $1 AND sent_at IS NULL)"
 _TOMBSTONE: Final = "SELECT revision, status FROM tombstone WHERE id = $1"
 _ERASERS: Final[Mapping[Place, str]] = {
@@ -52,6 +59,7 @@ async def purge_key(database: Database) -> bytes:
 async def purge_call(connection: Connection, *, call_id: str, now: datetime, key: bytes, keep: Keep) -> str | None:
     """Erase a call; why it cannot be yet."""
     its, keyed = call_id.encode(), keyed_id(call_id, key)
+    await connection.execute(LOCK, [its], now)  # against the first fold of it
     found = await connection.fetch(_SESSION, its)
     unsent = await connection.fetchval(_UNSENT, its)
     stone = (0, "open")
@@ -65,6 +73,7 @@ async def purge_call(connection: Connection, *, call_id: str, now: datetime, key
         if left.facts:
             await keep(connection, keyed, Step(session=left), now)
     elif unsent:
+        await connection.execute(UNMAKE, [its])
         return "an event or an order of it was not sent yet"
     else:
         for revision, status in await connection.fetch(_TOMBSTONE, its):

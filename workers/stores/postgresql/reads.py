@@ -15,8 +15,9 @@ from workers.stores.places import ROWS_AT_ONCE, Place, Row
 from workers.stores.postgresql.books import PostgresqlBooks
 from workers.stores.postgresql.declared import DECLARED
 from workers.stores.postgresql.pool import Database
-from workers.stores.postgresql.purge import IN_ORDER, SEARCHES
+from workers.stores.postgresql.purge import SEARCHES, SIZED, UP_TO
 from workers.stores.postgresql.schema import clean, fetched, is_there
+from workers.stores.sweep import within
 
 _EVENTS: Final = "SELECT route, count(*) made, count(sent_at) sent FROM outbox GROUP BY 1"
 _LEAVING: Final = "SELECT envelope, sent_at FROM outbox WHERE call_id = $1 ORDER BY n"
@@ -113,11 +114,13 @@ class PostgresqlReads:
         if not await is_there(self._database, place):
             return
         after: str | bytes = b"" if place in ("session", "tombstone") else ""
-        while found := await self._ask(SEARCHES[place] + IN_ORDER, after, ROWS_AT_ONCE):
-            for row in found:
+        search = SEARCHES[place]
+        while sized := await self._ask(SIZED.format(search), after, ROWS_AT_ONCE):
+            last = within(sized, lambda row: row["size"])[-1]["id"]
+            for row in await self._ask(search + UP_TO, after, last):
                 call_id = row["call_id"].decode() if row["call_id"] is not None else None
                 yield Row(row["id"] if isinstance(row["id"], str) else row["id"].decode(), call_id, row["text"])
-            after = found[-1]["id"]
+            after = last
 
     async def _ask(self, query: str, *args: object) -> Sequence[Any]:
         return await fetched(self._database, query, *args)

@@ -21,7 +21,7 @@ from workers.retention import AS_EVER, Retention
 from workers.stores.erasing import ghost_step, ghosts, keyed_id
 from workers.stores.postgresql.expiry import expire_sessions
 from workers.stores.postgresql.pool import Connection, Database
-from workers.stores.postgresql.purge import purge_call, purge_events
+from workers.stores.postgresql.purge import LOCK, UNMAKE, purge_call, purge_events
 from workers.stores.sessions import (
     LEASE,
     OF_NO_SESSION,
@@ -34,18 +34,12 @@ from workers.stores.sessions import (
 )
 from workers.stores.sweep import SWEEP_BYTES, within
 
-_LOCK: Final = (
-    "INSERT INTO session (id, source, state, revision, status, hour, updated_at)"
-    " SELECT id, '', '', 0, 'open', '', $2 FROM unnest($1::bytea[]) AS u (id) ORDER BY id"
-    " ON CONFLICT (id) DO UPDATE SET id = session.id WHERE false"
-)
 _READ: Final = (
     "SELECT s.id, s.state, t.revision, t.status, p.id AS erased FROM session s"
     " LEFT JOIN tombstone t ON t.id = s.id AND s.state = ''"
     " LEFT JOIN unnest($1::bytea[], $2::bytea[]) AS u (id, keyed) ON u.id = s.id AND s.state = ''"
     " LEFT JOIN tombstone p ON p.id = u.keyed WHERE s.id = ANY ($1::bytea[])"
 )
-_UNMAKE: Final = "DELETE FROM session WHERE id = ANY ($1::bytea[]) AND state = ''"
 _KEEP: Final = (
     "UPDATE session s SET source = u.source, state = u.state, revision = u.revision, status = u.status,"
     " hour = CASE s.hour WHEN '' THEN u.hour ELSE s.hour END, due_at = u.due_at, arrived = u.arrived,"
@@ -129,7 +123,7 @@ async def _fold(
     connection: Connection, *, news: News, step: StepFunction, now: datetime, purge_key: bytes
 ) -> list[Envelope]:
     ids = {call_id.encode(): call_id for call_id in news}
-    await connection.execute(_LOCK, list(ids), now)
+    await connection.execute(LOCK, list(ids), now)
     keyed = [keyed_id(call_id, purge_key).encode() for call_id in news]
     rows = {ids[row["id"]]: row for row in await connection.fetch(_READ, list(ids), keyed)}
     known = [call_id.encode() for call_id, row in rows.items() if row["state"]]
@@ -140,14 +134,14 @@ async def _fold(
     }
     said = [*_envelopes(left_over), *await _keep(connection, steps, now)]
     if erased:
-        await connection.execute(_UNMAKE, [call_id.encode() for call_id in erased])
+        await connection.execute(UNMAKE, [call_id.encode() for call_id in erased])
         ghostly = {other: left for call_id, other in erased.items() if (left := ghosts(news[call_id], other))}
         await _fold(connection, news=ghostly, step=ghost_step, now=now, purge_key=purge_key)
     return said
 
 
 async def _keep_ghosts(connection: Connection, keyed: str, step: Step, now: datetime) -> None:
-    await connection.execute(_LOCK, [keyed.encode()], now)
+    await connection.execute(LOCK, [keyed.encode()], now)
     await _keep(connection, {keyed: step}, now)
 
 

@@ -6,13 +6,14 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 from workers.park import Parked
 from workers.stores.ledger import origin
 from workers.stores.sqlite.file import SqliteFile, micros, moment
 from workers.stores.sqlite.purge import empty
-from workers.stores.sweep import within
+from workers.stores.sweep import in_steps, within
 
 _VERSION_1: Final = """
 CREATE TABLE IF NOT EXISTS parked (
@@ -57,13 +58,20 @@ class SqliteParked:
 
     async def purge(self, ids: Sequence[str]) -> int:
         """As `ParkedStore` promises."""
-        done = await self._file.write(empty, ids, "purged")
+        done = await self._empty(await self._file.write(_sizes, ids), "purged")
         await self._file.compact()
         return done
 
     async def expire(self, box: str, before: datetime, limit: int) -> int:
         """As `ParkedStore` promises."""
-        return await self._file.write(_expire, box, micros(before), limit)
+        return await self._empty(await self._file.write(_old, box, micros(before), limit), "expired")
+
+    async def _empty(self, sized: Sequence[tuple[str, int]], state: str) -> int:
+        """Some bytes at a time, so that neither a transaction nor who waits for it grows with all of them."""
+        done = 0
+        for some in in_steps(sized, itemgetter(1)):
+            done += await self._file.write(empty, [parked_id for parked_id, _ in some], state)
+        return done
 
     async def expiring(self, box: str, before: datetime) -> tuple[int, datetime | None]:
         """As `ParkedStore` promises."""
@@ -103,9 +111,14 @@ def _replayed(db: sqlite3.Connection, ids: Sequence[str], now: int) -> None:
     db.executemany(query, [(now, parked_id) for parked_id in ids])
 
 
-def _expire(db: sqlite3.Connection, box: str, before: int, limit: int) -> int:
-    query = f"SELECT id FROM parked WHERE box = ? AND last_at <= ? AND {_WHOLE} LIMIT ?"  # noqa: S608 - our own text
-    return empty(db, [row[0] for row in db.execute(query, (box, before, limit))], "expired")
+def _old(db: sqlite3.Connection, box: str, before: int, limit: int) -> list[tuple[str, int]]:
+    query = f"SELECT id, length(raw) FROM parked WHERE box = ? AND last_at <= ? AND {_WHOLE} LIMIT ?"  # noqa: S608 - our own text
+    return db.execute(query, (box, before, limit)).fetchall()
+
+
+def _sizes(db: sqlite3.Connection, ids: Sequence[str]) -> list[tuple[str, int]]:
+    query = "SELECT id, length(raw) FROM parked WHERE id = ?"
+    return [row for parked_id in ids for row in db.execute(query, (parked_id,))]
 
 
 def _expiring(db: sqlite3.Connection, box: str, before: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +15,7 @@ from workers.stores.ledger import origin
 from workers.stores.places import ROWS_AT_ONCE, Place, Row
 from workers.stores.sessions import status_of
 from workers.stores.sqlite.file import micros, moment
+from workers.stores.sweep import within
 
 KEY_TABLE: Final = (
     "CREATE TABLE purge_key (key BLOB NOT NULL); INSERT INTO purge_key SELECT randomblob(32);"  # see erasing.keyed_id
@@ -45,9 +47,10 @@ Keep = Callable[[sqlite3.Connection, Mapping[str, Step], datetime], object]
 
 
 def rows(db: sqlite3.Connection, place: Place, after: str) -> list[Row]:
-    """The rows of a place after that id, some at a time."""
+    """The rows of a place after that id, some at a time and some bytes."""
     query = f"{_SEARCHES[place]} WHERE id > ? ORDER BY id LIMIT ?"
-    return [Row(*row) for row in db.execute(query, (after, ROWS_AT_ONCE))]
+    with closing(db.execute(query, (after, ROWS_AT_ONCE))) as found:
+        return [Row(*row) for row in within(found, lambda row: len(row[2]))]
 
 
 def purge(
