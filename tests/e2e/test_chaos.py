@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -70,6 +71,19 @@ def test_a_hard_fault_that_nobody_sees_fails_the_run(monkeypatch: pytest.MonkeyP
     playing.close()
 
     assert playing.unseen == ["memory_alarm was played and not seen within 0.1 s"]
+
+
+def test_a_freeze_may_last_longer_than_a_fault_takes_to_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(player, "SEEN_SECONDS", 0.1)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        kept = SimpleNamespace(role=SimpleNamespace(process=process, admin="127.0.0.1:9"))
+        playing = Player(cast("Scene", SimpleNamespace(roles={"dedupe": kept}, longest=0.5)))
+        assert playing.hit(Fault(at=0, kind="frozen", how="workers", target="frozen", away=0))
+        playing.close()
+        process.kill()
+
+    assert playing.unseen == []
+    assert dict(playing.seen) == {"frozen workers": {"stopped, no answer": 1}}
 
 
 def test_in_ten_minutes_every_hard_fault_has_its_turn() -> None:
