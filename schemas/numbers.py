@@ -7,6 +7,7 @@ from typing import Final
 
 _MOBILE: Final = re.compile(r"1[0-9]{10}")
 _NATIONAL: Final = re.compile(r"0[1-9][0-9]{8,10}")
+_NATIONAL_IN_KEYS: Final = re.compile(r"0[0-9]{9,11}")
 _INTERNATIONAL: Final = re.compile(r"00([1-9][0-9]{6,14})")  # 00 and what E.164 allows
 _MAINLAND: Final = re.compile(r"(?:\+|00)?86(?:0?([1-9][0-9]{8,10}))")
 _BETWEEN: Final = re.compile(r"[\s().-]+")  # what people put between figures
@@ -27,7 +28,9 @@ def e164(number: str) -> str:
 
 def in_keys(number: str) -> str:
     """A number as sent, as keys spell it: as `e164` did before it knew 00, since claims are kept for a week."""
-    return number if _INTERNATIONAL.fullmatch(number) else e164(number)
+    if _MOBILE.fullmatch(number):
+        return f"+86{number}"
+    return f"+86{number[1:]}" if _NATIONAL_IN_KEYS.fullmatch(number) else number
 
 
 def same_number(one: str | None, other: str | None) -> bool:
