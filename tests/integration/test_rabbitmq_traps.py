@@ -192,16 +192,26 @@ async def test_traps_7_and_8_in_an_alarm_publishes_fail_in_time_and_acks_still_f
         async with broker.consume(name, prefetch=1) as consumer:
             held = await receive(consumer, 1)
             with memory_alarm(rabbitmq_node):
-                for _ in range(2):
-                    with pytest.raises(Unconfirmed, match="blocks publishers: low on memory"):
-                        await broker.publish([a_message(name, b"9")])
+                await until(lambda: published_in_vain(broker, name))
+                with pytest.raises(Unconfirmed, match="blocks publishers: low on memory"):
+                    await broker.publish([a_message(name, b"9")])
                 assert not broker.healthy
                 await consumer.ack(held)
                 assert numbers(await receive(consumer, 1)) == [1]  # it comes only after that ack
             await until(lambda: broker.healthy)
             await broker.publish([a_message(name, b"10")])
 
-        assert sorted(numbers(await all_in(broker, name))) == [1, 2, 3, 9, 9, 10]
+        assert set(came := numbers(await all_in(broker, name))) == {1, 2, 3, 9, 10}
+        assert came.count(9) > 1
+
+
+async def published_in_vain(broker: RabbitMQ, name: str) -> bool:
+    """RabbitMQ tells a connection of an alarm once it publishes, and may take that publish yet."""
+    try:
+        await broker.publish([a_message(name, b"9")])
+    except Unconfirmed:
+        return broker.trouble.startswith("alarm")
+    return False
 
 
 async def test_trap_23_a_look_at_the_queues_during_an_alarm_ends_with_its_connection(
@@ -209,8 +219,7 @@ async def test_trap_23_a_look_at_the_queues_during_an_alarm_ends_with_its_connec
 ) -> None:
     """aio-pika opens no channel on a blocked connection, and waits on for its unblocking when it is lost."""
     with memory_alarm(rabbitmq_node):
-        with pytest.raises(Unconfirmed):
-            await broker.publish([a_message(name, b"1")])
+        await until(lambda: published_in_vain(broker, name))
         looking = asyncio.create_task(broker.depths([name]))
         await asyncio.sleep(0.2)
         assert not looking.done()
