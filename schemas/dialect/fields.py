@@ -83,7 +83,9 @@ def identifier(row: JsonObject, name: str) -> str | None:
     value = row.get(name)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise Malformed("numeric_id", name)
-    if not isinstance(value, str) or says_nothing(value):
+    if not isinstance(value, str) or not (spelled := value.strip()):
+        return None
+    if spelled[0] == REPLACEMENT and says_nothing(spelled):
         return None
     if len(value) > MAX_ID:
         raise Malformed("long_id", name)
