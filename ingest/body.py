@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import ClientError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ingest.shares import Stay
+from ingest.shares import SMALL_BYTES, Stay
 from schemas.errors import Rejected
 
 BODY_BYTES: Final = 1024 * 1024
@@ -24,8 +24,9 @@ async def read_body(request: web.BaseRequest, stay: Stay) -> bytes:
     try:
         if request.content.is_eof():  # a short one arrives together with the head
             body = request.content.read_nowait()
-            _check_size(len(body))
-            stay.take(len(body))
+            if len(body) > SMALL_BYTES:
+                _check_size(len(body))
+                stay.take(len(body))
             return body
         return await _arriving(request, stay)
     except TimeoutError:

@@ -97,7 +97,8 @@ class Door:
         if entrance is None or not entrance.knows(parts[3]):
             raise Rejected("unknown source or token", status=404)
         rest = "/" + parts[4] if len(parts) > _PATH_PARTS else ""
-        return entrance, as_text(rest + (f"?{query}" if query else ""))
+        rest = f"{rest}?{query}" if query else rest
+        return entrance, rest if rest.isascii() else as_text(rest)
 
     async def _accept(self, request: web.BaseRequest, entrance: Entrance, path: str) -> web.StreamResponse:
         if request.method != "POST":

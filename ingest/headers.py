@@ -16,11 +16,9 @@ def read_headers(sent: Iterable[tuple[str, str]]) -> dict[str, str]:
     So two signatures are one that nobody can read, and not whichever comes last (RFC 9110, section 5.3).
     """
     headers: dict[str, str] = {}
-    for name, value in sent:
-        lower = name.lower()
-        if lower in _READ:
-            text = as_text(value)
-            headers[lower] = f"{headers[lower]}, {text}" if lower in headers else text
+    for name, value in [pair for pair in sent if pair[0].lower() in _READ]:
+        lower, text = name.lower(), as_text(value)
+        headers[lower] = f"{headers[lower]}, {text}" if lower in headers else text
     return headers
 
 

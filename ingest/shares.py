@@ -13,6 +13,7 @@ from schemas.errors import Rejected
 
 REQUESTS: Final = 2000  # of one source alone: 1,000
 BYTES: Final = 64 * 1024 * 1024  # of bodies that are still arriving, or wait for the broker's confirm
+SMALL_BYTES: Final = 4 * 1024  # a body that came whole with its head and is no longer is not counted: 8 MiB in all
 
 
 class Held:
@@ -93,11 +94,12 @@ class Stay:
 
     def leave(self) -> None:
         """It is answered."""
-        everything, source, other, size = self._shares.all, self._source, self._other, self._size
+        everything, source, other = self._shares.all, self._source, self._other
         everything.requests -= 1
-        everything.size -= size
         source.requests -= 1
-        source.size -= size
+        if size := self._size:
+            everything.size -= size
+            source.size -= size
         if other is None:
             return
         other.requests -= 1
