@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -145,13 +146,26 @@ def test_the_same_bytes_say_the_same_on_either_side_of_the_broker(dialect: AnyDi
 @modest
 @given(data=st.data())
 def test_an_item_is_read_the_same_whatever_stands_beside_it(dialect: AnyDialect, data: st.DataObject) -> None:
-    """A refused item leaves its neighbours as they are, and in any order each has the same key and fingerprint."""
+    """A refused item leaves its neighbours as they are, and in any order each has the same key and fingerprint.
+
+    NUL is dropped before anything is read, so all items of its push say `character` (docs/contract.md section 1).
+    """
     batch = data.draw(st.sampled_from(batches(dialect)))
     source = data.draw(st.sampled_from(sources(dialect)))
     rows = data.draw(st.lists(any_item_of(batch), min_size=1, max_size=4))
     together = said(dialect, a_push(batch.of(rows)), source)
     alone = [said(dialect, a_push(batch.of([row])), source) for row in rows]
-    assert together == [result for results in alone for result in results]
+    expected = [result for results in alone for result in results]
+    if "\\u0000" in json.dumps(rows):
+        assert [but_for_character(one) for one in together] == [but_for_character(one) for one in expected]
+    else:
+        assert together == expected
+
+
+def but_for_character(said: Parsed | str) -> Parsed | str:
+    if isinstance(said, str):
+        return said
+    return replace(said, repaired=tuple([word for word in said.repaired if word != "character"]))
 
 
 @every_platform
