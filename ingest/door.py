@@ -90,7 +90,7 @@ class Door:
         A base URL that ends in a slash makes two at the beginning, which proxies merge: any number is one.
         """
         bare, _, query = path.partition("?")  # first: a signature in the query may hold a slash
-        parts = ["", *bare.lstrip("/").split("/", _PATH_PARTS - 1)]
+        parts = ("/" + bare.lstrip("/") if bare.startswith("//") else bare).split("/", _PATH_PARTS)
         if len(parts) < _PATH_PARTS or parts[1] != "v1":
             raise Rejected("no such path", status=404)
         entrance = self._entrances.get(parts[2])

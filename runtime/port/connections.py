@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from inspect import CORO_CLOSED, getcoroutinestate
 from typing import Any, Final
 
 import structlog
@@ -16,7 +17,8 @@ SERVER: Final = "callstitch"
 # No answer tells which versions run here, aiohttp's own pages of a 400 or 500 included, which pass no hook.
 web_response.SERVER_SOFTWARE = SERVER  # type: ignore[attr-defined]
 
-Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Serving = Coroutine[Any, Any, web.StreamResponse]
+Handle = Callable[[web.BaseRequest], Serving]
 
 
 class Connections(web.Server):
@@ -33,38 +35,43 @@ class Connections(web.Server):
         self._most = most
         self._each = each
         self._addresses: dict[web.RequestHandler, str] = {}  # of all that are open
-        self._of_address: dict[str, OrderedDict[web.RequestHandler, None]] = {}  # as `_idle`, where `each` counts
-        self._idle: OrderedDict[web.RequestHandler, None] = OrderedDict()  # idle for the longest first
+        self._of_address: dict[str, OrderedDict[web.RequestHandler, None]] = {}  # as `_serving`, where `each` counts
+        # The last request of each; the connection that has had none for the longest comes first.
+        self._serving: OrderedDict[web.RequestHandler, Serving | None] = OrderedDict()
 
     @property
     def open(self) -> int:
         """How many there are."""
         return len(self._addresses)
 
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+    def _serve(self, request: web.BaseRequest) -> Serving:
+        """What the handler makes of it, noted and not wrapped: a coroutine of our own would cost each request."""
         connection = request.protocol
-        self._idle.pop(connection, None)
-        try:
-            return await self._handle(request)
-        finally:
-            if connection in self._addresses:
-                self._idle[connection] = None
-                if self._each:
-                    self._of_address[self._addresses[connection]].move_to_end(connection)
+        serving = self._handle(request)
+        if connection in self._serving:
+            self._serving[connection] = serving
+            self._serving.move_to_end(connection)
+            if self._each:
+                self._of_address[self._addresses[connection]].move_to_end(connection)
+        return serving
+
+    def _is_idle(self, connection: web.RequestHandler) -> bool:
+        serving = self._serving[connection]
+        return serving is None or getcoroutinestate(serving) == CORO_CLOSED
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Called by aiohttp."""
         super().connection_made(handler, transport)
         address = _address(transport)
         self._addresses[handler] = address
-        self._idle[handler] = None
+        self._serving[handler] = None
         if self._each:
             own = self._of_address.setdefault(address, OrderedDict())
             own[handler] = None
             if len(own) > self._each:
-                self._close(next(one for one in own if one in self._idle), "of one address")
+                self._close(next(filter(self._is_idle, own)), "of one address")
         if len(self._addresses) > self._most:
-            self._close(next(iter(self._idle)), "in all")
+            self._close(next(filter(self._is_idle, self._serving)), "in all")
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Called by aiohttp."""
@@ -81,7 +88,7 @@ class Connections(web.Server):
             transport.abort()
 
     def _forget(self, connection: web.RequestHandler) -> None:
-        self._idle.pop(connection, None)
+        self._serving.pop(connection, None)
         address = self._addresses.pop(connection, None)
         if address is None or not self._each:
             return

@@ -26,9 +26,9 @@ def a_config(*, broker: str = "amqp://localhost/", store: str = "sqlite:state") 
 
 def some_metrics(*, requests: int, held: int) -> str:
     telemetry = Telemetry()
-    telemetry.requests.labels("huawei", "200").inc(requests)
-    telemetry.requests.labels("huawei", "503").inc()
-    telemetry.door_seconds.labels("huawei").observe(0.2)
+    door = telemetry.door("huawei")
+    door.by_status.update({200: requests, 503: 1})
+    door.buckets[-1] = 1
     telemetry.held.labels("dedupe").set(held)
     return telemetry.text().decode()
 
