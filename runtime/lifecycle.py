@@ -6,6 +6,7 @@ SIGHUP drains like the others for as long as there is no config to read again; u
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import signal
 from asyncio import new_event_loop
@@ -24,6 +25,9 @@ with suppress(ImportError):  # there is no wheel of it for every platform
 log = structlog.get_logger()
 
 GARBAGE_AFTER: Final = 20_000  # containers made and not yet freed; a batch makes that many and leaves no cycles
+# glibc's `mallopt`: parameter and value. Else it gives the top of its heap back after each batch and takes it anew for
+# the next, page by page: 9,000 page faults a second at the door, a tenth of its CPU, by the luck of the layout.
+HEAP: Final = {-1: 16 * 1024 * 1024, -2: 1024 * 1024, -3: 4 * 1024 * 1024}  # trim threshold, top pad, mmap threshold
 
 Role = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -36,10 +40,19 @@ def run_process(role: Role, *, leaving_seconds: float = 0) -> None:
     not acked comes again.
     """
     raise_limit()
+    keep_freed_memory()
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_until_signal(role, drain.PROCESS + leaving_seconds))
+
+
+def keep_freed_memory() -> None:
+    """What a batch frees stays ours for the next one, up to 16 MiB; without glibc nothing changes."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        for parameter, value in HEAP.items():
+            libc.mallopt(parameter, value)
 
 
 async def _until_signal(role: Role, drain_seconds: float) -> None:

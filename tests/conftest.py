@@ -7,12 +7,14 @@ skipped with the reason; with CI=true that skip is a failure.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from tests.services import debian, outside_rabbitmq, postgresql, rabbitmq
@@ -28,6 +30,16 @@ T = TypeVar("T")
 
 settings.register_profile("callstitch", deadline=None)  # a test that is slow on a busy machine is no wrong one
 settings.load_profile("callstitch")
+
+
+@pytest.fixture(autouse=True)
+def logs_end_with_their_test() -> Iterator[None]:
+    """What a test sets up for its process, as our commands do, writes to its own stderr, closed for the next."""
+    yield
+    structlog.reset_defaults()
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if type(one).__module__ == "runtime.logs"]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

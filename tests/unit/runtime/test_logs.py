@@ -6,6 +6,7 @@ import ast
 import asyncio
 import io
 import json
+import logging
 import sys
 from typing import Any
 
@@ -99,3 +100,10 @@ def test_a_log_on_a_terminal_holds_nothing_that_it_obeys(capsys: pytest.CaptureF
     (line,) = capsys.readouterr().err.splitlines()
     assert not [one for one in ("\x1b]", "\x07", "\x9b", "\u202e", "3800000021") if one in line]
     assert "\\x1b]0;PWNED" in line
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_no_test_finds_what_another_set_up(turn: int) -> None:
+    assert not structlog.is_configured(), turn
+    assert not [one for one in logging.getLogger().handlers if type(one).__module__ == "runtime.logs"]
+    configure_logs(json=True)
