@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,8 +72,14 @@ def checked(raw: Mapping[str, Any], *, named: str) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        faults = "; ".join(_fault(details) for details in error.errors(include_input=False))
+        faults = "; ".join(_fault(details) for details in _own_faults(error.errors(include_input=False)))
         raise Misconfigured(f"{named}: {faults}") from None
+
+
+def _own_faults(found: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """All but a list's being too short because of the items in it that are wrong themselves."""
+    within = {details["loc"][:-1] for details in found}
+    return (details for details in found if details["type"] != "too_short" or details["loc"] not in within)
 
 
 def _fault(details: ErrorDetails) -> str:

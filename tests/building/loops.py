@@ -15,7 +15,7 @@ from runtime.telemetry import Telemetry
 from runtime.verdict import Policy
 from runtime.wire import bundles, monotonic_message_ids, unpack
 from schemas.envelope import Envelope, Kind
-from schemas.stage import Stage
+from schemas.stage import Outcome, Stage
 from schemas.topology import RECEIVED
 from tests.building.facts import T0
 
@@ -34,6 +34,21 @@ def number(envelope: Envelope) -> int:
 
 def passed_on(envelope: Envelope) -> Envelope:
     return Envelope(id=envelope.id, kind=Kind.FACT, source="s", at=T0, body={"n": number(envelope)})
+
+
+def a_stage_that_says(size: int) -> tuple[Stage, list[str]]:
+    """It passes on what it gets, after an event `large` of so many bytes; and what it was told is published."""
+    marked: list[str] = []
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        body = b'"%b"' % (b"x" * (size - 2))
+        event = Envelope(id="large", kind=Kind.EVENT, source="s", at=T0, body=body, route="call.completed.s")
+        return [event, *map(passed_on, batch)]
+
+    async def published(ids: Sequence[str]) -> None:
+        marked.extend(ids)
+
+    return Stage(handle, None, published), marked
 
 
 def a_loop(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,9 +12,9 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("schemas", "runtime", "ingest", "workers", "console")
 
 
-def modules() -> list[Path]:
-    """Every Python file of the five packages, relative to ROOT."""
-    return [path.relative_to(ROOT) for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py"))]
+def modules(folders: Sequence[str] = PACKAGES) -> list[Path]:
+    """Every Python file of these folders, relative to ROOT."""
+    return [path.relative_to(ROOT) for name in folders for path in sorted((ROOT / name).rglob("*.py"))]
 
 
 def copy_tree(target: Path, *names: str) -> None:

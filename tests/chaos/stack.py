@@ -91,19 +91,7 @@ def open_stack(settings: Settings, calls: int) -> Iterator[Stack]:
         clocks = _clocks(settings, roles)
         emulator = _emulator(settings, door, calls)
         cleaning.callback(lambda: end(emulator, *(kept.role for kept in roles.values())))
-        scene = Scene(
-            door=door,
-            roles=roles,
-            worker=lambda name, like: _another(door, name, roles[like].role),
-            longest=settings.longest_freeze,
-            exits=exits.wrong,
-            node=urls.node,
-            vhost=(urls.own_broker or "").rpartition("/")[2],
-            database=urls.own_store,
-            disk=disk,
-            clocks=clocks,
-        )
-        player = Player(scene)
+        player = Player(_scene(settings, door, roles, exits=exits, urls=urls, disk=disk, clocks=clocks))
         cleaning.callback(player.close)
         for kept in roles.values():
             kept.start()
@@ -122,6 +110,30 @@ def open_stack(settings: Settings, calls: int) -> Iterator[Stack]:
             broker=urls.own_broker,
             queues=_queues(),
         )
+
+
+def _scene(
+    settings: Settings,
+    door: Up,
+    roles: Mapping[str, Kept],
+    *,
+    exits: Exits,
+    urls: _Urls,
+    disk: Disk | None,
+    clocks: Mapping[str, WallClock],
+) -> Scene:
+    return Scene(
+        door=door,
+        roles=roles,
+        worker=lambda name, like: _another(door, name, roles[like].role),
+        longest=settings.longest_freeze,
+        exits=exits.wrong,
+        node=urls.node,
+        vhost=(urls.own_broker or "").rpartition("/")[2],
+        database=urls.own_store,
+        disk=disk,
+        clocks=clocks,
+    )
 
 
 class _Urls:

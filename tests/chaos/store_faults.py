@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -93,23 +93,22 @@ def _lock(opened: Session, tables: str) -> None:
     raise RuntimeError("the tables cannot be locked")
 
 
-@contextmanager
-def schema_renamed(scene: Scene, _: str) -> Iterator[Seen]:
+def schema_renamed(scene: Scene, _: str) -> AbstractContextManager[Seen]:
     """The tables are away, as in a restore."""
-    with session(scene.database) as opened:
-        opened.execute(f"ALTER SCHEMA {_SCHEMA} RENAME TO {_AWAY}")
-        try:
-            yield Unready(scene, *_NEEDS_THE_STORE)
-        finally:
-            opened.execute(f"ALTER SCHEMA {_AWAY} RENAME TO {_SCHEMA}")
+    return _undone(scene, f"ALTER SCHEMA {_SCHEMA} RENAME TO {_AWAY}", undo=f"ALTER SCHEMA {_AWAY} RENAME TO {_SCHEMA}")
+
+
+def grants_revoked(scene: Scene, _: str) -> AbstractContextManager[Seen]:
+    """The tables are there and not for us."""
+    tables = f"ALL ON ALL TABLES IN SCHEMA {_SCHEMA}"
+    return _undone(scene, f"REVOKE {tables} FROM {USER}", undo=f"GRANT {tables} TO {USER}")
 
 
 @contextmanager
-def grants_revoked(scene: Scene, _: str) -> Iterator[Seen]:
-    """The tables are there and not for us."""
+def _undone(scene: Scene, do: str, *, undo: str) -> Iterator[Seen]:
     with session(scene.database) as opened:
-        opened.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA {_SCHEMA} FROM {USER}")
+        opened.execute(do)
         try:
             yield Unready(scene, *_NEEDS_THE_STORE)
         finally:
-            opened.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA {_SCHEMA} TO {USER}")
+            opened.execute(undo)

@@ -18,7 +18,19 @@ from schemas.errors import Malformed, Paused, Permanent, Transient, Unavailable
 from schemas.stage import Failed, Outcome, Stage
 from schemas.topology import CALLS, DEAD, QUARANTINE, RECEIVED, UNIQUE, Binding, Topology
 from tests.building.facts import T0
-from tests.building.loops import IDS, a_loop, an_envelope, is_empty, number, passed_on, read, running, send, until
+from tests.building.loops import (
+    IDS,
+    a_loop,
+    a_stage_that_says,
+    an_envelope,
+    is_empty,
+    number,
+    passed_on,
+    read,
+    running,
+    send,
+    until,
+)
 
 
 @pytest.fixture
@@ -79,18 +91,9 @@ async def test_permanent_is_dead_at_once_and_malformed_is_quarantined(broker: Br
 
 async def test_an_event_that_no_broker_takes_is_a_dead_letter_and_all_else_goes_on(broker: Broker) -> None:
     """It was sent again and again, and nothing else of the stage left."""
-    marked: list[str] = []
-
-    async def handle(batch: Sequence[Envelope]) -> Outcome:
-        body = b'"%b"' % (b"x" * MESSAGE_BYTES)
-        event = Envelope(id="large", kind=Kind.EVENT, source="s", at=T0, body=body, route="call.completed.s")
-        return [event, *map(passed_on, batch)]
-
-    async def published(ids: Sequence[str]) -> None:
-        marked.extend(ids)
-
+    stage, marked = a_stage_that_says(MESSAGE_BYTES + 2)
     await send(broker, [an_envelope(1)])
-    async with running(broker, Stage(handle, None, published)):
+    async with running(broker, stage):
         (passed,) = await read(broker, UNIQUE, expected=1)
         (dead,) = await read(broker, DEAD, expected=1)
     assert isinstance(dead.body, dict)

@@ -11,6 +11,18 @@ from tests.e2e.programs import Answer, request
 from tests.e2e.running import TOKEN_VARIABLE, Up
 
 DIRECTORY: Final = Path(__file__).parents[1] / "fixtures" / "cases"
+_PLATFORMS: Final = {
+    "pn": "huawei_privatenumber",
+    "pnx": "huawei_privatenumber",
+    "vc": "huawei_voicecall",
+    "ali": "aliyun_pnp",
+    "jy": "jiuyun_axb",
+}
+_MORE: Final = {"pnx": 'mode = "X"\ncontrol = true\n'}
+_SOURCES: Final = "".join(
+    f'[[source]]\nname = "{name}"\nplatform = "{platform}"\ntokens = ["env:{TOKEN_VARIABLE}"]\n{_MORE.get(name, "")}\n'
+    for name, platform in _PLATFORMS.items()
+)
 CONFIG: Final = f"""
 broker = "embedded:broker.db"
 store = "sqlite:state"
@@ -19,34 +31,7 @@ objects = "file:recordings"
 [ingest]
 drain_delay = "0s"
 
-[[source]]
-name = "pn"
-platform = "huawei_privatenumber"
-tokens = ["env:{TOKEN_VARIABLE}"]
-
-[[source]]
-name = "pnx"
-platform = "huawei_privatenumber"
-tokens = ["env:{TOKEN_VARIABLE}"]
-mode = "X"
-control = true
-
-[[source]]
-name = "vc"
-platform = "huawei_voicecall"
-tokens = ["env:{TOKEN_VARIABLE}"]
-
-[[source]]
-name = "ali"
-platform = "aliyun_pnp"
-tokens = ["env:{TOKEN_VARIABLE}"]
-
-[[source]]
-name = "jy"
-platform = "jiuyun_axb"
-tokens = ["env:{TOKEN_VARIABLE}"]
-
-[[sink]]
+{_SOURCES}[[sink]]
 name = "file"
 kind = "jsonl"
 path = "calls.jsonl"

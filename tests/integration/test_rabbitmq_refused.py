@@ -19,7 +19,7 @@ from schemas.errors import Refused, Unavailable, Unconfirmed
 from schemas.stage import Outcome, Stage
 from schemas.topology import CALLS, DEAD, RECEIVED, UNIQUE, topology
 from tests.building.facts import T0
-from tests.building.loops import IDS, an_envelope, is_empty, number, passed_on, read, running, send
+from tests.building.loops import IDS, a_stage_that_says, an_envelope, is_empty, number, read, running, send
 from tests.contracts.brokers import a_message, all_in, numbered, numbers
 from tests.services.rabbitmq import RabbitMQ as Node
 
@@ -73,19 +73,9 @@ async def test_what_was_refused_for_its_size_is_not_sent_again_to_close_the_chan
 
 async def test_a_stage_goes_on_past_what_the_broker_refuses(broker: RabbitMQ) -> None:
     """Its event was sent again for ever, also after a restart, and whoever shares the publisher waited with it."""
-    marked: list[str] = []
-
-    async def handle(batch: Sequence[Envelope]) -> Outcome:
-        large = Envelope(
-            id="large", kind=Kind.EVENT, source="s", at=T0, body=b'"%b"' % (b"x" * LIMIT), route="call.completed.s"
-        )
-        return [large, *(passed_on(envelope) for envelope in batch)]
-
-    async def published(ids: Sequence[str]) -> None:
-        marked.extend(ids)
-
+    stage, marked = a_stage_that_says(LIMIT + 2)
     await send(broker, [an_envelope(1)])
-    async with running(broker, Stage(handle, None, published)):
+    async with running(broker, stage):
         (passed,) = await read(broker, UNIQUE, expected=1)
         (dead,) = await read(broker, DEAD, expected=1)
     assert number(passed) == 1

@@ -103,6 +103,15 @@ FAULTS = {
 }
 
 
+def test_a_list_of_wrong_items_is_not_called_empty_too(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'{SOURCE}tokens = ["env:CALLSTITCH_NOT_SET"]')
+    with pytest.raises(Misconfigured) as raised:
+        load_config(file, {})
+    fault = "source.0.tokens.0: the environment variable CALLSTITCH_NOT_SET is not set, or empty"
+    assert str(raised.value) == f"{file}: {fault}"
+
+
 @pytest.mark.parametrize(("text", "key"), FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize("environ", [{}, {"CALLSTITCH_BROKER_PASSWORD": "p", "CALLSTITCH_INGEST_ADMIN": "a:1"}])
 def test_a_fault_is_named_by_its_key_and_no_value_is_told(

@@ -217,31 +217,6 @@ def test_the_cause_is_that_of_the_leg_that_has_one(sent: dict[str, Any], value: 
     assert (code.name, code.value) == ("q850", value)
 
 
-@pytest.mark.parametrize("flag", [1, "1", "true", True])
-def test_the_record_flag_is_an_integer_here_and_a_string_there(flag: Any) -> None:
-    """Section 7, last line; section 3: name and domain may be empty, then recordFileDownloadUrl counts."""
-    record = a_cdr(recordFlag=flag, recordObjectName="", recordDomain="", recordFileDownloadUrl="https://a.example/x")
-    assert the_only_record(record).recordings == (Announced(url="https://a.example/x"),)
-
-
-def test_a_record_flag_without_a_file_is_announced_without_a_name() -> None:
-    """docs/contract.md section 1, recordings: failed, no_file_named."""
-    assert the_only_record(a_cdr(recordFlag=1)).recordings == (Announced(),)
-
-
-@pytest.mark.parametrize("flag", [0, "0", "false", False, 2, []])
-def test_nothing_is_announced_against_the_flag(flag: Any) -> None:
-    assert the_only_record(a_cdr(recordFlag=flag, recordObjectName="x.wav", recordDomain="d")).recordings == ()
-
-
-@pytest.mark.parametrize("flag", [None, ""])
-def test_a_file_that_is_named_with_its_host_is_worth_a_try_without_a_flag(flag: Any) -> None:
-    named = the_only_record(a_cdr(recordFlag=flag, recordObjectName="x.wav", recordDomain="d"))
-    assert named.recordings == (Announced(name="x.wav", domain="d"),)
-    for half in ({"recordObjectName": "x.wav"}, {"recordDomain": "d"}):
-        assert the_only_record(a_cdr(recordFlag=flag, **half)).recordings == ()
-
-
 @pytest.mark.parametrize("field", ["extendNumber", "extendNum"])
 def test_both_spellings_of_the_extension_count(field: str) -> None:
     """Section 3, row extendNumber / extendNum."""

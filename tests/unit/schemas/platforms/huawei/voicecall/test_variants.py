@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from schemas.facts import Announced, CallFields, Cdr, Code, Leg, Parsed
+from schemas.facts import CallFields, Cdr, Code, Leg, Parsed
 from schemas.notification import Notification, Reply
 from schemas.platforms.huawei.voicecall import DIALECT
 from schemas.platforms.huawei.voicecall.settings import VoiceCallSource
@@ -159,31 +159,6 @@ def test_the_product_is_told_by_content_before_the_url(fields: dict[str, Any], p
 def test_the_cause_is_that_of_the_leg_to_the_callee_if_it_has_one(sent: dict[str, Any], value: Any) -> None:
     (code,) = the_only_record(a_cdr(**sent)).call.codes
     assert (code.name, code.value) == ("q850", value)
-
-
-@pytest.mark.parametrize("flag", [1, "1", "true", True])
-def test_a_recording_may_come_as_a_link_alone(flag: Any) -> None:
-    """Section 3: if told so by the platform, use recordFileDownloadUrl."""
-    record = a_cdr(recordFlag=flag, recordObjectName="", recordDomain="", recordFileDownloadUrl="https://a.example/x")
-    assert the_only_record(record).recordings == (Announced(url="https://a.example/x"),)
-
-
-def test_a_record_flag_without_a_file_is_announced_without_a_name() -> None:
-    """docs/contract.md section 1, recordings: failed, no_file_named."""
-    assert the_only_record(a_cdr(recordFlag=1)).recordings == (Announced(),)
-
-
-@pytest.mark.parametrize("flag", [0, "0", "false", False, 2, []])
-def test_nothing_is_announced_against_the_flag(flag: Any) -> None:
-    assert the_only_record(a_cdr(recordFlag=flag, recordObjectName="x.wav", recordDomain="d")).recordings == ()
-
-
-@pytest.mark.parametrize("flag", [None, ""])
-def test_a_file_that_is_named_with_its_host_is_worth_a_try_without_a_flag(flag: Any) -> None:
-    named = the_only_record(a_cdr(recordFlag=flag, recordObjectName="x.wav", recordDomain="d"))
-    assert named.recordings == (Announced(name="x.wav", domain="d"),)
-    for half in ({"recordObjectName": "x.wav"}, {"recordDomain": "d"}):
-        assert the_only_record(a_cdr(recordFlag=flag, **half)).recordings == ()
 
 
 def test_old_and_unknown_fields_pass_under_raw() -> None:
