@@ -132,8 +132,11 @@ async def reckon(
     source: str | None,
     now: datetime,
     fact_by_fact: bool = False,
+    named: bool = True,
 ) -> Account:
     """The whole account; what the queues hold is asked first, so that what leaves one meanwhile has arrived.
+
+    Unless `named`, facts and calls that differ are counted only, which reads no session.
 
     Raises:
         Misconfigured, Unavailable: the store refuses us or does not answer; the broker refuses us.
@@ -149,7 +152,7 @@ async def reckon(
         rows = await read_ledger(reads.books, since=since, until=until, source=source, now=now, kept=config.retention)
         return Account(
             rows=rows,
-            differences=await compare(rows, sight, reads.books),
+            differences=await compare(rows, sight, reads.books if named else None),
             outlets=await _told(outlets, reads, depths),
             queues=queues,
             leftovers={name: depths[name] for name in left if name in depths} if depths else {},

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import structlog
 
 from console.admin_access import admin_token
 from console.admission import leftovers
+from console.ledger.watch import LedgerWatch
+from console.reading import Account, reckon
 from console.sabotage import Sabotage
 from ingest.door import Door
 from ingest.server import serve_door
@@ -18,11 +21,11 @@ from ingest.state import DoorState
 from runtime.admin import Check, serve_admin
 from runtime.broker import open_broker
 from runtime.clock import system_clock
-from runtime.tasks import lasting
+from runtime.tasks import Watch, lasting, watched
 from runtime.telemetry import Telemetry
 from runtime.wire import monotonic_message_ids
 from schemas.platforms import DIALECTS
-from schemas.topology import STAGES
+from schemas.topology import PARKING, STAGES
 from workers.config import Config
 from workers.wiring import Loop, Process, config_topology, open_stage, sources_of, unwrapped
 
@@ -82,6 +85,8 @@ def work_role(config: Config, stage: str, *, sink: str | None, sabotage: Sabotag
             process = await stack.enter_async_context(open_process(config, declare=False, sabotage=sabotage))
             loops = await stack.enter_async_context(open_stage(process, stage, sink=sink))
             await stack.enter_async_context(_admin(process, config.ingest.admin, loops))
+            if STAGES[stage].reads.keys() >= PARKING:  # it has the least to do
+                await stack.enter_async_context(_ledger(process))
             log.info("work.ready", stage=stage)
             await _run(loops, stopping)
 
@@ -101,6 +106,7 @@ def up_role(config: Config, *, sabotage: Sabotage | None = None, ready: Callable
                     continue  # then another service may answer; both at once would share the questions
                 loops += await stack.enter_async_context(open_stage(process, row.name))
             await stack.enter_async_context(_admin(process, config.ingest.admin, loops, door=state))
+            await stack.enter_async_context(_ledger(process))
             await _door_then_stages(process, state, loops, stopping, ready)
 
     return role
@@ -143,6 +149,15 @@ def _door(process: Process, state: DoorState, *, shared: bool = False) -> Abstra
         state=state,
         shared=shared,
     )
+
+
+def _ledger(process: Process) -> AbstractAsyncContextManager[Watch]:
+    async def account() -> Account:
+        now = datetime.now(UTC)
+        return await reckon(process.config, since=None, until=None, source=None, now=now, named=False)
+
+    sources = [source.name for source in process.config.source]
+    return watched(LedgerWatch(account, sources=sources, registry=process.telemetry.registry).run())
 
 
 def _admin(
