@@ -1,16 +1,20 @@
-"""The callstitch command, put together: one module of `console.commands` a group of them."""
+"""The callstitch command, put together: one module of `console.commands` a group of them; run as a program."""
 
 from __future__ import annotations
 
 from console.app import app
-from console.commands import emulate, operate, parked, purge, reconcile, run, sample
+from console.commands import emulate, health, operate, parked, purge, reconcile, run, sample
 
 __all__ = ["app", "main"]
 
-for module in (run, sample, operate, parked, reconcile, purge, emulate):
+for module in (run, health, sample, operate, parked, reconcile, purge, emulate):
     app.add_typer(module.commands)
 
 
 def main() -> None:
-    """Entry point of the `callstitch` script."""
+    """Run the command that the arguments name."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""`callstitch health`: the probe that every container runs every few seconds."""
