@@ -208,6 +208,8 @@ def redacted_url(url: str) -> str:
     try:
         parsed = URL(url)
     except ValueError:
+        return _several_hosts(url)
+    if "@" in parsed.path:  # a password that was to be quoted
         return "***"
     hidden = {name: "***" for name in parsed.query if _SECRET_PARAMETER.search(name)}
     changed = bool(hidden or parsed.password)
@@ -216,6 +218,17 @@ def redacted_url(url: str) -> str:
     if parsed.password:
         parsed = parsed.with_password("***")
     return str(parsed.update_query(hidden)) if changed else url
+
+
+def _several_hosts(url: str) -> str:
+    """The same for a list of hosts with ports, which is no URL to others."""
+    scheme, _, rest = url.partition("://")
+    place, _, query = rest.partition("?")
+    login, _, hosts = place.rpartition("@")
+    user, colon, _ = login.partition(":")
+    if "," not in hosts or "@" in query or _SECRET_PARAMETER.search(query):
+        return "***"
+    return f"{scheme}://{user}{':***' if colon else ''}{'@' if login else ''}{hosts}{'?' if query else ''}{query}"
 
 
 def _redacted(value: Any) -> Any:

@@ -106,9 +106,11 @@ async def _broker(config: Config) -> AsyncIterator[Finding]:
 
 
 async def _store(config: Config) -> AsyncIterator[Finding]:
-    theirs = await examine(config.store)
+    examined = await examine(config.store)
     yield f"store: {redacted_url(config.store.text)} can be read and written"
-    apart = abs(theirs - datetime.now(UTC)) if theirs else timedelta(0)
+    for sentence in examined.looks:
+        yield f"look: {sentence}"
+    apart = abs(examined.now - datetime.now(UTC)) if examined.now else timedelta(0)
     if apart > CLOCKS_APART:
         yield f"look: this machine's clock and the store's are {apart.total_seconds():.0f} s apart: run NTP on both"
     async with open_reads(config.store) as reads:

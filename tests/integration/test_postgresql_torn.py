@@ -15,6 +15,7 @@ from tests.services.postgresql import PostgreSQL
 from workers.stores.postgresql import examine, open_claims, open_parked, open_reads, open_sessions
 from workers.stores.postgresql.pool import _at_start, open_database
 from workers.stores.postgresql.schema import CLAIMS_MIGRATIONS, migrate
+from workers.stores.postgresql.servers import NotReached
 
 APP = "app_of_tests"
 AWAY = "ALTER SCHEMA callstitch RENAME TO elsewhere"
@@ -114,7 +115,8 @@ async def test_a_server_that_does_not_have_our_settings_is_refused_with_a_hint_a
 
 def test_a_pooler_that_knows_no_startup_parameters_is_named_as_one() -> None:
     """PgBouncer in transaction mode says it so; it was waited for, and then it "did not answer"."""
-    refused = _at_start(asyncpg.ProtocolViolationError("unsupported startup parameter: search_path"))
+    said = asyncpg.ProtocolViolationError("unsupported startup parameter: search_path")
+    refused = _at_start(NotReached(str(said), [said]))
     assert isinstance(refused, Misconfigured)
     assert "search_path" in str(refused)
     assert "PgBouncer" in str(refused)

@@ -1,4 +1,4 @@
-"""A private PostgreSQL cluster from Debian's package: its own data and port, on loopback only."""
+"""A private PostgreSQL cluster from Debian's package: its own data and port, on loopback only; a standby of one too."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.services import debian, ports
@@ -34,13 +35,22 @@ class PostgreSQL:
     """One cluster, started when built; `port` and the data stay the same over `stop`, `kill` and `start`.
 
     It does not fsync: it keeps its promises when its processes are killed, not when the machine is.
+    `following`: the primary that it is a standby of. `settings` are the server's own; `files`, by name, lie beside its
+    data, which is where it runs.
 
     Raises:
         debian.Missing: the package is not installed and cannot be.
         RuntimeError: it did not start in a minute; the text ends with its log.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        following: PostgreSQL | None = None,
+        settings: Mapping[str, str] | None = None,
+        files: Mapping[str, Path] | None = None,
+    ) -> None:
+        self._settings = settings or {}
         self._bin = debian.program(_PROGRAMS, package=_PACKAGE).parent
         self.port = ports.free_port()
         # PostgreSQL refuses to run as root; its package brings the user that it runs as.
@@ -50,9 +60,9 @@ class PostgreSQL:
             shutil.chown(self._home, self._owner, self._owner)
         self._server: subprocess.Popen[bytes] | None = None
         try:
-            self._run(
-                "initdb", "-D", f"{self._home}/data", "-U", "callstitch", "-A", "trust", "-E", "UTF8", "--no-sync"
-            )
+            self._make(following)
+            for name, file in (files or {}).items():
+                self._take(file, self._home / "data" / name)
             self.start()
         except BaseException:
             self.close()
@@ -78,8 +88,30 @@ class PostgreSQL:
         """End it without a checkpoint (an "immediate" shutdown): the next start recovers as after a crash."""
         self._end(signal.SIGQUIT)
 
+    def crash(self) -> None:
+        """End it as a power cut would (SIGKILL)."""
+        self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Stop all its processes where they are."""
+        self._to_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        self._to_all(signal.SIGCONT)
+
+    def promote(self) -> None:
+        """Make a standby the primary; returns when it takes writes."""
+        self._run("pg_ctl", "promote", "-D", f"{self._home}/data", "-w")
+
+    def sql(self, *statements: str) -> None:
+        """Run these as the superuser, each by itself."""
+        for statement in statements:
+            self._run("psql", *self._at(), "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-c", statement)
+
     def close(self) -> None:
         """End it for good and delete its data. Harmless when done twice."""
+        self.thaw()
         self._end(signal.SIGQUIT)
         shutil.rmtree(self._home, ignore_errors=True)
 
@@ -92,6 +124,27 @@ class PostgreSQL:
     def delete_database(self, dsn: str) -> None:
         """Delete the database of that DSN, ending whatever is connected to it."""
         self._run("dropdb", *self._at(), "--force", dsn.rpartition("/")[2])
+
+    def _make(self, following: PostgreSQL | None) -> None:
+        data = ("-D", f"{self._home}/data", "--no-sync")
+        if following is None:
+            self._run("initdb", *data, "-U", "callstitch", "-A", "trust", "-E", "UTF8")
+        else:
+            self._run("pg_basebackup", *following._at(), *data, "-R", "-c", "fast")
+
+    def _take(self, file: Path, place: Path) -> None:
+        shutil.copyfile(file, place)
+        place.chmod(0o600)
+        if self._owner:
+            shutil.chown(place, self._owner, self._owner)
+
+    def _to_all(self, sign: signal.Signals) -> None:
+        """The server, and its children, each of which leads a session of its own."""
+        if self._server is None or self._server.poll() is not None:
+            return
+        pid = self._server.pid
+        for one in (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
+            os.kill(one, sign)
 
     def _at(self) -> tuple[str, ...]:
         return ("-h", "127.0.0.1", "-p", str(self.port), "-U", "callstitch")
@@ -120,7 +173,12 @@ class PostgreSQL:
         )
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        settings = ("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", str(self._home))
+        ours = {"listen_addresses": "127.0.0.1", "fsync": "off", **self._settings}
+        settings = [
+            *(word for name, value in ours.items() for word in ("-c", f"{name}={value}")),
+            "-k",
+            str(self._home),
+        ]
         with (self._home / "log").open("ab") as log:
             return subprocess.Popen(
                 [

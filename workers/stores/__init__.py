@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
 
 from runtime.clock import Clock
 from schemas.settings.addresses import StoreAddress
@@ -53,12 +52,12 @@ def open_declared(address: StoreAddress) -> AbstractAsyncContextManager[Declared
     return sqlite.open_declared(address.directory)
 
 
-async def examine(address: StoreAddress) -> datetime | None:
-    """See that stages could read and write there, without changing anything; the server's clock where there is one."""
+async def examine(address: StoreAddress) -> postgresql.Examined:
+    """See that stages could read and write there, without changing anything."""
     if address.directory is None:
         return await postgresql.examine(address.text)
     await sqlite.examine(address.directory)
-    return None
+    return postgresql.Examined()
 
 
 def open_reads(address: StoreAddress) -> AbstractAsyncContextManager[Reads]:

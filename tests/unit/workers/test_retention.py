@@ -84,7 +84,12 @@ def clock_at(told: float) -> Callable[[], datetime]:
         ("postgresql://u:hunter2@h/d", "postgresql://u:***@h/d"),
         ("postgresql://u@h/d", "postgresql://u@h/d"),
         ("postgresql://h/d?user=u&password=hunter2", "postgresql://h/d?user=u&password=***"),
-        ("postgresql://u:hunter2@h1:1,h2:2/d", "***"),
+        ("postgresql://u:hunter2@h1:1,h2:2/d", "postgresql://u:***@h1:1,h2:2/d"),
+        ("postgresql://u:hunt@er2@h1:1,h2:2/d?sslmode=require", "postgresql://u:***@h1:1,h2:2/d?sslmode=require"),
+        ("postgresql://u:hunt@er/2@h1:1,h2:2/d", "***"),
+        ("postgresql://u@h1:1,h2:2/d", "postgresql://u@h1:1,h2:2/d"),
+        ("postgresql://h1:1,h2:2/d?password=hunter2", "***"),
+        ("postgresql://u:hunter2@h1:x/d", "***"),
     ],
 )
 def test_the_password_of_a_store_is_never_shown(url: str, shown: str) -> None:

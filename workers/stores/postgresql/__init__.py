@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from runtime.clock import Clock, counting_from
 from workers.stores.postgresql.claims import PostgresqlClaims
 from workers.stores.postgresql.declared import PostgresqlDeclared
-from workers.stores.postgresql.examination import examine
+from workers.stores.postgresql.examination import Examined, examine
 from workers.stores.postgresql.expiry import keep_days
 from workers.stores.postgresql.parked import PostgresqlParked
 from workers.stores.postgresql.pool import START_SECONDS, open_database, open_read_only
@@ -23,7 +23,7 @@ from workers.stores.postgresql.schema import (
 )
 from workers.stores.postgresql.sessions import PostgresqlSessions
 
-__all__ = ["examine", "open_claims", "open_declared", "open_parked", "open_reads", "open_sessions"]
+__all__ = ["Examined", "examine", "open_claims", "open_declared", "open_parked", "open_reads", "open_sessions"]
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """A small pool of connections to one PostgreSQL, and what its errors mean to us.
 
 Commits are durable whatever the server's default is; a client that freezes inside a transaction loses it after 10 s,
-so that it holds nobody up. The DSN holds a password: it stays out of every text that leaves this file.
+so that it holds nobody up. A server that takes no writes any more loses our connections, so that the next ones find
+the one that took over.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from typing import Any, Final, Protocol, TypeVar
 import asyncpg
 
 from schemas.errors import Misconfigured, Unavailable
+from workers.stores.postgresql.servers import DRIVER, NotReached, Servers, servers_of, sqlstate, words
+from workers.stores.postgresql.servers import Connection as Reached
 
 T = TypeVar("T")
 
 SCHEMA: Final = "callstitch"  # our tables live apart from whatever else the database holds
 START_SECONDS: Final = 30.0
 _POOL_SIZE: Final = 4  # a batch, a tick and its marks at once
-_CONNECT_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 5.0
 _COMMAND_SECONDS: Final = 30.0  # a connection that is cut without a word
 _POLL_SECONDS: Final = 0.5
 _AGAIN_SECONDS: Final = (0.01, 0.05, 0.1, 0.2)  # after a deadlock or a serialization failure
@@ -36,16 +39,13 @@ _SETTINGS: Final = {
     "idle_in_transaction_session_timeout": "10s",
     "jit": "off",
 }
-# The last one is not a bug of ours: the driver raises it when the server ends a connection in the middle of a query.
-_DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, asyncpg.InternalClientError)
 _TRY_AGAIN: Final = frozenset({"40001", "40P01"})
 # How the SQLSTATEs begin that the values of one batch can cause: too large, no number, a broken constraint. Any other
 # failure is the store's (away, full, read-only, its tables renamed, grants revoked) or a statement's: it meets all.
 _BLAMED: Final = ("21", "22", "23", "44", "54", "P0")
-_SPOKEN: Final = ("25006", "3F", "42501", "42P01", "53", "55", "57")  # the server's words for these hold no values
+_SPOKEN: Final = ("08", "25006", "3F", "42501", "42P01", "53", "55", "57")  # words for these hold no values
+_READ_ONLY: Final = "25006"  # of several servers another has taken over, or one of a managed service is in trouble
 NOT_MADE_YET: Final = ("42P01", "42703")  # what a question meets where no stage, or an older one, made the tables
-_REFUSED: Final = ("28", "3D")
-_PROTOCOL_VIOLATION: Final = "08P01"
 NO_POOLER: Final = "a session needs its own settings: connect to PostgreSQL itself, not to a pooler such as PgBouncer"
 
 
@@ -76,8 +76,9 @@ class Vanished(Exception):
 class Database:
     """An open pool; `passing`: SQLSTATEs that are raised as the driver's own errors, to who knows what they mean."""
 
-    def __init__(self, pool: Any, *, passing: Sequence[str] = ()) -> None:
+    def __init__(self, pool: Any, servers: Servers, *, passing: Sequence[str] = ()) -> None:
         self._pool = pool
+        self.servers = servers
         self._passing = passing
 
     async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -112,12 +113,14 @@ class Database:
 
     async def _once(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         try:
-            async with self._pool.acquire(timeout=_CONNECT_SECONDS) as connection:
+            async with self._pool.acquire(timeout=self.servers.seconds) as connection:
                 return await work(connection)
         except Vanished:
             raise _Again from None
-        except _DRIVER as error:
-            raise (error if getattr(error, "sqlstate", None) in self._passing else meaning(error)) from None
+        except (*DRIVER, NotReached) as error:
+            if sqlstate(error) == _READ_ONLY:
+                await self._pool.expire_connections()
+            raise (error if sqlstate(error) in self._passing else meaning(error)) from None
 
 
 class _Again(Exception):
@@ -131,12 +134,13 @@ async def _committed(connection: Connection, work: Callable[[Connection], Awaita
 
 def meaning(error: Exception) -> Exception:
     """What a driver's error means to us: try again, Unavailable, or itself, because the values of a batch caused it."""
-    state = getattr(error, "sqlstate", None) or ""
+    state = sqlstate(error)
     if state in _TRY_AGAIN:
         return _Again()
     if isinstance(error, ValueError) or state.startswith(_BLAMED):
         return error
-    return Unavailable(f"PostgreSQL: {error if state.startswith(_SPOKEN) else type(error).__name__}")
+    spoken = isinstance(error, (NotReached, OSError)) or state.startswith(_SPOKEN)
+    return Unavailable(f"PostgreSQL: {words(error) if spoken else type(error).__name__}")
 
 
 @asynccontextmanager
@@ -144,11 +148,12 @@ async def open_database(dsn: str, *, start_seconds: float = START_SECONDS) -> As
     """Connect, waiting up to `start_seconds` for a server that is not there yet.
 
     Raises:
-        Misconfigured: the DSN is not one, or the server knows no such user, password or database.
-        Unavailable: the server does not answer.
+        Misconfigured: the DSN is not one, the servers know no such user, password or database, or theirs is not a
+            certificate that we trust.
+        Unavailable: no server answers and takes writes.
     """
-    async with _open(dsn, _SETTINGS, start_seconds) as pool:
-        yield Database(pool)
+    async with _open(dsn, _SETTINGS, start_seconds) as (pool, servers):
+        yield Database(pool, servers)
 
 
 @asynccontextmanager
@@ -158,29 +163,38 @@ async def open_read_only(dsn: str) -> AsyncIterator[Database]:
     Its `fetch` raises asyncpg.UndefinedTableError where no stage has opened its tables yet, and
     asyncpg.UndefinedColumnError where an older program made them.
     """
-    async with _open(dsn, {**_SETTINGS, "default_transaction_read_only": "on"}, 0) as pool:
-        yield Database(pool, passing=NOT_MADE_YET)
+    async with _open(dsn, {**_SETTINGS, "default_transaction_read_only": "on"}, 0, read_only=True) as (pool, servers):
+        yield Database(pool, servers, passing=NOT_MADE_YET)
 
 
 @asynccontextmanager
-async def _open(dsn: str, settings: Mapping[str, str], start_seconds: float) -> AsyncIterator[Any]:
-    pool = await _patiently(lambda: _open_pool(dsn, settings), start_seconds)
+async def _open(
+    dsn: str, settings: Mapping[str, str], start_seconds: float, *, read_only: bool = False
+) -> AsyncIterator[tuple[Any, Servers]]:
     try:
-        yield pool
+        servers = servers_of(dsn)
+    except ValueError as error:
+        raise Misconfigured(f"store: {error}") from None
+    pool = await _patiently(lambda: _open_pool(servers, settings, read_only=read_only), start_seconds)
+    try:
+        yield pool, servers
     finally:
         await _close(pool)
 
 
-async def _open_pool(dsn: str, settings: Mapping[str, str]) -> Any:
-    return await asyncpg.create_pool(
-        dsn,
-        min_size=1,
+async def _open_pool(servers: Servers, settings: Mapping[str, str], *, read_only: bool) -> Any:
+    pool = await asyncpg.create_pool(
+        min_size=0,  # with more the driver connects by itself, and logs a traceback for each try while nobody answers
         max_size=_POOL_SIZE,
-        timeout=_CONNECT_SECONDS,
+        connect=servers.connect,
+        connection_class=Reached,
+        read_only=read_only,
         command_timeout=_COMMAND_SECONDS,
         server_settings=settings,
         reset=_leave_as_it_is,
     )
+    async with pool.acquire():
+        return pool
 
 
 async def _leave_as_it_is(_: object) -> None:
@@ -192,27 +206,24 @@ async def _patiently(open_it: Callable[[], Awaitable[Any]], seconds: float) -> A
     while True:
         try:
             return await open_it()
-        except (*_DRIVER, ValueError) as error:
+        except NotReached as error:
             failure = _at_start(error)
         if isinstance(failure, Misconfigured) or time.monotonic() >= deadline:
             raise failure from None
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def _at_start(error: Exception) -> Exception:
-    if isinstance(error, ValueError):
-        return Misconfigured("store: not a URL that PostgreSQL's clients understand")
-    state = getattr(error, "sqlstate", None) or ""
-    if state.startswith(_REFUSED):
-        return Misconfigured(f"store: PostgreSQL refuses us: {error}")
-    if state == _PROTOCOL_VIOLATION:  # a pooler's: it knows no startup parameters, and would lend our session to others
+def _at_start(error: NotReached) -> Exception:
+    if error.pooler:  # it knows no startup parameters, and would lend our session to others
         return Misconfigured(f"store: {error}; {NO_POOLER}")
-    return Unavailable(f"the state store does not answer: {type(error).__name__}")
+    if error.refused:
+        return Misconfigured(f"store: PostgreSQL refuses us: {error}")
+    return Unavailable(f"the state store does not answer: {error}")
 
 
 async def _close(pool: Any) -> None:
     try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
+        async with asyncio.timeout(_CLOSE_SECONDS):
             await pool.close()
-    except _DRIVER:
+    except DRIVER:
         pool.terminate()
