@@ -6,6 +6,7 @@ from typing import Final
 
 from runtime.telemetry.family import DOOR, EVERY_ROLE, SUPERVISOR, Family
 from runtime.telemetry.stage_families import STAGE_FAMILIES
+from schemas.topology import STAGES
 
 _DOOR: Final = (
     Family(
@@ -119,7 +120,7 @@ _PROCESS: Final = (
     Family(
         name="callstitch_store_up",
         type="gauge",
-        role="dedupe, correlate, park",
+        role=", ".join(row.name for row in STAGES.values() if row.owns_state),
         labels=("stage",),
         over="min",
         meaning="1 while the state store answers this stage",

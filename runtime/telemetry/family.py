@@ -40,7 +40,7 @@ LABELS: Final[Mapping[str, str]] = {
     "kind": "of envelope: `notification` `tally` `fact` `recording_wanted` `event` `quarantined` `dead`",
     "result": "`new` `mine` (a redelivery) `amended` `duplicate` `quarantined`",
     "type": "an event's type, such as `call.completed`",
-    "state": "`wanted` `stored` `failed`",
+    "state": "of a recording: `wanted` `stored` `failed`; of an hour: `ok` `in_flight` `differs`",
     "sink": "a `[[sink]]` of the config",
     "queue": "a queue of the topology that the config makes",
     "check": "as `/readyz` names it: `broker`, `door`, a stage",

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from runtime.telemetry.family import EVERY_STAGE, Family
+from schemas.topology import DEAD, RECEIVED, RECORDINGS, STAGES, UNIQUE
+
+_READER: Final = {queue: row.name for row in STAGES.values() for queue in row.reads}
+_SINKS: Final = next(row.name for row in STAGES.values() if not row.reads)
 
 STAGE_FAMILIES: Final = (
     Family(
@@ -124,7 +128,7 @@ STAGE_FAMILIES: Final = (
     Family(
         name="callstitch_items_total",
         type="counter",
-        role="dedupe",
+        role=_READER[RECEIVED],
         labels=("source", "result"),
         unit="items",
         meaning="Items of notifications, by what became of them: duplicates and amendments are here",
@@ -132,7 +136,7 @@ STAGE_FAMILIES: Final = (
     Family(
         name="callstitch_events_total",
         type="counter",
-        role="correlate",
+        role=_READER[UNIQUE],
         labels=("source", "type"),
         unit="events",
         meaning="Events published, by type: revisions of a record, `call.progress`, `call.decided` and the others",
@@ -140,7 +144,7 @@ STAGE_FAMILIES: Final = (
     Family(
         name="callstitch_sessions_open",
         type="gauge",
-        role="correlate",
+        role=_READER[UNIQUE],
         unit="sessions",
         over="max",
         meaning="Sessions with a deadline ahead: something is expected, or waits for `settle`; 100,000 stands for more",
@@ -148,7 +152,7 @@ STAGE_FAMILIES: Final = (
     Family(
         name="callstitch_sessions_overdue",
         type="gauge",
-        role="correlate",
+        role=_READER[UNIQUE],
         unit="sessions",
         over="max",
         meaning="Sessions whose deadline passed more than 5 s ago and that no tick has taken; 100,000 stands for more",
@@ -156,7 +160,7 @@ STAGE_FAMILIES: Final = (
     Family(
         name="callstitch_outbox_unsent",
         type="gauge",
-        role="correlate",
+        role=_READER[UNIQUE],
         unit="events",
         over="max",
         meaning="Rows of the outbox that are committed and not marked as sent; 100,000 stands for more",
@@ -164,7 +168,7 @@ STAGE_FAMILIES: Final = (
     Family(
         name="callstitch_recordings_total",
         type="counter",
-        role="fetch_recording",
+        role=_READER[RECORDINGS],
         labels=("source", "state"),
         unit="recordings",
         meaning="Recordings asked for, stored, and given up; what is between is waiting or being tried",
@@ -172,7 +176,7 @@ STAGE_FAMILIES: Final = (
     Family(
         name="callstitch_sink_delivered_total",
         type="counter",
-        role="fan_out",
+        role=_SINKS,
         labels=("sink",),
         unit="events",
         meaning="Events that the sink took",
@@ -180,9 +184,26 @@ STAGE_FAMILIES: Final = (
     Family(
         name="callstitch_sink_failed_total",
         type="counter",
-        role="fan_out",
+        role=_SINKS,
         labels=("sink",),
         unit="events",
         meaning="Events that the sink refused, each attempt counted: each is retried or a dead letter",
+    ),
+    Family(
+        name="callstitch_ledger_hours",
+        type="gauge",
+        role=_READER[DEAD],
+        labels=("source", "state"),
+        unit="hours",
+        over="max",
+        meaning="Hours of the ledger, by how they balance; `differs`: closed, and it does not add up",
+    ),
+    Family(
+        name="callstitch_ledger_checked_timestamp_seconds",
+        type="gauge",
+        role=_READER[DEAD],
+        unit="seconds since 1970",
+        over="max",
+        meaning="When the ledger was last compared; 0 before the first time",
     ),
 )

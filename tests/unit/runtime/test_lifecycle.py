@@ -32,4 +32,4 @@ def page_faults(set_up: str) -> int:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="this is glibc's own trouble")
 def test_what_one_batch_frees_the_next_one_finds() -> None:
-    assert page_faults("keep_freed_memory()") < BATCHES < page_faults("") / BATCHES, "pages: hardly any, or every batch"
+    assert page_faults("keep_freed_memory()") < BATCHES < page_faults("") / 10, "pages: hardly any, or every batch"
