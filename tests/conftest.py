@@ -23,6 +23,8 @@ from tests.services.rabbitmq import RabbitMQ
 
 OUTSIDE_RABBITMQ: Final = "CALLSTITCH_TEST_AMQP"
 OUTSIDE_POSTGRESQL: Final = "CALLSTITCH_TEST_POSTGRES"
+RABBITMQ_SUITE: Final = "CALLSTITCH_TEST_RABBITMQ"
+NEWEST_RABBITMQ: Final = {"rabbitmq-4": rabbitmq.NEWEST}  # names in test ids
 _AMQP_TOOLS: Final = "/usr/bin/amqp-consume"
 _JQ: Final = "/usr/bin/jq"
 
@@ -43,29 +45,48 @@ def logs_end_with_their_test() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_node() -> Iterator[RabbitMQ]:
-    """The private RabbitMQ node that the whole run shares; tests do not stop it."""
-    node = _or_skip(RabbitMQ)
-    yield node
-    node.close()
+def rabbitmq_nodes() -> Iterator[Callable[[str | None], RabbitMQ]]:
+    """The private RabbitMQ node of a release that the whole run shares, started when first asked for."""
+    nodes: dict[str | None, RabbitMQ] = {}
+
+    def node_of(release: str | None) -> RabbitMQ:
+        if release not in nodes:
+            nodes[release] = _or_skip(lambda: RabbitMQ(release))
+        return nodes[release]
+
+    yield node_of
+    for node in nodes.values():
+        node.close()
 
 
 @pytest.fixture(scope="session")
-def amqp_url(request: pytest.FixtureRequest) -> str:
+def rabbitmq_release() -> str | None:
+    """Whose RabbitMQ: this machine's, unless a test is run on several or CALLSTITCH_TEST_RABBITMQ names a suite."""
+    return os.environ.get(RABBITMQ_SUITE)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_node(rabbitmq_nodes: Callable[[str | None], RabbitMQ], rabbitmq_release: str | None) -> RabbitMQ:
+    """The private RabbitMQ node that the whole run shares; tests do not stop it."""
+    return rabbitmq_nodes(rabbitmq_release)
+
+
+@pytest.fixture(scope="session")
+def amqp_url(request: pytest.FixtureRequest, rabbitmq_release: str | None) -> str:
     """A vhost that the whole run shares: for tests whose names are all their own."""
-    if outside := os.environ.get(OUTSIDE_RABBITMQ):
+    if (outside := os.environ.get(OUTSIDE_RABBITMQ)) and rabbitmq_release is None:
         return outside
     node: RabbitMQ = request.getfixturevalue("rabbitmq_node")
     return node.url
 
 
 @pytest.fixture
-def fresh_amqp_url(request: pytest.FixtureRequest) -> Iterator[str]:
+def fresh_amqp_url(request: pytest.FixtureRequest, rabbitmq_release: str | None) -> Iterator[str]:
     """An empty vhost of this test's own, deleted afterwards: for tests that declare our topology.
 
     On a RabbitMQ from outside it is that one's vhost, with our exchanges and queues deleted before and after.
     """
-    if outside := os.environ.get(OUTSIDE_RABBITMQ):
+    if (outside := os.environ.get(OUTSIDE_RABBITMQ)) and rabbitmq_release is None:
         outside_rabbitmq.delete_topology(outside)
         yield outside
         outside_rabbitmq.delete_topology(outside)
@@ -77,9 +98,9 @@ def fresh_amqp_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def own_rabbitmq() -> Iterator[RabbitMQ]:
+def own_rabbitmq(rabbitmq_release: str | None) -> Iterator[RabbitMQ]:
     """A node of this test's own, to stop, kill and start; booting takes some 8 seconds each time."""
-    node = _or_skip(RabbitMQ)
+    node = _or_skip(lambda: RabbitMQ(rabbitmq_release))
     yield node
     node.close()
 

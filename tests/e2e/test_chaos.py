@@ -124,7 +124,7 @@ def chaos(directory: Path, *options: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def install(*packages: Callable[[], None]) -> None:
+def install(*packages: Callable[[], object]) -> None:
     """Have Debian's packages in place, or skip."""
     try:
         for package in packages:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
+from typing import Final
 
 import pika
 import pytest
 
+from tests.e2e.programs import ROOT
+from tests.services import debian, suite
 from tests.services.postgresql import PostgreSQL
 from tests.services.rabbitmq import RabbitMQ
 
@@ -53,6 +59,58 @@ def test_a_database_is_still_there_after_kill_and_start(own_postgresql: PostgreS
     own_postgresql.start()
 
     own_postgresql.delete_database(dsn)
+
+
+USE: Final = """
+from tests.e2e.programs import ROOT
+from tests.services import debian, suite
+try:
+    print(suite.unpacked("trixie", "jq").root, flush=True)
+    input()
+except debian.Missing as missing:
+    print("missing:", missing)
+"""
+
+
+def test_a_suite_is_unpacked_once_and_removed_by_the_last_process_that_uses_it(tmp_path: Path) -> None:
+    with using_a_suite(tmp_path) as first, using_a_suite(tmp_path) as second:
+        small = suite.Suite(root_of(first))
+        assert root_of(second) == small.root
+        end(first)
+        assert (small.root / "usr/bin/jq").exists()
+
+        (tmp_path / "note").write_text("seen by Debian ")
+        looking = small.command("cat", str(tmp_path / "note"), "/etc/debian_version")
+        assert subprocess.run(looking, capture_output=True, check=True).stdout.startswith(b"seen by Debian 13")
+        with subprocess.Popen(small.command("sleep", "60")) as sleeping:
+            sleeping.terminate()
+            assert sleeping.wait(30) == -signal.SIGTERM
+
+        end(second)
+        assert not small.root.exists()
+
+
+def using_a_suite(temporary: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*debian.dies_with_us(), sys.executable, "-c", USE],
+        env={**os.environ, "TMPDIR": str(temporary), suite.KEPT_IN: ""},
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def root_of(user: subprocess.Popen[str]) -> Path:
+    assert user.stdout is not None
+    told = user.stdout.readline().strip()
+    if told.startswith("missing:"):
+        pytest.skip(told)
+    return Path(told)
+
+
+def end(user: subprocess.Popen[str]) -> None:
+    user.communicate("\n", timeout=60)
 
 
 def publish(url: str, body: bytes) -> None:

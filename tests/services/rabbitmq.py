@@ -1,7 +1,8 @@
 """A private RabbitMQ node from Debian's package: its own name, ports, data and port mapper, all on loopback.
 
 It shares nothing with a RabbitMQ that runs on this machine for another reason, and never talks to one.
-`python -m tests.services.rabbitmq` runs one until it is interrupted, for work by hand.
+The version is this machine's (3.10 on Debian 12), or that of another suite of Debian (`tests.services.suite`).
+`python -m tests.services.rabbitmq [SUITE]` runs one until it is interrupted, for work by hand.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Final
 
 import pika
 import pika.exceptions
 
-from tests.services import debian, ports
+from tests.services import debian, ports, suite
 
+NEWEST: Final = "forky"  # the suite with RabbitMQ 4.3
+STABLE: Final = "trixie"  # the suite with RabbitMQ 4.0
 _PACKAGE = "rabbitmq-server"
 _BIN = "/usr/lib/rabbitmq/bin"
 _ERL_CALL = "/usr/lib/erlang/bin/erl_call"
@@ -30,13 +35,16 @@ _POLL_SECONDS = 0.1
 _SHARED_VHOST = "shared"
 
 
-def install() -> None:
-    """Make sure that the package is there.
+def install(release: str | None = None) -> suite.Suite | None:
+    """Make sure that the package is there: this machine's, or that of a suite, which is returned.
 
     Raises:
         debian.Missing: it is not, and cannot be installed.
     """
+    if release is not None:
+        return suite.unpacked(release, _PACKAGE)
     debian.program(f"{_BIN}/rabbitmq-server", package=_PACKAGE)
+    return None
 
 
 class RabbitMQ:
@@ -47,8 +55,8 @@ class RabbitMQ:
         RuntimeError: the node did not start in 100 seconds; the text ends with its log.
     """
 
-    def __init__(self) -> None:
-        install()
+    def __init__(self, release: str | None = None) -> None:
+        self._suite = install(release)
         self.port = ports.free_port()
         self._home = Path(tempfile.mkdtemp(prefix="callstitch-rabbitmq-"))
         self._node = f"callstitch-{secrets.token_hex(4)}@localhost"
@@ -144,7 +152,7 @@ class RabbitMQ:
 
     def _run(self, command: list[str], *, stdin: str = "") -> str:
         done = subprocess.run(
-            command,
+            self._inside(*command),
             env=self._env,
             input=stdin,
             capture_output=True,
@@ -157,7 +165,7 @@ class RabbitMQ:
     def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
         with (self._home / "output").open("ab") as output:
             return subprocess.Popen(
-                [*debian.dies_with_us(), *command],
+                [*debian.dies_with_us(), *self._inside(*command)],
                 env=self._env,
                 cwd=self._home,
                 stdin=subprocess.DEVNULL,
@@ -165,6 +173,9 @@ class RabbitMQ:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C belongs to pytest, which ends the node itself
             )
+
+    def _inside(self, *command: str) -> list[str]:
+        return self._suite.command(*command) if self._suite else list(command)
 
     def _ready(self) -> bool:
         if not ports.answers(self.port):
@@ -231,7 +242,7 @@ def _end(process: subprocess.Popen[bytes], sign: signal.Signals) -> None:
 
 def main() -> None:
     """Run a node until this process is interrupted."""
-    node = RabbitMQ()
+    node = RabbitMQ(*sys.argv[1:2])
     print(f"CALLSTITCH_TEST_AMQP={node.url}", flush=True)  # noqa: T201 - the caller reads it
     try:
         signal.pause()
