@@ -17,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint bench chaos fuzz lock clean
+.PHONY: help demo test check lint bench chaos fuzz manifests lock clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 12
@@ -53,6 +53,17 @@ chaos: $(DEV)  ## Kill, stop and cut everything under load for a minute; then no
 # FUZZ says more: make fuzz FUZZ='--seconds 60 --seed 7 --platform jiuyun_axb'; --help tells it all.
 fuzz: $(DEV)  ## An hour of pushes that nobody would send, and the whole contract over each; what breaks it is printed
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
+
+# VALUES='my.yaml other.yaml' renders yours; NAMESPACE and RELEASE name what they say.
+VALUES ?= deploy/helm/callstitch/values-small.yaml
+NAMESPACE ?= callstitch
+RELEASE ?= callstitch
+manifests: $(DEV)  ## The chart as plain manifests in var/manifests.yaml, for kubectl without Helm
+	@mkdir -p var
+	@PATH="$(BIN):$$PATH" helm template $(RELEASE) deploy/helm/callstitch --namespace $(NAMESPACE) $(VALUES:%=-f %) \
+		> var/manifests.yaml.new
+	@mv var/manifests.yaml.new var/manifests.yaml
+	@echo 'var/manifests.yaml: kubectl -n $(NAMESPACE) apply -f var/manifests.yaml'
 
 # LOCK_FLAGS=--upgrade takes the newest releases that pyproject.toml allows; without it the pins stay where they can.
 lock: $(DEV)  ## Make the lock files again from pyproject.toml
