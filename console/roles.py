@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -14,20 +14,21 @@ from console.admin_access import admin_token
 from console.admission import leftovers
 from console.ledger.watch import LedgerWatch
 from console.reading import Account, reckon
+from console.reload.reloading import Reloading
 from console.sabotage import Sabotage
 from ingest.door import Door
 from ingest.server import serve_door
 from ingest.state import DoorState
-from runtime.admin import Check, serve_admin
+from runtime.admin import serve_admin
 from runtime.broker import open_broker
 from runtime.clock import system_clock
-from runtime.tasks import Watch, lasting, watched
+from runtime.tasks import Watch, watched
 from runtime.telemetry import Telemetry
 from runtime.wire import monotonic_message_ids
 from schemas.platforms import DIALECTS
 from schemas.topology import PARKING, STAGES
 from workers.config import Config
-from workers.wiring import Loop, Process, config_topology, open_stage, sources_of, unwrapped
+from workers.wiring import Commit, Process, config_topology, open_stage, sources_of, unwrapped
 
 log = structlog.get_logger()
 
@@ -54,11 +55,12 @@ async def open_process(config: Config, *, declare: bool, sabotage: Sabotage | No
             clock=system_clock(),
             message_ids=monotonic_message_ids(uuid4().hex[:12]),
             wrap=sabotage.stage if sabotage else unwrapped,
+            whole=declare,
         )
 
 
-def ingest_role(config: Config, *, shared: bool = False) -> BoundRole:
-    """Only the door; `shared`: other doors may listen at its address too.
+def ingest_role(config: Config, *, shared: bool = False, reloading: Reloading | None = None) -> BoundRole:
+    """Only the door; `shared`: other doors may listen at its address too. `reloading`: as for all, when and from where.
 
     Told to stop, it is not ready for `drain_delay` and still answers, so that whoever sends it customers can see it.
     """
@@ -67,8 +69,9 @@ def ingest_role(config: Config, *, shared: bool = False) -> BoundRole:
         state = DoorState()
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=False))
-            await stack.enter_async_context(_admin(process, config.ingest.admin, [], door=state))
+            await stack.enter_async_context(_admin(process, reloading, door=state))
             await stack.enter_async_context(_door(process, state, shared=shared))
+            await stack.enter_async_context(_reloaded(process, reloading))
             log.info("ingest.ready", listen=config.ingest.listen)
             await stopping.wait()
             state.leaving = True
@@ -77,37 +80,48 @@ def ingest_role(config: Config, *, shared: bool = False) -> BoundRole:
     return role
 
 
-def work_role(config: Config, stage: str, *, sink: str | None, sabotage: Sabotage | None = None) -> BoundRole:
+def work_role(
+    config: Config,
+    stage: str,
+    *,
+    sink: str | None,
+    sabotage: Sabotage | None = None,
+    reloading: Reloading | None = None,
+) -> BoundRole:
     """One stage."""
 
     async def role(stopping: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=False, sabotage=sabotage))
-            loops = await stack.enter_async_context(open_stage(process, stage, sink=sink))
-            await stack.enter_async_context(_admin(process, config.ingest.admin, loops))
+            process.crew.add(await stack.enter_async_context(open_stage(process, stage, sink=sink)))
+            await stack.enter_async_context(_admin(process, reloading))
             if STAGES[stage].reads.keys() >= PARKING:  # it has the least to do
                 await stack.enter_async_context(_ledger(process))
+            await stack.enter_async_context(_reloaded(process, reloading))
             log.info("work.ready", stage=stage)
-            await _run(loops, stopping)
+            await process.crew.run(stopping)
 
     return role
 
 
-def up_role(config: Config, *, sabotage: Sabotage | None = None, ready: Callable[[], None] | None = None) -> BoundRole:
+def up_role(
+    config: Config,
+    *,
+    sabotage: Sabotage | None = None,
+    ready: Callable[[], None] | None = None,
+    reloading: Reloading | None = None,
+) -> BoundRole:
     """Everything in one process; on a drain the door closes first, then the stages finish what they hold."""
 
     async def role(stopping: asyncio.Event) -> None:
         state = DoorState()
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=True, sabotage=sabotage))
-            loops: list[Loop] = []
             for row in STAGES.values():
-                if row.answers and not config.rule:
-                    continue  # then another service may answer; both at once would share the questions
-                loops += await stack.enter_async_context(open_stage(process, row.name))
-            await stack.enter_async_context(_admin(process, config.ingest.admin, loops, door=state))
+                process.crew.add(await stack.enter_async_context(open_stage(process, row.name)))
+            await stack.enter_async_context(_admin(process, reloading, door=state))
             await stack.enter_async_context(_ledger(process))
-            await _door_then_stages(process, state, loops, stopping, ready)
+            await _door_then_stages(process, state, stopping, ready, reloading)
 
     return role
 
@@ -115,14 +129,14 @@ def up_role(config: Config, *, sabotage: Sabotage | None = None, ready: Callable
 async def _door_then_stages(
     process: Process,
     state: DoorState,
-    loops: Sequence[Loop],
     stopping: asyncio.Event,
     ready: Callable[[], None] | None,
+    reloading: Reloading | None,
 ) -> None:
     closed = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_run(loops, closed))
-        async with _door(process, state):
+        tasks.create_task(process.crew.run(closed))
+        async with _door(process, state), _reloaded(process, reloading):
             log.info("up.ready", listen=process.config.ingest.listen)
             if ready is not None:
                 ready()
@@ -131,14 +145,13 @@ async def _door_then_stages(
         closed.set()
 
 
-async def _run(loops: Sequence[Loop], stopping: asyncio.Event) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        for loop in loops:
-            tasks.create_task(lasting(loop.run(stopping), stopping, name=loop.name))
+def _reloaded(process: Process, reloading: Reloading | None) -> AbstractAsyncContextManager[object]:
+    return nullcontext() if reloading is None else watched(reloading.run(process))
 
 
-def _door(process: Process, state: DoorState, *, shared: bool = False) -> AbstractAsyncContextManager[Door]:
-    return serve_door(
+@asynccontextmanager
+async def _door(process: Process, state: DoorState, *, shared: bool = False) -> AsyncIterator[Door]:
+    opened = serve_door(
         process.config.ingest,
         sources=sources_of(process.config),
         dialects=DIALECTS,
@@ -149,34 +162,56 @@ def _door(process: Process, state: DoorState, *, shared: bool = False) -> Abstra
         state=state,
         shared=shared,
     )
+    async with opened as door:
+
+        async def prepare(config: Config, _: AsyncExitStack) -> Commit:
+            entrances = door.entrances(sources_of(config))
+
+            async def commit() -> None:
+                door.open_to(entrances)
+
+            return commit
+
+        process.reloads.append(prepare)
+        yield door
 
 
 def _ledger(process: Process) -> AbstractAsyncContextManager[Watch]:
+    config = process.config
+
+    async def prepare(another: Config, _: AsyncExitStack) -> Commit:
+        async def commit() -> None:
+            nonlocal config
+            config = another
+
+        return commit
+
     async def account() -> Account:
         now = datetime.now(UTC)
-        return await reckon(process.config, since=None, until=None, source=None, now=now, named=False)
+        return await reckon(config, since=None, until=None, source=None, now=now, named=False)
 
-    sources = [source.name for source in process.config.source]
+    process.reloads.append(prepare)
+    sources = [source.name for source in config.source]
     return watched(LedgerWatch(account, sources=sources, registry=process.telemetry.registry).run())
 
 
 def _admin(
-    process: Process, address: str, loops: Sequence[Loop], *, door: DoorState | None = None
+    process: Process, reloading: Reloading | None, *, door: DoorState | None = None
 ) -> AbstractAsyncContextManager[None]:
-    def ready(loop: Loop) -> Check:
-        return lambda: loop.ready
+    def ready() -> Mapping[str, bool | str]:
+        return {
+            "broker": process.broker.trouble or True,
+            **{loop.name: loop.ready for loop in process.crew.loops},
+            **({"door": door.check()} if door else {}),
+        }
 
-    checks: dict[str, Check] = {
-        "broker": lambda: process.broker.trouble or True,
-        **{loop.name: ready(loop) for loop in loops},
-        **({"door": door.check} if door else {}),
-    }
     token = admin_token(process.config) if process.commands else None
     return serve_admin(
-        address,
+        process.config.ingest.admin,
         process.telemetry,
-        checks,
+        ready,
         commands=process.commands,
         token=token,
-        paused=lambda: [loop.name for loop in loops if loop.paused],
+        paused=lambda: [loop.name for loop in process.crew.loops if loop.paused],
+        stale=lambda: reloading.stale if reloading else "",
     )

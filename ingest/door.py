@@ -54,9 +54,10 @@ class Door:
         state: DoorState,
         shares: Shares,
     ) -> None:
-        self._entrances = {
-            name: Entrance(source, dialects[source.platform], telemetry.door(name)) for name, source in sources.items()
-        }
+        self._dialects = dialects
+        self._telemetry = telemetry
+        self._entrances: Mapping[str, Entrance] = {}
+        self.open_to(self.entrances(sources))
         self._unknown = telemetry.door("unknown")
         self._unstored = telemetry.unstored
         self._commit = commit
@@ -65,6 +66,23 @@ class Door:
         self._state = state
         self._shares = shares
         self.answered: Counter[tuple[str, int]] = Counter()
+
+    def entrances(self, sources: Mapping[str, Source]) -> Mapping[str, Entrance]:
+        """What `open_to` takes: for each source one, which goes on where the one of its name is."""
+        known = self._entrances
+        return {
+            name: Entrance(source, self._dialects[source.platform], self._telemetry.door(name), known.get(name))
+            for name, source in sources.items()
+        }
+
+    def open_to(self, entrances: Mapping[str, Entrance]) -> None:
+        """From now on these are known, and no others; a request under way ends by what it began with."""
+        self._entrances = entrances
+
+    @property
+    def sources(self) -> list[str]:
+        """The names of all that it is open to."""
+        return list(self._entrances)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """The handler for aiohttp's low-level server."""

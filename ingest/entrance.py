@@ -27,15 +27,18 @@ class Asking:
 class Entrance:
     """A source with its dialect, its metrics and its memory of nonces.
 
-    `asking` is None where nothing is a question; `held` is what it has under way.
+    `asking` is None where nothing is a question; `held` is what it has under way. One that takes the place of another
+    (`before`) goes on with what that has under way and remembers.
     """
 
-    def __init__(self, source: Source, dialect: AnyDialect, metrics: DoorMetrics) -> None:
+    def __init__(
+        self, source: Source, dialect: AnyDialect, metrics: DoorMetrics, before: Entrance | None = None
+    ) -> None:
         self.name = source.name
         self.dialect = dialect
         self.metrics = metrics
         self.asking = _asking(source, dialect)
-        self.held = Held()
+        self.held: Held = before.held if before else Held()
         self._source = source
         self._tokens = [token.get_secret_value().encode() for token in source.tokens]
         wanted = source.verify if isinstance(source, SignedSource) else "never"
@@ -43,7 +46,11 @@ class Entrance:
         self._unsigned_is_wrong = wanted == "always"
         self.questions_are_signed = isinstance(source, SignedSource) and source.questions_are_signed
         self._nonce = dialect.once.nonce if dialect.once else None
-        self._nonces = Nonces(keep=dialect.once.keep(source)) if dialect.once else None
+        self.keep = dialect.once.keep(source) if dialect.once else None
+        if before is not None and before.keep == self.keep:  # else as after a restart
+            self.nonces: Nonces | None = before.nonces
+        else:
+            self.nonces = None if self.keep is None else Nonces(keep=self.keep)
 
     def knows(self, token: str) -> bool:
         """Compares with every token in constant time."""
@@ -67,10 +74,10 @@ class Entrance:
         return bare if self.dialect.unsigned is None else self.dialect.unsigned(bare)
 
     def _is_used(self, notification: Notification, now: datetime) -> bool:
-        if self._nonce is None or self._nonces is None:
+        if self._nonce is None or self.nonces is None:
             return False
         nonce = self._nonce(notification)
-        return nonce is not None and not self._nonces.is_new(nonce, now)
+        return nonce is not None and not self.nonces.is_new(nonce, now)
 
 
 def _asking(source: Source, dialect: AnyDialect) -> Asking | None:

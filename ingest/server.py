@@ -75,7 +75,7 @@ async def serve_door(
     async with watched(commit.run()):
         try:
             async with (
-                watched(tallies.send_each_minute(), tallies.probe(broker, list(sources))),
+                watched(tallies.send_each_minute(), tallies.probe(broker, lambda: door.sources)),
                 _listening(door, state, settings, room, telemetry, shared=shared),
             ):
                 yield door

@@ -42,20 +42,20 @@ class Tallies:
             await asyncio.sleep(TALLY_SECONDS)
             await self.send()
 
-    async def probe(self, broker: Broker, sources: Sequence[str]) -> None:
+    async def probe(self, broker: Broker, sources: Callable[[], Sequence[str]]) -> None:
         """Until cancelled: while the door could store nothing, try it with a tally, be it of no answer at all.
 
         So a door that was taken out for that, and hears no push any more, comes back by itself.
         """
-        while sources:
+        while True:
             await asyncio.sleep(PROBE_SECONDS)
-            if not self._commit.trouble or broker.trouble:
+            known = sources()
+            if not known or not self._commit.trouble or broker.trouble:
                 continue
             if not self.waiting:
                 hour = int(self._clock().timestamp()) // HOUR_SECONDS
-                self._unconfirmed.append(self._tally(sources[0], hour, 0))
+                self._unconfirmed.append(self._tally(known[0], hour, 0))
             await self.send()
-        await asyncio.Event().wait()
 
     @property
     def waiting(self) -> bool:

@@ -14,18 +14,21 @@ from runtime.telemetry import Telemetry
 from schemas.envelope import JsonObject
 from schemas.errors import Unavailable
 
-Check = Callable[[], bool | str]  # True, or False, or why not
-Checks = Mapping[str, Check]
+Checks = Callable[[], Mapping[str, bool | str]]  # each True, or False, or why not
 Commands = Mapping[str, Callable[[JsonObject], Awaitable[JsonObject]]]
 
 
-def _told(found: Mapping[str, bool | str], paused: Sequence[str]) -> JsonObject:
-    """Each check by name, under `reasons` what those say that do not pass, and what rests of its own accord."""
+def _told(found: Mapping[str, bool | str], paused: Sequence[str], stale: str) -> JsonObject:
+    """Each check by name, under `reasons` what those say that do not pass, and what rests of its own accord.
+
+    Under `stale`, why a config that changed was not taken.
+    """
     reasons = {name: state for name, state in found.items() if isinstance(state, str)}
     return {
         **{name: state is True for name, state in found.items()},
         **({"reasons": reasons} if reasons else {}),
         **({"paused": paused} if paused else {}),
+        **({"stale": stale} if stale else {}),
     }
 
 
@@ -38,10 +41,12 @@ async def serve_admin(
     commands: Commands,
     token: str | None,
     paused: Callable[[], Sequence[str]] = tuple,
+    stale: Callable[[], str] = str,
 ) -> AsyncIterator[None]:
     """Serve until the context ends; /readyz is 503 and names what is not ready, and why, unless every check passes.
 
-    `paused` names what rests because its sink asked for that: nothing is broken here, so it stays 200.
+    `paused` names what rests because its sink asked for that, `stale` says why a new config was not taken: nothing is
+    broken here, so it stays 200.
 
     `commands` are the changes that only the owner of a state file can make: POST /commands/NAME with JSON, and the
     token that stands in a file only its owner's user can read. Without a token there are none.
@@ -51,9 +56,11 @@ async def serve_admin(
         return web.Response(text="ok\n")
 
     async def readyz(_: web.BaseRequest) -> web.Response:
-        found = {name: check() for name, check in checks.items()}
+        found = checks()
         status = 200 if all(state is True for state in found.values()) else 503
-        return web.Response(status=status, body=orjson.dumps(_told(found, paused())), content_type="application/json")
+        return web.Response(
+            status=status, body=orjson.dumps(_told(found, paused(), stale())), content_type="application/json"
+        )
 
     async def metrics(_: web.BaseRequest) -> web.Response:
         return web.Response(body=telemetry.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

@@ -1,6 +1,6 @@
-"""From start to drain: a role runs until SIGTERM, SIGINT or SIGHUP, then has 20 s to finish; exit code 0 either way.
+"""From start to drain: a role runs until SIGTERM or SIGINT, then has 20 s to finish; exit code 0 either way.
 
-SIGHUP drains like the others for as long as there is no config to read again; under `nohup` it stays ignored.
+SIGHUP means to read the config again; under `nohup` it stays ignored, and from a terminal that is gone it drains.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import os
 import signal
 from asyncio import new_event_loop
 from collections.abc import Awaitable, Callable
@@ -29,13 +30,17 @@ GARBAGE_AFTER: Final = 20_000  # containers made and not yet freed; a batch make
 # the next, page by page: 9,000 page faults a second at the door, a tenth of its CPU, by the luck of the layout.
 HEAP: Final = {-1: 16 * 1024 * 1024, -2: 1024 * 1024, -3: 4 * 1024 * 1024}  # trim threshold, top pad, mmap threshold
 
+TERMINAL: Final = "/dev/tty"
+GONE_SECONDS: Final = 0.2  # the kernel signals a moment before it takes the terminal away
+
 Role = Callable[[asyncio.Event], Awaitable[None]]
 
 
-def run_process(role: Role, *, leaving_seconds: float = 0) -> None:
+def run_process(role: Role, *, leaving_seconds: float = 0, on_hangup: Callable[[], None] | None = None) -> None:
     """Run the role on a new event loop (uvloop where it is installed) until it ends.
 
-    `leaving_seconds` is what the role takes before it begins to drain, on top of the 20 s.
+    `on_hangup` is told of a SIGHUP; without it that drains. `leaving_seconds` is what the role takes before it begins
+    to drain, on top of the 20 s.
     Whatever the role raises is raised here; a drain that is cut off at the deadline is no error, because what was
     not acked comes again.
     """
@@ -44,7 +49,7 @@ def run_process(role: Role, *, leaving_seconds: float = 0) -> None:
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_until_signal(role, drain.PROCESS + leaving_seconds))
+        runner.run(_until_signal(role, drain.PROCESS + leaving_seconds, on_hangup))
 
 
 def keep_freed_memory() -> None:
@@ -55,12 +60,13 @@ def keep_freed_memory() -> None:
             libc.mallopt(parameter, value)
 
 
-async def _until_signal(role: Role, drain_seconds: float) -> None:
+async def _until_signal(role: Role, drain_seconds: float, on_hangup: Callable[[], None] | None) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, stopping.set)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, _hangup(stopping, on_hangup))
     work = asyncio.ensure_future(role(stopping))
     stop = asyncio.ensure_future(stopping.wait())
     await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -71,6 +77,31 @@ async def _until_signal(role: Role, drain_seconds: float) -> None:
     if work.done():
         return work.result()
     return await _cut_off(work)
+
+
+def _hangup(stopping: asyncio.Event, on_hangup: Callable[[], None] | None) -> Callable[[], object]:
+    """What SIGHUP does: nobody reads the output of a process that had a terminal and has none any more."""
+    if on_hangup is None:
+        return stopping.set
+    tell = on_hangup
+    loop, had_terminal = asyncio.get_running_loop(), _has_terminal()
+
+    def decide() -> None:
+        if had_terminal and not _has_terminal():
+            log.info("process.terminal_gone")
+            stopping.set()
+        else:
+            tell()
+
+    return lambda: loop.call_later(GONE_SECONDS if had_terminal else 0, decide)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 async def _cut_off(work: asyncio.Future[Any]) -> None:

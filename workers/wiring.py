@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -14,13 +15,14 @@ from runtime.bench import Bench, StageSpec
 from runtime.broker.base import Broker
 from runtime.clock import Clock
 from runtime.consume.answering import AnswerLoop
+from runtime.consume.crew import Crew, Loop
+from runtime.consume.current import Current
 from runtime.consume.loop import StageLoop
 from runtime.crash import crash_points
 from runtime.poison import Trials
 from runtime.telemetry import Telemetry
 from runtime.verdict import policies
 from schemas.envelope import JsonObject
-from schemas.errors import Misconfigured
 from schemas.platforms import DIALECTS
 from schemas.settings.source import Source
 from schemas.stage import Stage
@@ -30,14 +32,15 @@ from workers.config import Config
 from workers.correlate import correlate
 from workers.decide import decide
 from workers.dedupe import dedupe
-from workers.fan_out import Sink, fan_out
 from workers.fetch_recording import open_fetch_recording
 from workers.objects import make_runtime, open_objects
+from workers.outlets import Outlets
 from workers.park import park
 from workers.sinks import AnySink
 from workers.stores import open_claims, open_parked, open_sessions
 
-Loop = StageLoop | AnswerLoop
+Commit = Callable[[], Awaitable[None]]
+Prepare = Callable[[Config, AsyncExitStack], Awaitable[Commit]]  # the stack closes what is opened and not committed
 Command = Callable[[JsonObject], Awaitable[JsonObject]]
 Wrap = Callable[[str, Stage], Stage]
 
@@ -59,7 +62,10 @@ class Process:
     clock: Clock
     message_ids: Iterator[str]
     wrap: Wrap
+    whole: bool = False  # it plays all roles (`up`), so it declares, and answers questions only where it has rules
     commands: dict[str, Command] = field(default_factory=dict)  # what the admin port can ask of this process
+    reloads: list[Prepare] = field(default_factory=list)  # how its parts take another config
+    crew: Crew = field(default_factory=Crew)
     trials: Trials = field(default_factory=Trials)  # stages of one process share its death
 
 
@@ -103,6 +109,17 @@ def _spec(process: Process, row: StageRow, *, part: str | None = None, queue: st
     )
 
 
+def _renewed(process: Process, make: Callable[[Config], Stage]) -> Stage:
+    """The stage that the config of now makes, whatever config comes."""
+    current = Current(make(process.config))
+
+    async def prepare(config: Config, _: AsyncExitStack) -> Commit:
+        return partial(current.exchange, make(config))
+
+    process.reloads.append(prepare)
+    return current.stage
+
+
 def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
     return StageLoop(
         Bench(
@@ -121,13 +138,16 @@ def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
 async def _dedupe(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
     store = await stack.enter_async_context(open_claims(process.config.store))
     items = process.telemetry.items
-    stage = dedupe(
-        store,
-        sources=sources_of(process.config),
-        dialects=DIALECTS,
-        count=lambda source, result, number: items.labels(source, result).inc(number),
-    )
-    return [_loop(process, _spec(process, row), stage)]
+
+    def make(config: Config) -> Stage:
+        return dedupe(
+            store,
+            sources=sources_of(config),
+            dialects=DIALECTS,
+            count=lambda source, result, number: items.labels(source, result).inc(number),
+        )
+
+    return [_loop(process, _spec(process, row), _renewed(process, make))]
 
 
 async def _correlate(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
@@ -138,48 +158,69 @@ async def _correlate(process: Process, stack: AsyncExitStack, row: StageRow, _: 
         return {"waiting": await store.purge(calls, events, clock())}
 
     process.commands["purge_calls"] = purge
-    patience = {
+
+    def make(config: Config) -> Stage:
+        progress = frozenset(source.name for source in config.source if source.progress)
+        return correlate(store, patience=_patience(config), progress=progress, clock=clock, kept=config.retention)
+
+    stage = _renewed(process, make)
+    process = replace(process, clock=clock)
+    return [_loop(process, _spec(process, row), stage)]
+
+
+def _patience(config: Config) -> Mapping[str, Patience]:
+    return {
         source.name: Patience(
             settle=source.settle,
             cdr_wait=source.cdr_wait,
             open_max=source.open_max,
             call_events=source.call_events and not DIALECTS[source.platform].whole_by_cdr,
         )
-        for source in process.config.source
+        for source in config.source
     }
-    progress = frozenset(source.name for source in process.config.source if source.progress)
-    stage = correlate(store, patience=patience, progress=progress, clock=clock, kept=process.config.retention)
-    process = replace(process, clock=clock)
-    return [_loop(process, _spec(process, row), stage)]
 
 
 async def _fetch_recording(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
     spec = _spec(process, row)
     await make_runtime()
-    handler = await stack.enter_async_context(
-        open_fetch_recording(
-            sources=process.config.source,
+    objects = open_objects(process.config.objects)
+
+    async def open_with(config: Config, stack: AsyncExitStack) -> tuple[Stage, AsyncExitStack]:
+        opening = open_fetch_recording(
+            sources=config.source,
             dialects=DIALECTS,
-            objects=open_objects(process.config.objects),
+            objects=objects,
             last_attempt=spec.policy.last_attempt,
             clock=process.clock,
             nonce=lambda: secrets.token_hex(16),
         )
-    )
-    return [_loop(process, spec, Stage(handler))]
+        own = await stack.enter_async_context(AsyncExitStack())
+        return Stage(await own.enter_async_context(opening)), own
+
+    current = Current(*await open_with(process.config, stack))
+    stack.push_async_callback(current.close)
+
+    async def prepare(config: Config, stack: AsyncExitStack) -> Commit:
+        return partial(current.exchange, *await open_with(config, stack))
+
+    process.reloads.append(prepare)
+    return [_loop(process, spec, current.stage)]
 
 
 async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wanted: str | None) -> list[StageLoop]:
-    chosen = [sink for sink in process.config.sink if wanted in (None, sink.name)]
-    if wanted is not None and not chosen:
-        raise Misconfigured(f"there is no [[sink]] named {wanted}")
-    return [await _one_sink(process, stack, row, sink) for sink in chosen]
+    def loop_of(sink: AnySink, stage: Stage) -> StageLoop:
+        return _loop(process, _spec(process, row, part=sink.name, queue=sink_queue(sink.name)), stage)
 
+    outlets = Outlets(clock=process.clock, crew=process.crew, loop_of=loop_of, wanted=wanted)
+    stack.push_async_callback(outlets.close)
 
-async def _one_sink(process: Process, stack: AsyncExitStack, row: StageRow, sink: AnySink) -> StageLoop:
-    opened: Sink = await stack.enter_async_context(sink.open(process.clock))
-    spec = _spec(process, row, part=sink.name, queue=sink_queue(sink.name))
-    return _loop(process, spec, Stage(fan_out(opened, name=sink.name)))
+    async def prepare(config: Config, stack: AsyncExitStack) -> Commit:
+        if outlets.new_among(config.sink) and not process.whole:
+            await process.broker.check(config_topology(config))
+        return await outlets.prepare(config.sink, stack)
+
+    process.reloads.append(prepare)
+    return await outlets.open(process.config.sink, stack)
 
 
 async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
@@ -192,27 +233,50 @@ async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str |
         return {"emptied": await store.purge(_IDS.validate_python(asked["ids"]))}
 
     process.commands.update(want=want, purge_parked=purge)
-    outlets = frozenset(sink_queue(sink.name) for sink in process.config.sink)
+
+    def make(config: Config, box: str) -> Stage:
+        outlets = frozenset(sink_queue(sink.name) for sink in config.sink)
+        return park(store, box=box, clock=process.clock, outlets=outlets, kept=config.retention)
+
     return [
-        _loop(
-            process,
-            _spec(process, row, part=box, queue=queue),
-            park(store, box=box, clock=process.clock, outlets=outlets, kept=process.config.retention),
-        )
+        _loop(process, _spec(process, row, part=box, queue=queue), _renewed(process, partial(make, box=box)))
         for box, queue in BOXES.items()
     ]
 
 
 async def _decide(process: Process, _stack: AsyncExitStack, row: StageRow, _: str | None) -> list[Loop]:
-    """Questions expire within half a second, so a few in hand are enough."""
-    return [
-        AnswerLoop(
-            stage=row,
-            answer=decide(process.config.rule, {name: one.default for name, one in process.config.asking.items()}),
-            broker=process.broker,
-            metrics=process.telemetry.stage(row.name),
-        )
-    ]
+    """Questions expire within half a second, so a few in hand are enough.
+
+    Where another service may answer, as `up` has no rules, there is no loop: both at once would share the questions.
+    """
+
+    def answers(config: Config) -> Callable[[bytes], bytes | None]:
+        return decide(config.rule, {name: one.default for name, one in config.asking.items()})
+
+    def wanted(config: Config) -> bool:
+        return bool(config.rule) or not process.whole
+
+    loop = AnswerLoop(
+        stage=row,
+        answer=answers(process.config),
+        broker=process.broker,
+        metrics=process.telemetry.stage(row.name),
+    )
+
+    async def prepare(config: Config, _: AsyncExitStack) -> Commit:
+        answer = answers(config)
+
+        async def commit() -> None:
+            loop.answer_by(answer)
+            if loop in process.crew.loops and not wanted(config):
+                await process.crew.send_away(loop)
+            elif loop not in process.crew.loops and wanted(config):
+                process.crew.add([loop])
+
+        return commit
+
+    process.reloads.append(prepare)
+    return [loop] if wanted(process.config) else []
 
 
 OPENERS: Final[Mapping[str, Callable[[Process, AsyncExitStack, StageRow, str | None], Awaitable[Sequence[Loop]]]]] = {

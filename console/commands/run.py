@@ -14,11 +14,11 @@ import typer
 
 from console.admission.examination import see_admitted, warnings
 from console.app import ConfigOption, exit_codes
-from console.config_file import load_config
 from console.demo.run import run_demo
 from console.door_url import door_url
 from console.group.supervisor import role_in_group
 from console.moments import DEFAULT_ZONE, ZoneOption
+from console.reload.reloading import Reloading
 from console.roles import BoundRole, ingest_role, up_role, work_role
 from console.sabotage import VARIABLE as SABOTAGE_VARIABLE
 from console.sabotage import chosen_sabotage
@@ -49,16 +49,25 @@ def up(
     if demo:
         with exit_codes():
             raise typer.Exit(run_demo(config, tz, stay=stay))
-    _run(config, lambda loaded: up_role(loaded, sabotage=chosen_sabotage(), ready=_greeting(config, loaded)))
+    _run(
+        config,
+        lambda loaded, reloading: up_role(
+            loaded, sabotage=chosen_sabotage(), ready=_greeting(config, loaded), reloading=reloading
+        ),
+    )
 
 
 @commands.command()
 def ingest(config: ConfigOption = None, processes: ProcessesOption = 1, member: MemberOption = None) -> None:
     """Run the door, which takes what the platforms push and stores it on the broker."""
-    make = partial(ingest_role, shared=processes > 1)
+
+    def role(loaded: Config, reloading: Reloading) -> BoundRole:
+        make = partial(ingest_role, shared=processes > 1, reloading=reloading)
+        return role_in_group(loaded, None, make, processes=processes, member=member, reloading=reloading)
+
     _run(
         _needed(config),
-        lambda loaded: role_in_group(loaded, None, make, processes=processes, member=member),
+        role,
         leaving=lambda loaded: loaded.ingest.drain_delay.total_seconds(),
     )
 
@@ -77,9 +86,9 @@ def work(
     if sink is not None and STAGES[stage].reads:
         raise typer.BadParameter(f"{stage} has no sinks", param_hint="--sink")
 
-    def role(loaded: Config) -> BoundRole:
-        make = partial(work_role, stage=stage, sink=sink, sabotage=chosen_sabotage())
-        return role_in_group(loaded, stage, make, sink=sink, processes=processes, member=member)
+    def role(loaded: Config, reloading: Reloading) -> BoundRole:
+        make = partial(work_role, stage=stage, sink=sink, sabotage=chosen_sabotage(), reloading=reloading)
+        return role_in_group(loaded, stage, make, sink=sink, processes=processes, member=member, reloading=reloading)
 
     _run(_needed(config), role)
 
@@ -94,7 +103,7 @@ def _needed(path: Path | None) -> Path:
 
 def _run(
     path: Path | None,
-    make: Callable[[Config], BoundRole],
+    make: Callable[[Config, Reloading], BoundRole],
     *,
     leaving: Callable[[Config], float] = lambda _: 0.0,
 ) -> None:
@@ -103,11 +112,12 @@ def _run(
         if os.environ.get(variable):
             log.warning("process.faults_on_purpose", variable=variable, value=os.environ[variable])
     with exit_codes():
-        config = load_config(path)
+        reloading = Reloading(path)
+        config = reloading.load()
         see_admitted(config)
         for warning in warnings(config):
             log.warning("config.look", reason=warning)
-        run_process(make(config), leaving_seconds=leaving(config))
+        run_process(make(config, reloading), leaving_seconds=leaving(config), on_hangup=reloading.ask)
 
 
 def _greeting(path: Path | None, config: Config) -> Callable[[], None] | None:

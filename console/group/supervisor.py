@@ -7,6 +7,7 @@ for all of them at the address of the config (see `console.group.admin`). A supe
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -19,8 +20,10 @@ import structlog
 
 from console.app import EXIT_CONFIG, EXIT_UNAVAILABLE
 from console.group.admin import serve_group_admin
+from console.reload.reloading import Reloading
 from console.roles import BoundRole
 from runtime import drain
+from runtime.tasks import watched
 from schemas.errors import Misconfigured, Unavailable
 from schemas.topology import STAGES
 from workers.config import Config
@@ -39,6 +42,7 @@ def role_in_group(
     *,
     processes: int,
     member: Path | None,
+    reloading: Reloading,
     sink: str | None = None,
 ) -> BoundRole:
     """What this process has to do: the role alone, the supervision of `processes` of it, or the part of one `member`.
@@ -50,7 +54,7 @@ def role_in_group(
         return make(config)
     refuse_several(config, stage, sink=sink)
     if member is None:
-        return group_role(config, processes)
+        return group_role(config, processes, reloading)
     _name_in_logs(member.name)
     admin = config.ingest.model_copy(update={"admin": f"unix:{member}"})
     return as_member(make(config.model_copy(update={"ingest": admin})))
@@ -76,8 +80,10 @@ def refuse_several(config: Config, stage: str | None, *, sink: str | None) -> No
         raise Misconfigured(f"--processes: only one process can write to {', '.join(alone)}")
 
 
-def group_role(config: Config, processes: int) -> BoundRole:
+def group_role(config: Config, processes: int, reloading: Reloading) -> BoundRole:
     """So many processes of the command that runs now, started again when they die, and drained together.
+
+    Each sees for itself that its config changed; that somebody asks is passed on to all.
 
     It raises Misconfigured when a member ends with 78, and Unavailable when one ends with 69 at its first start.
     """
@@ -86,10 +92,21 @@ def group_role(config: Config, processes: int) -> BoundRole:
         with _directory() as directory:
             patience = drain.MEMBER + config.ingest.drain_delay.total_seconds()
             members = [Member(directory / str(number), patience) for number in range(1, processes + 1)]
-            async with serve_group_admin(config.ingest.admin, [member.socket for member in members]) as starts:
+            sockets = [member.socket for member in members]
+            async with (
+                serve_group_admin(config.ingest.admin, sockets) as starts,
+                watched(_pass_on(members, reloading)),
+            ):
                 await _keep_running(members, stopping, starts)
 
     return role
+
+
+async def _pass_on(members: Sequence[Member], reloading: Reloading) -> None:
+    while True:
+        await reloading.until_asked()
+        for member in members:
+            member.ask()
 
 
 async def _keep_running(members: Sequence[Member], stopping: asyncio.Event, starts: Callable[[str], None]) -> None:
@@ -117,11 +134,18 @@ class Member:
     def __init__(self, socket: Path, patience: float) -> None:
         self.socket = socket
         self._patience = patience
+        self._process: asyncio.subprocess.Process | None = None
 
     @property
     def name(self) -> str:
         """As logs and metrics call it: 1, 2, ..."""
         return self.socket.name
+
+    def ask(self) -> None:
+        """Have it read its config again; one that is not running reads it when it starts."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGHUP)
 
     async def keep_running(self, starts: Callable[[str], None]) -> None:
         """Start it, and again whenever it ends, until cancelled; then it is drained.
@@ -159,9 +183,11 @@ class Member:
             start_new_session=True,
         )
         log.info("process.started", process=self.name, pid=process.pid)
+        self._process = process
         try:
             return await process.wait()
         finally:
+            self._process = None
             if process.returncode is None:
                 await _end(process, self._patience)
 

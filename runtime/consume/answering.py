@@ -33,6 +33,10 @@ class AnswerLoop:
         self._metrics = metrics
         self._consumer: Consumer | None = None
 
+    def answer_by(self, answer: Callable[[bytes], bytes | None]) -> None:
+        """From the next question on."""
+        self._answer = answer
+
     @property
     def ready(self) -> bool:
         """Whether it is subscribed now."""

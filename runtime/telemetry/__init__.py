@@ -57,6 +57,10 @@ class Telemetry:
         )
         self.tick_failed = Counter("callstitch_tick_failed", "Ticks that raised", ["stage"], registry=own)
         self.unwanted = Counter("callstitch_unwanted", "Progress events that no queue wanted", ["stage"], registry=own)
+        self.config_stale = Gauge(
+            "callstitch_config_stale", "1 while what lies in the config's file could not be taken", registry=own
+        )
+        self.config_taken = Counter("callstitch_config_taken", "Changed configs that were taken", registry=own)
         self.items = Counter(
             "callstitch_items", "Items of notifications by what became of them", ["source", "result"], registry=own
         )

@@ -67,7 +67,7 @@ def test_readyz_never_says_ready_before_the_door_listens(door: Up) -> None:
         door.kill()
 
 
-@pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_a_role_drains_at_each_of_the_signals(tmp_path: Path, sign: signal.Signals) -> None:
     with running_up(tmp_path) as up:
         assert up.post("axyb-event-callin.json") == 200
@@ -88,10 +88,10 @@ def test_under_nohup_the_end_of_the_terminal_ends_nothing(tmp_path: Path) -> Non
 
 
 @pytest.mark.rabbitmq
-def test_a_supervisor_drains_its_doors_at_sighup_and_says_so_first(tmp_path: Path, fresh_amqp_url: str) -> None:
+def test_a_supervisor_drains_its_doors_at_sigterm_and_says_so_first(tmp_path: Path, fresh_amqp_url: str) -> None:
     doors = ("ingest", "--processes", "2")
     with running_roles(tmp_path, fresh_amqp_url, workers={}, ingest=doors, drain_delay=f"{DELAY:g}s") as (group, _):
-        group.process.send_signal(signal.SIGHUP)
+        group.process.send_signal(signal.SIGTERM)
         group.wait_for(lambda: readyz(group)[0] == 503)
         assert readyz(group)[1]["reasons"] == {"1.door": "draining", "2.door": "draining"}
         assert group.post("axyb-event-callin.json") == 200

@@ -10,9 +10,10 @@ import hmac
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, Self
 
 import aiohttp
+from pydantic import SecretStr, model_validator
 from yarl import URL
 
 from schemas.envelope import EVENT_CONTENT_TYPE, Envelope
@@ -28,15 +29,36 @@ _SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the public prefix of a Standard
 
 
 class Webhook(Outlet):
-    """POSTs each event, signed after Standard Webhooks; `secret` is its `whsec_...` or base64 key."""
+    """POSTs each event, signed after Standard Webhooks; `secret` is its `whsec_...` or base64 key.
+
+    `secrets` in its place are several of them, while one is rotated: a post has a signature by each.
+    """
 
     one_process: ClassVar[bool] = False
 
     kind: Literal["webhook"]
     url: Url
-    secret: Secret
+    secret: Secret | None = None
+    secrets: tuple[Secret, ...] = ()
     allow_private: bool = False
     timeout: Duration = timedelta(seconds=15)
+
+    @model_validator(mode="after")
+    def _is_signed(self) -> Self:
+        if (self.secret is None) == (not self.secrets):
+            raise ValueError("a webhook needs either secret or secrets")
+        return self
+
+    @property
+    def keys(self) -> Sequence[bytes]:
+        """What its posts are signed with.
+
+        Raises:
+            Misconfigured: one is not base64.
+        """
+        if self.secret is not None:
+            return [_key(self.secret, name=self.name, key="secret")]
+        return [_key(one, name=self.name, key=f"secrets.{n}") for n, one in enumerate(self.secrets)]
 
     async def check(self) -> None:
         """See that the URL may be called and its host is known here; nothing is sent.
@@ -46,7 +68,7 @@ class Webhook(Outlet):
             Unavailable: nobody knows the host.
         """
         url = _target(self)
-        _key(self.secret.get_secret_value(), name=self.name)
+        _ = self.keys
         try:
             await look_up(url, allow_private=self.allow_private)
         except AddressRefused:
@@ -61,21 +83,23 @@ class Webhook(Outlet):
         Raises:
             Misconfigured: the URL may not be called, or the secret is not base64.
         """
-        url, key = _target(self), _key(self.secret.get_secret_value(), name=self.name)
+        url, keys = _target(self), self.keys
         session = open_session(
             allow_private=self.allow_private, total_seconds=self.timeout.total_seconds(), per_host=AT_ONCE
         )
         async with session:
-            yield OpenWebhook(session=session, url=url, key=key, clock=clock)
+            yield OpenWebhook(session=session, url=url, keys=keys, clock=clock)
 
 
 class OpenWebhook:
     """A sink (`workers.fan_out.Sink`); at most AT_ONCE requests are under way."""
 
-    def __init__(self, *, session: aiohttp.ClientSession, url: URL, key: bytes, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, session: aiohttp.ClientSession, url: URL, keys: Sequence[bytes], clock: Callable[[], datetime]
+    ) -> None:
         self._session = session
         self._url = url
-        self._key = key
+        self._keys = keys
         self._clock = clock
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -104,7 +128,7 @@ class OpenWebhook:
         return None
 
     async def _post(self, event_id: str, body: bytes) -> None:
-        headers = _signed(event_id, body, key=self._key, now=self._clock())
+        headers = _signed(event_id, body, keys=self._keys, now=self._clock())
         with our_errors():
             async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
                 self._judge(response)
@@ -118,14 +142,15 @@ class OpenWebhook:
             raise Transient(f"http_{response.status}", retry_after=wait)
 
 
-def _signed(event_id: str, body: bytes, *, key: bytes, now: datetime) -> dict[str, str]:
+def _signed(event_id: str, body: bytes, *, keys: Sequence[bytes], now: datetime) -> dict[str, str]:
     stamp = str(int(now.timestamp()))
-    digest = hmac.digest(key, f"{event_id}.{stamp}.".encode() + body, hashlib.sha256)
+    content = f"{event_id}.{stamp}.".encode() + body
+    digests = [hmac.digest(key, content, hashlib.sha256) for key in keys]
     return {
         "Content-Type": EVENT_CONTENT_TYPE,
         "webhook-id": event_id,
         "webhook-timestamp": stamp,
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+        "webhook-signature": " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests),
     }
 
 
@@ -145,13 +170,13 @@ def _target(sink: Webhook) -> URL:
     return url
 
 
-def _key(secret: str, *, name: str) -> bytes:
+def _key(secret: SecretStr, *, name: str, key: str) -> bytes:
     """`whsec_` and base64, or base64 alone, padded or not."""
-    text = secret.removeprefix(_SECRET_PREFIX).rstrip("=")
+    text = secret.get_secret_value().removeprefix(_SECRET_PREFIX).rstrip("=")
     try:
-        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
-        key = b""
-    if not key:
-        raise Misconfigured(f"sink {name}: secret: must be whsec_... or base64")
-    return key
+        raw = b""
+    if not raw:
+        raise Misconfigured(f"sink {name}: {key}: must be whsec_... or base64")
+    return raw

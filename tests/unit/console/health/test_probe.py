@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.health import probe
-from runtime.admin import Check, serve_admin
+from runtime.admin import serve_admin
 from runtime.telemetry import Telemetry
 from schemas.settings import Ingest
 from tests.building.tree import ROOT
@@ -27,13 +27,17 @@ BAD_CONFIGS = {
 
 
 async def asked(
-    tmp_path: Path, admin: str, checks: dict[str, Check], paused: Callable[[], Sequence[str]] = tuple
+    tmp_path: Path, admin: str, checks: dict[str, Callable[[], bool | str]], paused: Callable[[], Sequence[str]] = tuple
 ) -> tuple[int, int]:
     """The exit code beside a role with that `admin` (its port is chosen here), and that port."""
     port = ports.free_port()
     config = tmp_path / "config.toml"
     config.write_text(f'[ingest]\nadmin = "{admin}:{port}"')
-    async with serve_admin(f"{admin}:{port}", Telemetry(), checks, commands={}, token=None, paused=paused):
+
+    def found() -> dict[str, bool | str]:
+        return {name: check() for name, check in checks.items()}
+
+    async with serve_admin(f"{admin}:{port}", Telemetry(), found, commands={}, token=None, paused=paused):
         return await asyncio.to_thread(probe.main, ["--config", str(config)], {}), port
 
 

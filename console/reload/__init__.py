@@ -1,0 +1,1 @@
+"""To take up a config that changed, while the process runs."""

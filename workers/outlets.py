@@ -1,0 +1,116 @@
+"""The sinks that a process serves: each with a loop, opened as the config says, and again as it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.clock import Clock
+from runtime.consume.crew import Crew
+from runtime.consume.current import Current
+from runtime.consume.loop import StageLoop
+from schemas.errors import Misconfigured
+from schemas.settings import Outlet
+from schemas.stage import Stage
+from workers.fan_out import Sink, fan_out
+from workers.sinks import AnySink
+
+Commit = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Served:
+    """A sink as it is open now."""
+
+    sink: AnySink
+    current: Current
+    loop: StageLoop
+
+
+class Outlets:
+    """All sinks, or the one that is `wanted`; `loop_of` makes a loop for a sink and its stage."""
+
+    def __init__(
+        self, *, clock: Clock, crew: Crew, loop_of: Callable[[AnySink, Stage], StageLoop], wanted: str | None
+    ) -> None:
+        self._clock = clock
+        self._crew = crew
+        self._loop_of = loop_of
+        self._wanted = wanted
+        self._served: dict[str, _Served] = {}
+
+    async def open(self, sinks: Sequence[AnySink], stack: AsyncExitStack) -> list[StageLoop]:
+        """The loops of all; `close` closes what they work with.
+
+        Raises:
+            Misconfigured: there is no sink of the name that is wanted, or one cannot be opened.
+        """
+        for sink in self._chosen(sinks):
+            self._serve(sink, *await self._opened(sink, stack))
+        return [one.loop for one in self._served.values()]
+
+    async def prepare(self, sinks: Sequence[AnySink], stack: AsyncExitStack) -> Commit:
+        """Open what is new or another; then the commit begins to serve it, and ends what is gone.
+
+        Raises:
+            Misconfigured, Unavailable: one cannot be opened.
+        """
+        chosen = {sink.name: sink for sink in self._chosen(sinks)}
+        opened = {sink.name: await self._opened(sink, stack) for sink in chosen.values() if self._is_news(sink)}
+
+        async def commit() -> None:
+            for name, (stage, own) in opened.items():
+                await self._take(chosen[name], stage, own)
+            for name in self._served.keys() - chosen.keys():
+                await self._end(self._served.pop(name))
+
+        return commit
+
+    def new_among(self, sinks: Sequence[AnySink]) -> bool:
+        """Whether some are not served yet, so that their queues may be missing."""
+        return any(sink.name not in self._served for sink in self._chosen(sinks))
+
+    async def close(self) -> None:
+        """Close all that is open; nothing is under way any more."""
+        for one in self._served.values():
+            await one.current.close()
+
+    def _chosen(self, sinks: Sequence[AnySink]) -> list[AnySink]:
+        chosen = [sink for sink in sinks if self._wanted in (None, sink.name)]
+        if self._wanted is not None and not chosen:
+            raise Misconfigured(f"there is no [[sink]] named {self._wanted}")
+        return chosen
+
+    def _is_news(self, sink: AnySink) -> bool:
+        served = self._served.get(sink.name)
+        return served is None or _its_own(served.sink) != _its_own(sink)
+
+    async def _opened(self, sink: AnySink, stack: AsyncExitStack) -> tuple[Stage, AsyncExitStack]:
+        own = await stack.enter_async_context(AsyncExitStack())
+        opened: Sink = await own.enter_async_context(sink.open(self._clock))
+        return Stage(fan_out(opened, name=sink.name)), own
+
+    def _serve(self, sink: AnySink, stage: Stage, own: AsyncExitStack) -> StageLoop:
+        current = Current(stage, own)
+        loop = self._loop_of(sink, current.stage)
+        self._served[sink.name] = _Served(sink=sink, current=current, loop=loop)
+        return loop
+
+    async def _take(self, sink: AnySink, stage: Stage, own: AsyncExitStack) -> None:
+        served = self._served.get(sink.name)
+        if served is None:
+            self._crew.add([self._serve(sink, stage, own)])
+            return
+        self._served[sink.name] = _Served(sink=sink, current=served.current, loop=served.loop)
+        await served.current.exchange(stage, own)
+
+    async def _end(self, served: _Served) -> None:
+        await self._crew.send_away(served.loop)
+        await served.current.close()
+
+
+def _its_own(sink: Outlet) -> Mapping[str, Any]:
+    """What it is opened with; which events it wants is the broker's business."""
+    return sink.model_dump(exclude=set(Outlet.model_fields))
