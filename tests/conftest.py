@@ -17,7 +17,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from tests.services import debian, outside_rabbitmq, postgresql, rabbitmq
+from tests.services import debian, outside_rabbitmq, postgresql, prometheus, rabbitmq
 from tests.services.postgresql import PostgreSQL
 from tests.services.rabbitmq import RabbitMQ
 
@@ -134,6 +134,12 @@ def own_postgresql() -> Iterator[PostgreSQL]:
 
 
 @pytest.fixture(scope="session")
+def prometheus_package() -> Path:
+    """Debian's package of Prometheus, with promtool."""
+    return _or_skip(prometheus.install)
+
+
+@pytest.fixture(scope="session")
 def amqp_consume() -> Path:
     """The C client `amqp-consume` of Debian's amqp-tools."""
     return _or_skip(_install_amqp_tools)
@@ -187,6 +193,8 @@ def _installs(fixtures: set[str]) -> Iterator[Callable[[], object]]:
     shares_postgresql = fixtures & {"postgresql_cluster", "postgres_dsn"} and OUTSIDE_POSTGRESQL not in os.environ
     if shares_postgresql or "own_postgresql" in fixtures:
         yield postgresql.install
+    if "prometheus_package" in fixtures:
+        yield prometheus.install
     if "amqp_consume" in fixtures:
         yield _install_amqp_tools
     if "jq" in fixtures:

@@ -1,4 +1,4 @@
-"""Every relative link of README and docs/ leads to a file of the repository, and to a heading where it names one."""
+"""Every relative link of README, docs/ and deploy/ leads to a file here, and to a heading where it names one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PAGES = sorted(str(page.relative_to(ROOT)) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
+GLOBS = ("*.md", "docs/**/*.md", "deploy/**/*.md")
+PAGES = sorted(str(page.relative_to(ROOT)) for glob in GLOBS for page in ROOT.glob(glob))
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
