@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from runtime import drain
+from runtime.telemetry.families import FAMILIES
 from schemas.topology import STAGES, sink_queue
 from tests.deploy import chart
 from workers.config import Config
@@ -210,3 +211,17 @@ def without_secrets(objects: Any) -> str:
     for name in set(SECRET_KEYS.findall(text)):
         text = text.replace(json.dumps(f"env:{name}"), '"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"')
     return text
+
+
+def test_every_metric_that_scales_is_one_that_a_role_tells(large: Any) -> None:
+    told = {one.name: one for one in FAMILIES}
+    asked = [
+        (name, re.findall(r'(\w+)(?:=")', labels))
+        for scaled in chart.of_kind(large, "ScaledObject").values()
+        for one in scaled["spec"]["triggers"]
+        if one["type"] == "prometheus"
+        for name, labels in re.findall(r"(callstitch_\w+)\{([^}]*)\}", one["metadata"]["query"])
+    ]
+    assert len({name for name, _ in asked}) == 4
+    for name, labels in asked:
+        assert set(labels) <= {*told[name].labels, "namespace"}, name

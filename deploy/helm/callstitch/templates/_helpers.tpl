@@ -34,7 +34,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 {{- end }}
 
-{{/* What runs: a list of {name, component, stage, args, own, queues, sink}, as YAML: the stages and each sink. */}}
+{{/* What runs: a list of {name, component, stage, series (the label of its metrics), args, own, queues, sink}, as YAML. */}}
 {{- define "callstitch.workers" -}}
 {{- $root := . -}}
 {{- $fullname := include "callstitch.fullname" . -}}
@@ -45,6 +45,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 - name: {{ $fullname }}-fan-out-{{ $sink.name }}
   component: fan-out-{{ $sink.name }}
   stage: fan_out
+  series: fan_out.{{ $sink.name }}
   args: [work, fan_out, --sink, {{ $sink.name | quote }}]
   queues: [callstitch.sink.{{ $sink.name }}.v1]
   own: {{ toJson $own }}
@@ -54,6 +55,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 - name: {{ $fullname }}-{{ $stage | replace "_" "-" }}
   component: {{ $stage | replace "_" "-" }}
   stage: {{ $stage }}
+  series: {{ $stage }}
   args: [work, {{ $stage }}]
   queues: {{ toJson $row.queues }}
   own: {{ toJson $row }}

@@ -30,7 +30,20 @@ spec:
       app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
-{{/* Notifications or facts that a stage takes, a second. */}}
+{{/* What arrives for a stage, a second, as whoever passes it on counts it: (dict "stage" "dedupe" "selector" ""). */}}
 {{- define "callstitch.work" -}}
-sum(rate(callstitch_stage_received_total{stage="{{ .stage }}"{{ with .selector }},{{ . }}{{ end }}}[1m]))
+{{- if eq .stage "dedupe" -}}
+sum(rate(callstitch_accepted_total{{ with .selector }}{{ printf "{%s}" . }}{{ end }}[1m]))
+{{- else if eq .stage "correlate" -}}
+sum(rate(callstitch_outputs_total{stage="dedupe",kind="fact"{{ with .selector }},{{ . }}{{ end }}}[1m]))
+{{- else -}}
+{{ fail (printf "stages.%s.autoscaling.work: nobody counts what arrives there; set it to 0" .stage) }}
+{{- end -}}
+{{- end }}
+
+{{/* How late a stage is, while its own queue holds anything: an age is that of the whole way, so that one which its
+     forerunner made asks for no pods here: (dict "stage" "fan_out.crm" "queue" "..." "selector" ""). */}}
+{{- define "callstitch.age" -}}
+{{- $with := "" }}{{ with .selector }}{{ $with = printf ",%s" . }}{{ end -}}
+max(callstitch_oldest_age_seconds{stage="{{ .stage }}"{{ $with }}}) and on() max(callstitch_queue_messages{queue="{{ .queue }}"{{ $with }}}) > 16
 {{- end }}
