@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from console.app import app
-from console.commands import emulate, health, operate, parked, purge, reconcile, run, sample
+from console.commands import emulate, health, operate, parked, purge, reconcile, run, sample, sink
 
 __all__ = ["app", "main"]
 
-for module in (run, health, sample, operate, parked, reconcile, purge, emulate):
+for module in (run, health, sample, operate, parked, reconcile, sink, purge, emulate):
     app.add_typer(module.commands)
 
 

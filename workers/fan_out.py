@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
 
 from schemas.envelope import Envelope
+from schemas.errors import Unavailable
 from schemas.stage import Failed, Handler, Outcome
 
 log = structlog.get_logger()
@@ -30,12 +31,20 @@ class Sink(Protocol):
         ...
 
 
-def fan_out(sink: Sink, *, name: str) -> Handler:
-    """The handler of the sink of that name: nothing for a written event, Failed for one that was refused."""
+def fan_out(sink: Sink, *, name: str, tell: Callable[[str], None] = lambda _: None) -> Handler:
+    """The handler of the sink of that name: nothing for a written event, Failed for one that was refused.
+
+    `tell` hears in a few words how each batch ended.
+    """
 
     async def handle(batch: Sequence[Envelope]) -> Outcome:
-        results = await sink.write(batch)
+        try:
+            results = await sink.write(batch)
+        except Unavailable as error:
+            tell(str(error))
+            raise
         failed = [Failed(envelope, error) for envelope, error in zip(batch, results, strict=True) if error is not None]
+        tell(", ".join(sorted({str(one.error) for one in failed})) or "written")
         line = log.bind(sink=name, events=len(batch), failed=len(failed))
         if failed:
             line.warning("sink.refused", reasons=sorted({str(one.error) for one in failed}))

@@ -15,6 +15,7 @@ from schemas.errors import Misconfigured
 from schemas.settings import Outlet
 from schemas.stage import Stage
 from workers.fan_out import Sink, fan_out
+from workers.sink_states import SinkStates
 from workers.sinks import AnySink
 
 Commit = Callable[[], Awaitable[None]]
@@ -33,9 +34,16 @@ class Outlets:
     """All sinks, or the one that is `wanted`; `loop_of` makes a loop for a sink and its stage."""
 
     def __init__(
-        self, *, clock: Clock, crew: Crew, loop_of: Callable[[AnySink, Stage], StageLoop], wanted: str | None
+        self,
+        *,
+        clock: Clock,
+        crew: Crew,
+        states: SinkStates,
+        loop_of: Callable[[AnySink, Stage], StageLoop],
+        wanted: str | None,
     ) -> None:
         self._clock = clock
+        self._states = states
         self._crew = crew
         self._loop_of = loop_of
         self._wanted = wanted
@@ -72,6 +80,10 @@ class Outlets:
         """Whether some are not served yet, so that their queues may be missing."""
         return any(sink.name not in self._served for sink in self._chosen(sinks))
 
+    def loops(self) -> Mapping[str, StageLoop]:
+        """By the sink's name."""
+        return {name: one.loop for name, one in self._served.items()}
+
     async def close(self) -> None:
         """Close all that is open; nothing is under way any more."""
         for one in self._served.values():
@@ -90,11 +102,12 @@ class Outlets:
     async def _opened(self, sink: AnySink, stack: AsyncExitStack) -> tuple[Stage, AsyncExitStack]:
         own = await stack.enter_async_context(AsyncExitStack())
         opened: Sink = await own.enter_async_context(sink.open(self._clock))
-        return Stage(fan_out(opened, name=sink.name)), own
+        return Stage(fan_out(opened, name=sink.name, tell=self._states.hearing(sink.name))), own
 
     def _serve(self, sink: AnySink, stage: Stage, own: AsyncExitStack) -> StageLoop:
         current = Current(stage, own)
         loop = self._loop_of(sink, current.stage)
+        self._states.begin(sink.name, loop)
         self._served[sink.name] = _Served(sink=sink, current=current, loop=loop)
         return loop
 
@@ -105,6 +118,7 @@ class Outlets:
             return
         self._served[sink.name] = _Served(sink=sink, current=served.current, loop=served.loop)
         await served.current.exchange(stage, own)
+        served.loop.look_again()
 
     async def _end(self, served: _Served) -> None:
         await self._crew.send_away(served.loop)

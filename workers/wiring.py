@@ -20,6 +20,7 @@ from runtime.consume.current import Current
 from runtime.consume.loop import StageLoop
 from runtime.crash import crash_points
 from runtime.poison import Trials
+from runtime.tasks import watched
 from runtime.telemetry import Telemetry
 from runtime.verdict import policies
 from schemas.envelope import JsonObject
@@ -36,8 +37,9 @@ from workers.fetch_recording import open_fetch_recording
 from workers.objects import make_runtime, open_objects
 from workers.outlets import Outlets
 from workers.park import park
+from workers.sink_states import SinkStates
 from workers.sinks import AnySink
-from workers.stores import open_claims, open_parked, open_sessions
+from workers.stores import open_claims, open_parked, open_sessions, open_sinks
 
 Commit = Callable[[], Awaitable[None]]
 Prepare = Callable[[Config, AsyncExitStack], Awaitable[Commit]]  # the stack closes what is opened and not committed
@@ -211,7 +213,9 @@ async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wante
     def loop_of(sink: AnySink, stage: Stage) -> StageLoop:
         return _loop(process, _spec(process, row, part=sink.name, queue=sink_queue(sink.name)), stage)
 
-    outlets = Outlets(clock=process.clock, crew=process.crew, loop_of=loop_of, wanted=wanted)
+    states = SinkStates(await stack.enter_async_context(open_sinks(process.config.store)), process.clock)
+    await states.first_look()
+    outlets = Outlets(clock=process.clock, crew=process.crew, states=states, loop_of=loop_of, wanted=wanted)
     stack.push_async_callback(outlets.close)
 
     async def prepare(config: Config, stack: AsyncExitStack) -> Commit:
@@ -220,7 +224,9 @@ async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wante
         return await outlets.prepare(config.sink, stack)
 
     process.reloads.append(prepare)
-    return await outlets.open(process.config.sink, stack)
+    loops = await outlets.open(process.config.sink, stack)
+    await stack.enter_async_context(watched(states.run(outlets.loops)))
+    return loops
 
 
 async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:

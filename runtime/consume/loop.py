@@ -9,6 +9,7 @@ releases the rest. The way of one batch is in `batches`, its end in `settle`, th
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -17,6 +18,7 @@ from runtime import drain
 from runtime.bench import Bench
 from runtime.broker.base import Consumer, Delivery
 from runtime.consume.batches import PAUSE_SECONDS, Batches
+from runtime.consume.ramp import Ramp
 from runtime.consume.ticks import Ticks
 from runtime.consume.waiting import next_batch, stopped_within
 from runtime.poison import Sorted, Suspects
@@ -34,6 +36,10 @@ class StageLoop:
         self._bench = bench
         self._consumer: Consumer | None = None
         self._resting = False
+        self._told_to_rest = False
+        self._over = asyncio.Event()  # the subscription of now has to end
+        self._wake = asyncio.Event()
+        self._ramp = Ramp(time.monotonic)
         self._suspects = Suspects(queue=bench.spec.queue, message_ids=bench.message_ids)
         self._settler = Settler(bench)
         self._batches = Batches(bench, self._settler)
@@ -49,42 +55,77 @@ class StageLoop:
             return False
         subscribed = self._consumer is not None and self._consumer.consuming
         working = self._ticks.working and not self._batches.held and not self._batches.failing
-        return working and (self._batches.paused or self._resting or subscribed)
+        return working and (self.paused or self._resting or subscribed)
 
     @property
     def paused(self) -> bool:
-        """Whether it rests because its sink asked for that: ready, and nothing goes out."""
-        return self._batches.paused
+        """Whether it rests because its sink or an operator asked for that: ready, and nothing goes out."""
+        return self._batches.paused or self._told_to_rest
+
+    def pause(self) -> None:
+        """Rest until `resume`: what is under way is finished or given back, and the queue keeps the rest."""
+        self._told_to_rest = True
+        self._bench.metrics.paused(1)
+        self._over.set()
+
+    def resume(self) -> None:
+        """Go on, slowly at first; also where the sink asked for a rest that is not over."""
+        self._told_to_rest = False
+        self._batches.pause(0)
+        self._ramp.begin()
+        self._wake.set()
+
+    def look_again(self) -> None:
+        """Ask the sink again now, where it asked for a rest."""
+        if self._batches.paused and not self._told_to_rest:
+            self.resume()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until `stopping`, then drain; returns when everything is settled or released."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._subscriptions(stopping), name=self.spec.name)
+            tasks.create_task(self._end(stopping), name=f"{self.spec.name}.end")
             if self._bench.stage.tick is not None:
                 tasks.create_task(self._ticks.run(stopping), name=f"{self.spec.name}.tick")
 
+    async def _end(self, stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        self._over.set()
+        self._wake.set()
+
     async def _subscriptions(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
+            if self.paused:
+                await self._rest()
+                continue
+            self._over.clear()
             async with self._bench.broker.consume(self.spec.queue, prefetch=self.spec.prefetch) as consumer:
                 self._consumer = consumer
                 try:
                     await self._consume(consumer, stopping)
                 finally:
                     self._consumer = None
-            if self._batches.paused:
-                await stopped_within(stopping, PAUSE_SECONDS)
-                self._batches.pause(0)
             if self._resting:
                 await self._bench.trials.rest()
                 self._resting = False
+        if self._batches.paused:
+            self._batches.pause(0)
+
+    async def _rest(self) -> None:
+        """Until somebody says so; a sink that asked for it is also asked again after a while."""
+        self._wake.clear()
+        await stopped_within(self._wake, math.inf if self._told_to_rest else PAUSE_SECONDS)
+        if self._batches.paused and not self._told_to_rest:
+            self._batches.pause(0)
+            self._ramp.begin()
 
     async def _consume(self, consumer: Consumer, stopping: asyncio.Event) -> None:
-        """Work until stopping, or until it is better to subscribe again; then nothing is in hand."""
-        trial, held = await self._work(consumer, stopping)
+        """Work until the end, or until it is better to subscribe again; then nothing is in hand."""
+        trial, held = await self._work(consumer, self._over)
         if trial is not None:
             await self._batches.give_back(consumer, held)
-            return await self._try(consumer, trial, stopping)
-        if held:
+            return await self._try(consumer, trial, self._over)
+        if held or not stopping.is_set():
             return await self._batches.give_back(consumer, [*held, *await consumer.stop()])
         return await self._drain(consumer)
 
@@ -104,10 +145,11 @@ class StageLoop:
             while True:
                 await idle.acquire()
                 await asyncio.sleep(max(next_at - time.monotonic(), 0))
-                deliveries = await next_batch(consumer, self.spec.most, stopping, given_up)
+                deliveries = await next_batch(consumer, self._ramp.most(self.spec.most), stopping, given_up)
                 if deliveries is None:
                     return None, held
-                next_at = time.monotonic() + PACE_SECONDS if len(deliveries) < self.spec.most else 0.0
+                pace = PACE_SECONDS if len(deliveries) < self.spec.most else 0.0
+                next_at = time.monotonic() + max(pace, self._ramp.pause(len(deliveries)))
                 found = self._suspects.sort(deliveries, self._bench.clock())
                 if found.trial is not None:
                     return found, held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 from runtime.broker.base import Consumer, Delivery
@@ -33,7 +34,7 @@ async def next_batch(consumer: Consumer, most: int, *over: asyncio.Event) -> Seq
 async def stopped_within(stopping: asyncio.Event, seconds: float) -> bool:
     """Whether it was set before the time was over."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(None if seconds == math.inf else seconds):
             await stopping.wait()
     except TimeoutError:
         return False

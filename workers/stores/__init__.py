@@ -13,6 +13,7 @@ from workers.park import ParkedStore
 from workers.stores import postgresql, sqlite
 from workers.stores.declared import DeclaredStore
 from workers.stores.reads import Reads
+from workers.stores.sinks import SinkStore
 
 
 def open_claims(address: StoreAddress) -> AbstractAsyncContextManager[ClaimStore]:
@@ -50,6 +51,13 @@ def open_declared(address: StoreAddress) -> AbstractAsyncContextManager[Declared
     if address.directory is None:
         return postgresql.open_declared(address.text)
     return sqlite.open_declared(address.directory)
+
+
+def open_sinks(address: StoreAddress) -> AbstractAsyncContextManager[SinkStore]:
+    """What is known of sinks."""
+    if address.directory is None:
+        return postgresql.open_sinks(address.text)
+    return sqlite.open_sinks(address.directory)
 
 
 async def examine(address: StoreAddress) -> postgresql.Examined:

@@ -25,6 +25,7 @@ OF_NOBODY: Final[Mapping[str, str]] = {
     "tally": "counts by source and hour",
     "purge_key": "the key by which it is known what was erased",
     "declared": "names of queues",
+    "sink": "which sinks rest, who said so (an operator), and how the last batch of each ended",
     "meta": "the version of the tables",
 }
 ROWS_AT_ONCE: Final = 200

@@ -22,8 +22,18 @@ from workers.stores.postgresql.schema import (
     migrate,
 )
 from workers.stores.postgresql.sessions import PostgresqlSessions
+from workers.stores.postgresql.sinks import SINKS_MIGRATIONS, PostgresqlSinks
 
-__all__ = ["Examined", "examine", "open_claims", "open_declared", "open_parked", "open_reads", "open_sessions"]
+__all__ = [
+    "Examined",
+    "examine",
+    "open_claims",
+    "open_declared",
+    "open_parked",
+    "open_reads",
+    "open_sessions",
+    "open_sinks",
+]
 
 
 @asynccontextmanager
@@ -63,6 +73,14 @@ async def open_declared(dsn: str, *, start_seconds: float = START_SECONDS) -> As
     async with open_database(dsn, start_seconds=start_seconds) as database:
         await migrate(database, "declared", DECLARED_MIGRATIONS)
         yield PostgresqlDeclared(database)
+
+
+@asynccontextmanager
+async def open_sinks(dsn: str, *, start_seconds: float = START_SECONDS) -> AsyncIterator[PostgresqlSinks]:
+    """What is known of sinks. Raises Misconfigured and Unavailable as open_database does."""
+    async with open_database(dsn, start_seconds=start_seconds) as database:
+        await migrate(database, "sinks", SINKS_MIGRATIONS)
+        yield PostgresqlSinks(database)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from workers.stores.sqlite.file import open_sqlite_file
 from workers.stores.sqlite.parked import PARKED_MIGRATIONS, SqliteParked
 from workers.stores.sqlite.reads import SqliteReads
 from workers.stores.sqlite.sessions import SESSIONS_MIGRATIONS, SqliteSessions, purge_key
+from workers.stores.sqlite.sinks import SqliteSinks
 
 
 async def examine(directory: Path) -> None:
@@ -47,6 +48,12 @@ async def open_declared(directory: Path) -> AsyncIterator[SqliteDeclared]:
     """The record of what we have declared. Raises Misconfigured when another process owns it."""
     async with open_sqlite_file(directory / "declared.db", DECLARED_MIGRATIONS) as file:
         yield SqliteDeclared(file)
+
+
+@asynccontextmanager
+async def open_sinks(directory: Path) -> AsyncIterator[SqliteSinks]:
+    """What is known of sinks; the file is opened for a moment at a time."""
+    yield SqliteSinks(directory)
 
 
 @asynccontextmanager

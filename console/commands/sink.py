@@ -1,0 +1,133 @@
+"""The operator's commands on sinks: status, pause, resume."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, TypeVar
+from zoneinfo import ZoneInfo
+
+import typer
+
+from console.app import ConfigOption, quietly
+from console.config_file import load_config
+from console.moments import DEFAULT_ZONE, ZoneOption, shown
+from console.reading import queue_depths
+from console.screen import out, say_json, wrapped
+from schemas.topology import sink_queue
+from workers.config import Config
+from workers.stores import open_sinks
+from workers.stores.sinks import SinkState, SinkStore
+
+commands = typer.Typer()
+sink_commands = typer.Typer(help="See, pause and resume sinks.", no_args_is_help=True)
+commands.add_typer(sink_commands, name="sink")
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A sink of the config.")]
+NOTICED_SECONDS: Final = 2  # a process looks once a second
+
+T = TypeVar("T")
+
+
+@sink_commands.command()
+def status(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this sink.")] = None,
+    config: ConfigOption = None,
+    tz: ZoneOption = DEFAULT_ZONE,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, with times in UTC.")] = False,
+) -> None:
+    """Print of each sink whether it rests, how many events wait in its queue, and how its last batch ended."""
+    with quietly():
+        loaded = load_config(config)
+        names = [_known(loaded, name)] if name else [sink.name for sink in loaded.sink]
+        states = asyncio.run(_asked(loaded, lambda store: store.sinks()))
+        depths = asyncio.run(queue_depths(loaded, [sink_queue(one) for one in names]))
+    rows = [(one, states.get(one, SinkState()), _held(depths, one)) for one in names]
+    if json:
+        say_json([_as_json(*row) for row in rows])
+        return
+    out.print(f"{len(rows)} sink(s); times in {tz}")
+    for one, state, held in rows:
+        waiting = "nobody tells what its queue holds" if held is None else f"{held} event(s) wait in its queue"
+        out.print(wrapped(f"{one}: {_rest(state, tz)}, {waiting}"))
+        if state.outcome:
+            out.print(wrapped(f"last batch {shown(state.outcome_at, tz)}: {state.outcome}", indent="  "))
+
+
+@sink_commands.command()
+def pause(
+    name: NameArgument,
+    config: ConfigOption = None,
+    by: Annotated[str | None, typer.Option(help="Who says so; else the user and the host.")] = None,
+) -> None:
+    """Let a sink rest, in all processes and over restarts: its queue keeps what comes."""
+
+    async def ask(store: SinkStore) -> bool:
+        return await store.pause(name, by=by or _who(), now=datetime.now(UTC))
+
+    with quietly():
+        loaded = load_config(config)
+        _known(loaded, name)
+        news = asyncio.run(_asked(loaded, ask))
+    if news:
+        out.print(wrapped(f"{name} rests within {NOTICED_SECONDS} s, once what is under way has ended"))
+    else:
+        out.print(f"{name} rests already")
+
+
+@sink_commands.command()
+def resume(name: NameArgument, config: ConfigOption = None) -> None:
+    """Let a sink go on, also where its endpoint answered 410: 5 events a second at first, twice as many every 5 s."""
+    with quietly():
+        loaded = load_config(config)
+        _known(loaded, name)
+        asyncio.run(_asked(loaded, lambda store: store.resume(name, now=datetime.now(UTC))))
+    out.print(f"{name} goes on within {NOTICED_SECONDS} s")
+
+
+def _known(config: Config, name: str) -> str:
+    if name not in {sink.name for sink in config.sink}:
+        raise typer.BadParameter("there is no [[sink]] of that name", param_hint="NAME")
+    return name
+
+
+async def _asked(config: Config, question: Callable[[SinkStore], Awaitable[T]]) -> T:
+    async with open_sinks(config.store) as store:
+        return await question(store)
+
+
+def _who() -> str:
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):  # a container's uid has no name
+        return socket.gethostname()
+
+
+def _held(depths: Mapping[str, int] | None, name: str) -> int | None:
+    return None if depths is None else depths.get(sink_queue(name), 0)
+
+
+def _rest(state: SinkState, zone: ZoneInfo) -> str:
+    if state.paused_at is None:
+        return "runs"
+    return f"paused by {state.paused_by} since {shown(state.paused_at, zone)}"
+
+
+def _as_json(name: str, state: SinkState, held: int | None) -> dict[str, Any]:
+    return {
+        "sink": name,
+        "paused": state.paused_at is not None,
+        "paused_at": _iso(state.paused_at),
+        "paused_by": state.paused_by or None,
+        "held": held,
+        "outcome": state.outcome or None,
+        "outcome_at": _iso(state.outcome_at),
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,104 @@
+"""`callstitch sink`: an operator lets a sink rest and go on, in all its processes and over restarts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import pytest
+
+from tests.e2e.programs import request
+from tests.e2e.roles import running_roles
+from tests.e2e.running import Up, callstitch, running_up
+from tests.e2e.test_questions import a_callin
+from tests.e2e.test_reload import FIRST, webhook
+from tests.services.endpoint import Endpoint, an_endpoint
+
+EVENTS: Final = 40
+SECRET: Final = f'secret = "{FIRST}"'
+RAMPED: Final = 20  # no more of them go in the first second and a half, at 5 to 6 a second
+RAMP_SECONDS: Final = 1.5
+WORKERS: Final = {
+    "dedupe": ("dedupe",),
+    "correlate": ("correlate",),
+    "fan_out": ("fan_out", "--sink", "crm", "--processes", "2"),
+}
+
+
+def status(up: Up) -> dict[str, Any]:
+    (found,) = [row for row in json.loads(callstitch(up, "sink", "status", "--json")) if row["sink"] == "crm"]
+    return dict(found)
+
+
+def resting(role: Any) -> list[str]:
+    """What /readyz names as paused; it stays ready."""
+    answer = request(role.admin, "GET", "/readyz")
+    assert answer.status == 200, answer
+    return list(orjson.loads(answer.body).get("paused", []))
+
+
+def pushed(up: Up, prefix: str, count: int = EVENTS) -> set[str]:
+    """So many calls that begin."""
+    assert {up.post(a_callin(f"{prefix}-{n}")) for n in range(count)} == {200}
+    return {f"huawei:{prefix}-{n}" for n in range(count)}
+
+
+def subjects(customer: Endpoint) -> list[str]:
+    return [orjson.loads(post.body)["subject"] for post in customer.taken]
+
+
+def test_a_paused_sink_holds_what_comes_over_a_restart_and_goes_on_slowly(tmp_path: Path) -> None:
+    with an_endpoint() as customer, running_up(tmp_path, extra=webhook(customer, SECRET)) as up:
+        pushed(up, "before", 1)
+        up.wait_for(lambda: customer.taken)
+        up.wait_for(lambda: status(up)["outcome"] == "written")
+        assert "rests within" in callstitch(up, "sink", "pause", "crm", "--by", "kim")
+        up.wait_for(lambda: resting(up) == ["fan_out.crm"])
+        assert 'callstitch_paused{stage="fan_out.crm"} 1.0' in request(up.admin, "GET", "/metrics").body.decode()
+        expected = pushed(up, "held")
+        up.wait_for(lambda: status(up)["held"] == EVENTS)
+        assert status(up).items() >= {"paused": True, "paused_by": "kim"}.items()
+        assert up.terminate() == 0
+        up.start()
+        assert resting(up) == ["fan_out.crm"]
+        assert (len(customer.posts), status(up)["held"]) == (1, EVENTS)
+        assert "goes on" in callstitch(up, "sink", "resume", "crm")
+        up.wait_for(lambda: expected <= set(subjects(customer)))
+        assert len(customer.posts) == 1 + EVENTS, "held, not sent twice"
+        times = [post.at for post in customer.posts[1:]]
+        assert times[RAMPED] - times[0] > RAMP_SECONDS
+        assert (resting(up), status(up)["paused"]) == ([], False)
+        assert up.terminate() == 0
+
+
+def test_a_sink_that_rests_because_of_a_410_goes_on_at_the_word(tmp_path: Path) -> None:
+    with an_endpoint() as customer, running_up(tmp_path, extra=webhook(customer, SECRET)) as up:
+        customer.status = 410
+        expected = pushed(up, "gone", 3)
+        up.wait_for(lambda: resting(up) == ["fan_out.crm"])
+        up.wait_for(lambda: "410" in (status(up)["outcome"] or ""))
+        customer.status = 204
+        assert customer.taken == []
+        callstitch(up, "sink", "resume", "crm")
+        up.wait_for(lambda: expected <= set(subjects(customer)))
+        assert resting(up) == []
+
+
+@pytest.mark.rabbitmq
+def test_one_word_reaches_all_processes_on_rabbitmq_and_postgresql(
+    tmp_path: Path, fresh_amqp_url: str, postgres_dsn: str
+) -> None:
+    with an_endpoint() as customer:
+        extra, workers = webhook(customer, SECRET), WORKERS
+        with running_roles(tmp_path, fresh_amqp_url, extra=extra, workers=workers, store=postgres_dsn) as (door, roles):
+            callstitch(door, "sink", "pause", "crm")
+            door.wait_for(lambda: resting(roles["fan_out"]) == ["1.fan_out.crm", "2.fan_out.crm"])
+            expected = pushed(door, "held")
+            door.wait_for(lambda: status(door)["held"] == EVENTS)
+            assert customer.posts == []
+            callstitch(door, "sink", "resume", "crm")
+            door.wait_for(lambda: expected <= set(subjects(customer)))
+            assert len(customer.posts) == EVENTS
+            assert resting(roles["fan_out"]) == []

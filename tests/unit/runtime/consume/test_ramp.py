@@ -1,0 +1,29 @@
+"""How fast a sink that rested may go."""
+
+from __future__ import annotations
+
+from runtime.consume.ramp import Ramp
+
+
+def taken(ramp: Ramp, clock: list[float], until: float) -> int:
+    """How many messages go until then, in batches of 128 at most that take no time themselves."""
+    count = 0
+    while clock[0] < until:
+        most = ramp.most(128)
+        count += most
+        clock[0] += max(ramp.pause(most), 0.001)
+    return count
+
+
+def test_it_begins_slowly_and_doubles_until_there_is_no_limit() -> None:
+    clock = [0.0]
+    ramp = Ramp(lambda: clock[0])
+    assert (ramp.most(128), ramp.pause(128)) == (128, 0.0), "nothing rested yet"
+    ramp.begin()
+    assert 30 <= taken(ramp, clock, 5) <= 45, "5 to 10 a second"
+    assert 60 <= taken(ramp, clock, 10) <= 90
+    assert 120 <= taken(ramp, clock, 15) <= 180
+    clock[0] = 61.0
+    assert (ramp.most(128), ramp.pause(128)) == (128, 0.0)
+    ramp.begin()
+    assert ramp.most(128) == 5

@@ -1,0 +1,102 @@
+"""What is known of sinks, on SQLite: a file of its own, owned by nobody for longer than one statement."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from schemas.errors import Misconfigured, Unavailable
+from workers.stores.sinks import SinkState
+from workers.stores.sqlite.file import asked, micros, moment, open_sqlite_file
+
+_VERSION_1: Final = """
+CREATE TABLE sink (
+    name TEXT PRIMARY KEY, paused_at INTEGER, paused_by TEXT NOT NULL DEFAULT '', resumed_at INTEGER,
+    outcome TEXT NOT NULL DEFAULT '', outcome_at INTEGER
+) WITHOUT ROWID;
+"""
+SINKS_MIGRATIONS: Final = (_VERSION_1,)
+FILE: Final = "sinks.db"
+
+_PAUSE: Final = """
+INSERT INTO sink (name, paused_at, paused_by) VALUES (?1, ?2, ?3) ON CONFLICT (name)
+DO UPDATE SET paused_at = excluded.paused_at, paused_by = excluded.paused_by WHERE paused_at IS NULL
+"""
+_RESUME: Final = """
+INSERT INTO sink (name, resumed_at) VALUES (?1, ?2) ON CONFLICT (name)
+DO UPDATE SET paused_at = NULL, paused_by = '', resumed_at = excluded.resumed_at
+"""
+_TELL: Final = """
+INSERT INTO sink (name, outcome, outcome_at) VALUES (?1, ?2, ?3) ON CONFLICT (name)
+DO UPDATE SET outcome = excluded.outcome, outcome_at = excluded.outcome_at
+"""
+_ALL: Final = "SELECT name, paused_at, paused_by, resumed_at, outcome, outcome_at FROM sink"
+_PATIENCE_SECONDS: Final = 5.0
+_AGAIN_SECONDS: Final = 0.05
+
+
+class SqliteSinks:
+    """SinkStore on one file, which any process of this directory may write for a moment."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE
+
+    async def sinks(self) -> Mapping[str, SinkState]:
+        """As `SinkStore` promises."""
+        if not self._path.exists():
+            return {}
+        try:
+            return await asked(self._path, _states)
+        except Misconfigured as error:
+            raise Unavailable(str(error)) from None
+
+    async def pause(self, name: str, *, by: str, now: datetime) -> bool:
+        """As `SinkStore` promises."""
+        return await self._write(_PAUSE, name, micros(now), by) > 0
+
+    async def resume(self, name: str, *, now: datetime) -> None:
+        """As `SinkStore` promises."""
+        await self._write(_RESUME, name, micros(now))
+
+    async def tell(self, name: str, outcome: str, *, now: datetime) -> None:
+        """As `SinkStore` promises."""
+        await self._write(_TELL, name, outcome, micros(now))
+
+    async def _write(self, statement: str, *values: Any) -> int:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                async with open_sqlite_file(self._path, SINKS_MIGRATIONS) as file:
+                    return await file.write(_changed, statement, *values)
+            except Misconfigured as error:  # another one writes, which takes a moment
+                if time.monotonic() > deadline:
+                    raise Unavailable(str(error)) from None
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+
+def _changed(db: sqlite3.Connection, statement: str, *values: Any) -> int:
+    return db.execute(statement, values).rowcount
+
+
+def _states(db: sqlite3.Connection) -> dict[str, SinkState]:
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'sink'").fetchone():
+        return {}
+    return {
+        row["name"]: SinkState(
+            paused_at=_moment(row["paused_at"]),
+            paused_by=row["paused_by"],
+            resumed_at=_moment(row["resumed_at"]),
+            outcome=row["outcome"],
+            outcome_at=_moment(row["outcome_at"]),
+        )
+        for row in db.execute(_ALL)
+    }
+
+
+def _moment(value: int | None) -> datetime | None:
+    return None if value is None else moment(value)
