@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Final
 
 from runtime.broker.base import Delivery, Message
-from runtime.wire import SUSPICION, again, dead_envelope, suspected, unpack
+from runtime.wire import DIED_IN, SUSPICION, again, dead_envelope, suspected, unpack
 from schemas.envelope import Envelope, Kind
 from schemas.topology import PARKING
 
@@ -142,11 +142,13 @@ class Suspects:
                 elif _degree(delivery) == ALONE:
                     dead.append(dead_envelope(envelope, reason=REASON, stage=self._queue))
                 else:
-                    messages.append(self._more_suspected(envelope, _degree(delivery)))
+                    messages.append(self._more_suspected(envelope, delivery))
         return Aside(settle=deliveries, messages=messages, dead=dead)
 
-    def _more_suspected(self, envelope: Envelope, degree: int) -> Message:
-        return suspected(envelope, queue=self._queue, message_id=next(self._ids), suspicion=degree + 1)
+    def _more_suspected(self, envelope: Envelope, delivery: Delivery) -> Message:
+        counted_here = not (self._queue in PARKING and DIED_IN in delivery.headers)
+        degree = _degree(delivery) + counted_here
+        return suspected(envelope, queue=self._queue, message_id=next(self._ids), suspicion=degree)
 
     def _elsewhere(self, delivery: Delivery) -> int:
         """How often it has been delivered, less the times that this process had it before and lived."""

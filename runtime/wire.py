@@ -32,7 +32,7 @@ BEGINNING_BYTES: Final = 4 * 1024  # of a message that is too large for the brok
 LETTER_BYTES: Final = 16 * BEGINNING_BYTES  # a dead letter of that kind is smaller: JSON may write six for one
 SUSPICION: Final = "callstitch-suspicion"  # header: how much a bundle of one is suspected to kill (runtime/poison.py)
 
-
+DIED_IN: Final = "x-first-death-queue"  # header that the broker itself adds to what it moves to the dead letters
 _BY_THE_BROKER: Final = "given up by the broker"
 _DEATHS: Final[Mapping[str, str]] = {  # the broker's own words for why it moved a message to the dead letters
     "": _BY_THE_BROKER,
@@ -165,7 +165,7 @@ def _identity(delivery: Delivery) -> str:
 
 def _given_up(envelope: Envelope, delivery: Delivery) -> Envelope:
     """The stage is the queue in the routing key; an event's key names no queue, but its first death does."""
-    died_in = delivery.headers.get("x-first-death-queue", "")
+    died_in = delivery.headers.get(DIED_IN, "")
     stage = delivery.routing_key if delivery.routing_key.startswith(OUR_QUEUES) else str(died_in)
     reason = str(delivery.headers.get("x-first-death-reason", ""))
     return dead_envelope(envelope, reason=_DEATHS.get(reason, f"{_BY_THE_BROKER}: {reason}"), stage=stage)

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -21,10 +22,8 @@ from tests.services import debian, outside_rabbitmq, postgresql, prometheus, rab
 from tests.services.postgresql import PostgreSQL
 from tests.services.rabbitmq import RabbitMQ
 
-OUTSIDE_RABBITMQ: Final = "CALLSTITCH_TEST_AMQP"
+OUTSIDE_RABBITMQ: Final = rabbitmq.OUTSIDE
 OUTSIDE_POSTGRESQL: Final = "CALLSTITCH_TEST_POSTGRES"
-RABBITMQ_SUITE: Final = "CALLSTITCH_TEST_RABBITMQ"
-NEWEST_RABBITMQ: Final = {"rabbitmq-4": rabbitmq.NEWEST}  # names in test ids
 _AMQP_TOOLS: Final = "/usr/bin/amqp-consume"
 _JQ: Final = "/usr/bin/jq"
 
@@ -59,19 +58,19 @@ def rabbitmq_nodes() -> Iterator[Callable[[str | None], RabbitMQ]]:
         node.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def rabbitmq_release() -> str | None:
-    """Whose RabbitMQ: this machine's, unless a test is run on several or CALLSTITCH_TEST_RABBITMQ names a suite."""
-    return os.environ.get(RABBITMQ_SUITE)
+    """The suite whose RabbitMQ a test runs on; None is this machine's. Overridden where it is run on several."""
+    return rabbitmq.OLDEST
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def rabbitmq_node(rabbitmq_nodes: Callable[[str | None], RabbitMQ], rabbitmq_release: str | None) -> RabbitMQ:
     """The private RabbitMQ node that the whole run shares; tests do not stop it."""
     return rabbitmq_nodes(rabbitmq_release)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def amqp_url(request: pytest.FixtureRequest, rabbitmq_release: str | None) -> str:
     """A vhost that the whole run shares: for tests whose names are all their own."""
     if (outside := os.environ.get(OUTSIDE_RABBITMQ)) and rabbitmq_release is None:
@@ -187,6 +186,9 @@ def _fail(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 def _installs(fixtures: set[str]) -> Iterator[Callable[[], object]]:
+    newest = rabbitmq.RELEASES.get("rabbitmq-4")
+    if newest is not None and "rabbitmq_release" in fixtures:
+        yield partial(rabbitmq.install, newest)
     shares_rabbitmq = fixtures & {"rabbitmq_node", "amqp_url", "fresh_amqp_url"} and OUTSIDE_RABBITMQ not in os.environ
     if shares_rabbitmq or "own_rabbitmq" in fixtures:
         yield rabbitmq.install

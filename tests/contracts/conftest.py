@@ -12,13 +12,19 @@ from schemas.topology import topology
 from tests.building.stores import PostgresqlRig, SqliteRig, StoreRig, forget_everything
 from tests.contracts.brokers import EmbeddedRig, Names, RabbitMQRig, Rig, names_deleted_from, only
 from tests.contracts.pipe import Pipe, open_pipe
+from tests.services.rabbitmq import RELEASES
 from workers.correlate import SessionStore
 from workers.dedupe import ClaimStore
 
 
-@pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+@pytest.fixture(params=["embedded", *(pytest.param(each, marks=pytest.mark.rabbitmq) for each in RELEASES)])
 def broker_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture
+def rabbitmq_release(broker_kind: str) -> str | None:
+    return RELEASES.get(broker_kind)
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ async def broker(rig: Rig) -> AsyncIterator[Broker]:
 async def stages(broker_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Broker]:
     """An empty broker of this test's own, with our whole topology."""
     fresh: Rig = EmbeddedRig(tmp_path / "stages.db")
-    if broker_kind == "rabbitmq":
+    if broker_kind in RELEASES:
         fresh = RabbitMQRig(request.getfixturevalue("fresh_amqp_url"))
     async with fresh.open() as broker:
         await broker.declare(topology([]))

@@ -16,12 +16,19 @@ from schemas.topology import Binding, Exchange, Queue, Topology
 from tests.integration import amqp_peer
 from tests.integration.amqp_peer import until
 from tests.services.proxy import Proxy, open_proxy
+from tests.services.rabbitmq import RELEASES
 from tests.services.rabbitmq import RabbitMQ as Node
 
 pytestmark = pytest.mark.rabbitmq
 
 TIER = Queue(name="", dead_letter_exchange="", ttl_seconds=1.5, delivery_limit=1)
 KEYED = Queue(name="", dead_letter_exchange="", dead_letter_key="k", delivery_limit=3)
+
+
+@pytest.fixture(params=list(RELEASES.values()), ids=list(RELEASES))
+def rabbitmq_release(request: pytest.FixtureRequest) -> str | None:
+    release: str | None = request.param
+    return release
 
 
 @pytest.mark.parametrize(
@@ -46,14 +53,6 @@ async def test_a_queue_with_dead_letters_is_quorum_and_never_loses_one(
 
     assert amqp_peer.accepts(amqp_url, name, {**always, **expected})
     assert not amqp_peer.accepts(amqp_url, name, {**always, **expected, "x-overflow": "drop-head"})
-
-
-async def test_a_queue_without_a_delivery_limit_has_none_on_this_version(amqp_url: str, name: str) -> None:
-    async with open_rabbitmq(amqp_url) as broker:
-        await broker.declare(just(Queue(name=name)))
-
-    unlimited = {"x-delivery-limit": -1} if amqp_peer.major_version(amqp_url) >= 4 else {}
-    assert amqp_peer.accepts(amqp_url, name, {"x-queue-type": "quorum", **unlimited})
 
 
 async def test_a_queue_that_exists_with_other_arguments_is_named(broker: RabbitMQ, name: str) -> None:

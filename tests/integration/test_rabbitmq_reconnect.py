@@ -32,6 +32,7 @@ from tests.contracts.brokers import a_message, depth_is, numbered, numbers, rece
 from tests.integration import amqp_peer
 from tests.services import ports
 from tests.services.proxy import Proxy, open_proxy
+from tests.services.rabbitmq import RELEASES
 from tests.services.rabbitmq import RabbitMQ as Node
 from tests.services.rabbitmq_faults import cancel_consumers, close_connections, impatient_for_acks
 from workers.config import Config
@@ -41,6 +42,12 @@ PATIENCE_SECONDS: Final = 60.0
 NEVER_SECONDS: Final = 3600.0
 
 Damage = Callable[[Node, str, Proxy], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture(params=list(RELEASES.values()), ids=list(RELEASES))
+def rabbitmq_release(request: pytest.FixtureRequest) -> str | None:
+    release: str | None = request.param
+    return release
 
 
 async def test_a_peer_that_hung_up_before_we_listened_is_lost_and_not_the_end_of_reconnecting() -> None:
@@ -204,7 +211,8 @@ async def test_readyz_is_false_while_a_role_does_not_consume_and_true_again_by_i
 
 
 @pytest.mark.rabbitmq
-async def test_a_channel_that_the_broker_closes_for_a_late_ack_comes_back(rabbitmq_node: Node, name: str) -> None:
+async def test_a_consumer_that_the_broker_ends_for_a_late_ack_comes_back(rabbitmq_node: Node, name: str) -> None:
+    """It closes the channel, and counts that as a failed delivery; from 4.3 on it cancels, and counts nothing."""
     with impatient_for_acks(rabbitmq_node, milliseconds=300):
         async with open_rabbitmq(rabbitmq_node.url) as broker:
             amqp_peer.redeclare(rabbitmq_node.url, name, {"x-queue-type": "quorum"})
@@ -213,8 +221,7 @@ async def test_a_channel_that_the_broker_closes_for_a_late_ack_comes_back(rabbit
                 (first,) = await receive(consumer, 1)
                 (again,) = await receive(consumer, 1)
                 await consumer.ack([again])
-    assert first.deliveries == 1
-    assert again.deliveries > 1
+    assert (first.deliveries, again.deliveries) == (1, 1 if rabbitmq_node.major_minor >= (4, 3) else 2)
 
 
 def patient_settler(broker: RabbitMQ) -> Settler:

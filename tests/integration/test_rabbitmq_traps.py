@@ -1,7 +1,8 @@
 """The traps of the AMQP client (docs/notes/amqp.md, by number) that a comment alone would not keep us out of, live.
 
 Traps 3, 4 and 5 have more tests in test_rabbitmq.py (publishes in flight, late confirms, an outage) and in
-test_rabbitmq_reconnect.py, trap 21 in tests/e2e/test_drain.py. The other traps are comments where they would bite.
+test_rabbitmq_reconnect.py; traps 22, 25 and 26 are in test_rabbitmq_versions.py, trap 24 in test_rabbitmq_refused.py,
+trap 21 in tests/e2e/test_drain.py. The other traps are comments where they would bite.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tests.building.loops import IDS, a_loop, an_envelope, is_empty, number, pas
 from tests.contracts.brokers import a_message, all_in, depth_is, numbered, numbers, only, receive
 from tests.integration import amqp_peer
 from tests.services.proxy import Proxy, open_proxy
+from tests.services.rabbitmq import RELEASES
 from tests.services.rabbitmq import RabbitMQ as Node
 from tests.services.rabbitmq_faults import memory_alarm
 
@@ -29,6 +31,12 @@ pytestmark = pytest.mark.rabbitmq
 
 BASIC_ACK = b"\x00\x3c\x00\x50"  # class 60, method 80
 LOSSES = {"cut": Proxy.cut, "reset": Proxy.reset}
+
+
+@pytest.fixture(params=list(RELEASES.values()), ids=list(RELEASES))
+def rabbitmq_release(request: pytest.FixtureRequest) -> str | None:
+    release: str | None = request.param
+    return release
 
 
 @pytest.fixture

@@ -11,8 +11,15 @@ from yarl import URL
 from runtime.broker.rabbitmq import open_rabbitmq
 from schemas.errors import Unavailable
 from tests.services import ports
+from tests.services.rabbitmq import RELEASES
 
 pytestmark = pytest.mark.rabbitmq
+
+
+@pytest.fixture(params=list(RELEASES.values()), ids=list(RELEASES))
+def rabbitmq_release(request: pytest.FixtureRequest) -> str | None:
+    release: str | None = request.param
+    return release
 
 
 async def refusal(url: str) -> tuple[str, list[str]]:

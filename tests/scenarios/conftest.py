@@ -16,6 +16,7 @@ from console.emulator.recordings import Recordings, serve_recordings
 from tests.e2e.running import APP_KEY, Up
 from tests.scenarios.stacks import Stack
 from tests.scenarios.traffic import SEED
+from tests.services.rabbitmq import RELEASES
 
 OPEN_SECONDS = 30.0
 
@@ -23,15 +24,26 @@ OPEN_SECONDS = 30.0
 @pytest.fixture(
     params=[
         ("embedded", "sqlite"),
-        pytest.param(("rabbitmq", "postgresql"), marks=pytest.mark.rabbitmq),
+        *(pytest.param((each, "postgresql"), marks=pytest.mark.rabbitmq) for each in RELEASES),
     ],
     ids="+".join,
 )
-def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Stack:
-    """Empty, and gone with the test."""
+def stack_kind(request: pytest.FixtureRequest) -> tuple[str, str]:
     broker, store = request.param
+    return broker, store
+
+
+@pytest.fixture
+def rabbitmq_release(stack_kind: tuple[str, str]) -> str | None:
+    return RELEASES.get(stack_kind[0])
+
+
+@pytest.fixture
+def stack(request: pytest.FixtureRequest, stack_kind: tuple[str, str], tmp_path: Path) -> Stack:
+    """Empty, and gone with the test."""
+    broker, store = stack_kind
     return Stack(
-        broker=request.getfixturevalue("fresh_amqp_url") if broker == "rabbitmq" else f"embedded:{tmp_path}/broker.db",
+        broker=request.getfixturevalue("fresh_amqp_url") if broker in RELEASES else f"embedded:{tmp_path}/broker.db",
         store=request.getfixturevalue("postgres_dsn") if store == "postgresql" else f"sqlite:{tmp_path}/state",
     )
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,8 +24,15 @@ import pika.exceptions
 
 from tests.services import debian, ports, suite
 
-NEWEST: Final = "forky"  # the suite with RabbitMQ 4.3
+OUTSIDE: Final = "CALLSTITCH_TEST_AMQP"
+CHOSEN: Final = "CALLSTITCH_TEST_RABBITMQ"
+OLDEST: Final = os.environ.get(CHOSEN) or None  # this machine's: 3.10 on Debian 12
 STABLE: Final = "trixie"  # the suite with RabbitMQ 4.0
+NEWEST: Final = "forky"  # the suite with RabbitMQ 4.3
+# What a test that depends on the version runs on, by the name in its id; one that is named from outside stands alone.
+RELEASES: Final[Mapping[str, str | None]] = {"rabbitmq": OLDEST} | (
+    {} if os.environ.get(OUTSIDE) or OLDEST else {"rabbitmq-4": NEWEST}
+)
 _PACKAGE = "rabbitmq-server"
 _BIN = "/usr/lib/rabbitmq/bin"
 _ERL_CALL = "/usr/lib/erlang/bin/erl_call"
@@ -33,6 +41,11 @@ _STOP_TIMEOUT_SECONDS = 30.0
 _CTL_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _SHARED_VHOST = "shared"
+_SETTINGS: Final[Mapping[str, object]] = {
+    "default_vhost": _SHARED_VHOST,  # named, because clients disagree on how a URL spells the vhost "/"
+    "log.file.level": "warning",
+    "disk_free_limit.absolute": "50MB",
+}
 
 
 def install(release: str | None = None) -> suite.Suite | None:
@@ -55,7 +68,8 @@ class RabbitMQ:
         RuntimeError: the node did not start in 100 seconds; the text ends with its log.
     """
 
-    def __init__(self, release: str | None = None) -> None:
+    def __init__(self, release: str | None = None, *, settings: Mapping[str, object] | None = None) -> None:
+        self._settings = {**_SETTINGS, **(settings or {})}
         self._suite = install(release)
         self.port = ports.free_port()
         self._home = Path(tempfile.mkdtemp(prefix="callstitch-rabbitmq-"))
@@ -120,6 +134,12 @@ class RabbitMQ:
             subprocess.CalledProcessError: it failed.
         """
         return self._run([f"{_BIN}/rabbitmqctl", "--quiet", *arguments])
+
+    @property
+    def major_minor(self) -> tuple[int, int]:
+        """Its version."""
+        major, minor, *_ = self.eval("rabbit_misc:version().").strip('"').split(".")
+        return int(major), int(minor)
 
     def eval(self, expressions: str) -> str:
         """Evaluate Erlang inside the node (as `rabbitmqctl eval` does, in milliseconds); returns the value as text.
@@ -225,9 +245,7 @@ class RabbitMQ:
         (self._home / "enabled_plugins").write_text("[].\n")
         (self._home / "rabbitmq-env.conf").touch()
         (self._home / "rabbitmq.conf").write_text(
-            f"default_vhost = {_SHARED_VHOST}\n"  # named, because clients disagree on how a URL spells the vhost "/"
-            "log.file.level = warning\n"
-            "disk_free_limit.absolute = 50MB\n"
+            "".join(f"{key} = {value}\n" for key, value in self._settings.items())
         )
 
 

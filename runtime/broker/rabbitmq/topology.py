@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from typing import Any, Final
 
+import structlog
 from aio_pika.abc import AbstractChannel
 from aiormq import ChannelAccessRefused, ChannelLockedResource, ChannelNotFoundEntity, ChannelPreconditionFailed
 from pamqp.common import FieldTable
@@ -18,8 +19,12 @@ from runtime.broker.rabbitmq.link import Link, gone_is_lost
 from schemas.errors import Misconfigured
 from schemas.topology import Exchange, Queue, Topology
 
+log = structlog.get_logger()
+
 _REFUSALS: Final = (ChannelPreconditionFailed, ChannelAccessRefused, ChannelLockedResource, ChannelNotFoundEntity)
 Look = Callable[[AbstractChannel, str], Awaitable[int]]
+_LIMIT: Final = "x-delivery-limit"
+_UNLIMITED: Final = -1
 _LIMITS_BY_DEFAULT: Final = 4  # the major version from which a quorum queue without a limit drops after 20 deliveries
 
 
@@ -37,7 +42,7 @@ async def declare(link: Link, topology: Topology) -> None:
                 await _declare_exchange(channel, exchange)
         for queue in topology.queues:
             with _refused(f"queue {queue.name}"):
-                await channel.declare_queue(queue.name, durable=True, arguments=queue_arguments(queue, version))
+                await _declare_queue(link, queue, version)
         for binding in topology.bindings:
             with _refused(f"binding of {binding.queue} to {binding.exchange}"):
                 bound = await channel.get_queue(binding.queue, ensure=False)
@@ -46,6 +51,24 @@ async def declare(link: Link, topology: Topology) -> None:
             with _refused(f"binding of {binding.queue} to {binding.exchange}"):
                 bound = await channel.get_queue(binding.queue, ensure=False)
                 await bound.unbind(binding.exchange, binding.pattern)
+
+
+async def _declare_queue(link: Link, queue: Queue, version: int) -> None:
+    """Each on a channel of its own, as a refusal costs it.
+
+    A queue of RabbitMQ 3 has no word of a limit in its arguments, and 4, which will not have one added, now applies its
+    own: what was delivered twenty times is dropped, unless a policy says otherwise (docs/notes/amqp.md trap 26).
+    """
+    arguments = queue_arguments(queue, version)
+    try:
+        async with link.channel() as channel:
+            await channel.declare_queue(queue.name, durable=True, arguments=arguments)
+    except ChannelPreconditionFailed:
+        if arguments.pop(_LIMIT, None) != _UNLIMITED:
+            raise
+        async with link.channel() as channel:
+            await channel.declare_queue(queue.name, durable=True, arguments=arguments)
+        log.warning("broker.queue_of_rabbitmq_3", queue=queue.name, needs='a policy {"delivery-limit": -1}')
 
 
 async def missing(link: Link, topology: Topology) -> Sequence[str]:
@@ -80,24 +103,18 @@ async def differing(link: Link, topology: Topology) -> Sequence[str]:
 
 
 async def _fault(link: Link, row: Queue | Exchange) -> str:
-    """Each on a channel of its own: a refusal costs it."""
-    async with link.channel() as channel:
-        with gone_is_lost():
-            try:
-                await _declare_again(channel, row)
-            except ChannelPreconditionFailed as error:
-                return f"{row.name} exists with other arguments: {error}"
-            except (ChannelAccessRefused, ChannelLockedResource):
-                return ""
+    with gone_is_lost():
+        try:
+            async with link.channel() as channel:
+                if isinstance(row, Exchange):
+                    await _declare_exchange(channel, row)
+                else:
+                    await _declare_queue(link, row, await _major_version(channel))
+        except ChannelPreconditionFailed as error:
+            return f"{row.name} exists with other arguments: {error}"
+        except (ChannelAccessRefused, ChannelLockedResource):
+            return ""
     return ""
-
-
-async def _declare_again(channel: AbstractChannel, row: Queue | Exchange) -> None:
-    if isinstance(row, Exchange):
-        return await _declare_exchange(channel, row)
-    version = await _major_version(channel)
-    await channel.declare_queue(row.name, durable=True, arguments=queue_arguments(row, version))
-    return None
 
 
 async def depths(link: Link, queues: Sequence[str]) -> Mapping[str, int]:
@@ -153,9 +170,9 @@ def queue_arguments(queue: Queue, version: int) -> dict[str, Any]:
     if queue.ttl_seconds is not None:
         arguments["x-message-ttl"] = round(queue.ttl_seconds * 1000)
     if queue.delivery_limit is not None:
-        arguments["x-delivery-limit"] = queue.delivery_limit
+        arguments[_LIMIT] = queue.delivery_limit
     elif version >= _LIMITS_BY_DEFAULT:
-        arguments["x-delivery-limit"] = -1  # 3.10 would drop each message at its first redelivery
+        arguments[_LIMIT] = _UNLIMITED  # 3.10 would drop each message at its first redelivery
     return arguments
 
 

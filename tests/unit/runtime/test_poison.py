@@ -6,8 +6,9 @@ import asyncio
 
 from runtime.broker.base import Delivery, Message
 from runtime.poison import REMEMBERED, Sorted, Suspects, Trials
-from runtime.wire import SUSPICION, monotonic_message_ids
+from runtime.wire import DIED_IN, SUSPICION, monotonic_message_ids
 from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind, decode_bundle, encode_bundles
+from schemas.topology import DEAD
 from tests.building.facts import T0
 
 QUEUE = "q"
@@ -116,6 +117,18 @@ def test_garbage_that_is_suspected_becomes_a_dead_letter_and_never_work() -> Non
         [],
         [Kind.DEAD],
     )
+
+
+def test_what_the_broker_gave_up_is_no_suspect_for_the_count_of_another_queue() -> None:
+    given_up = a_delivery("a", deliveries=21)._replace(headers={DIED_IN: QUEUE})
+    found = Suspects(queue=DEAD, message_ids=monotonic_message_ids("t")).sort([given_up, a_delivery("b")], T0)
+    assert [told(message)[1] for message in found.aside.messages] == [0]
+    assert [delivery.tag for delivery in found.handle] == [ord("b")]
+
+
+def test_what_comes_back_from_a_delay_tier_is_suspected_as_ever() -> None:
+    retried = a_delivery("a", deliveries=3)._replace(headers={DIED_IN: "callstitch.retry.1s.v1"})
+    assert [told(message) for message in sorted_out(retried).aside.messages] == [(["a"], 1)]
 
 
 def test_a_mark_that_we_did_not_make_is_no_more_than_the_greatest_suspicion() -> None:
