@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -12,6 +12,7 @@ import structlog
 
 from console.admin_access import admin_token
 from console.admission import leftovers
+from console.admission.upgrade import Turn
 from console.ledger.watch import LedgerWatch
 from console.reading import Account, reckon
 from console.reload.reloading import Reloading
@@ -93,6 +94,8 @@ def work_role(
     async def role(stopping: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=False, sabotage=sabotage))
+            if not await _our_turn(process, {stage}, stopping):
+                return
             process.crew.add(await stack.enter_async_context(open_stage(process, stage, sink=sink)))
             await stack.enter_async_context(_admin(process, reloading))
             if STAGES[stage].reads.keys() >= PARKING:  # it has the least to do
@@ -117,6 +120,8 @@ def up_role(
         state = DoorState()
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=True, sabotage=sabotage))
+            if not await _our_turn(process, STAGES, stopping):
+                return
             for row in STAGES.values():
                 process.crew.add(await stack.enter_async_context(open_stage(process, row.name)))
             await stack.enter_async_context(_admin(process, reloading, door=state))
@@ -124,6 +129,15 @@ def up_role(
             await _door_then_stages(process, state, stopping, ready, reloading)
 
     return role
+
+
+async def _our_turn(process: Process, stages: Collection[str], stopping: asyncio.Event) -> bool:
+    """Wait, and say so at /readyz, until no older version is in the way; whether we are to go on."""
+    turn = Turn(process.config.store, process.broker, stages)
+    if not await turn.has_come():
+        async with _admin(process, None, turn=turn):
+            await turn.wait(stopping)
+    return not stopping.is_set()
 
 
 async def _door_then_stages(
@@ -196,13 +210,14 @@ def _ledger(process: Process) -> AbstractAsyncContextManager[Watch]:
 
 
 def _admin(
-    process: Process, reloading: Reloading | None, *, door: DoorState | None = None
+    process: Process, reloading: Reloading | None, *, door: DoorState | None = None, turn: Turn | None = None
 ) -> AbstractAsyncContextManager[None]:
     def ready() -> Mapping[str, bool | str]:
         return {
             "broker": process.broker.trouble or True,
             **{loop.name: loop.ready for loop in process.crew.loops},
             **({"door": door.check()} if door else {}),
+            **({"upgrade": turn.reason or True} if turn else {}),
         }
 
     token = admin_token(process.config) if process.commands else None

@@ -68,6 +68,11 @@ async def examine(address: StoreAddress) -> postgresql.Examined:
     return postgresql.Examined()
 
 
+async def older_parts(address: StoreAddress) -> frozenset[str]:
+    """The parts of the state that an older version made and others may still use; files have one owner, so none."""
+    return await postgresql.older_parts(address.text) if address.directory is None else frozenset()
+
+
 def open_reads(address: StoreAddress) -> AbstractAsyncContextManager[Reads]:
     """What can be asked of the store from outside, while its owners go on writing."""
     if address.directory is None:

@@ -23,10 +23,12 @@ from workers.stores.postgresql.schema import (
 )
 from workers.stores.postgresql.sessions import PostgresqlSessions
 from workers.stores.postgresql.sinks import SINKS_MIGRATIONS, PostgresqlSinks
+from workers.stores.postgresql.versions import older_parts
 
 __all__ = [
     "Examined",
     "examine",
+    "older_parts",
     "open_claims",
     "open_declared",
     "open_parked",
