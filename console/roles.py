@@ -25,6 +25,7 @@ from runtime.broker import open_broker
 from runtime.clock import system_clock
 from runtime.tasks import Watch, watched
 from runtime.telemetry import Telemetry
+from runtime.telemetry.look import Look
 from runtime.wire import monotonic_message_ids
 from schemas.platforms import DIALECTS
 from schemas.topology import PARKING, STAGES
@@ -71,6 +72,7 @@ def ingest_role(config: Config, *, shared: bool = False, reloading: Reloading | 
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=False))
             await stack.enter_async_context(_admin(process, reloading, door=state))
+            await stack.enter_async_context(_looking(process))
             await stack.enter_async_context(_door(process, state, shared=shared))
             await stack.enter_async_context(_reloaded(process, reloading))
             log.info("ingest.ready", listen=config.ingest.listen)
@@ -97,6 +99,7 @@ def work_role(
             if not await _our_turn(process, {stage}, stopping):
                 return
             process.crew.add(await stack.enter_async_context(open_stage(process, stage, sink=sink)))
+            await stack.enter_async_context(_looking(process))
             await stack.enter_async_context(_admin(process, reloading))
             if STAGES[stage].reads.keys() >= PARKING:  # it has the least to do
                 await stack.enter_async_context(_ledger(process))
@@ -124,6 +127,7 @@ def up_role(
                 return
             for row in STAGES.values():
                 process.crew.add(await stack.enter_async_context(open_stage(process, row.name)))
+            await stack.enter_async_context(_looking(process))
             await stack.enter_async_context(_admin(process, reloading, door=state))
             await stack.enter_async_context(_ledger(process))
             await _door_then_stages(process, state, stopping, ready, reloading)
@@ -190,6 +194,22 @@ async def _door(process: Process, state: DoorState, *, shared: bool = False) -> 
         yield door
 
 
+def _looking(process: Process) -> AbstractAsyncContextManager[Watch]:
+    look = Look(process.telemetry, process.broker, stores=process.looks)
+    look.at(config_topology(process.config).queues)
+
+    async def prepare(config: Config, _: AsyncExitStack) -> Commit:
+        queues = config_topology(config).queues
+
+        async def commit() -> None:
+            look.at(queues)
+
+        return commit
+
+    process.reloads.append(prepare)
+    return watched(look.run())
+
+
 def _ledger(process: Process) -> AbstractAsyncContextManager[Watch]:
     config = process.config
 
@@ -220,6 +240,7 @@ def _admin(
             **({"upgrade": turn.reason or True} if turn else {}),
         }
 
+    process.telemetry.tell_all("callstitch_ready", lambda: {name: state is True for name, state in ready().items()})
     token = admin_token(process.config) if process.commands else None
     return serve_admin(
         process.config.ingest.admin,

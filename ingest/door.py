@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, get_args
 
 import structlog
 from aiohttp import web
@@ -25,6 +25,7 @@ from ingest.shares import Shares
 from ingest.state import DoorState
 from ingest.tallies import HOUR_SECONDS
 from runtime.telemetry import Telemetry
+from runtime.telemetry.door import UNKNOWN
 from runtime.verdict import reason_of
 from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind, new_id, new_trace
@@ -32,6 +33,7 @@ from schemas.errors import Rejected, Unavailable
 from schemas.notification import Notification, Reply, to_json
 from schemas.question import Asked
 from schemas.settings.source import Source
+from schemas.vocabulary import DecidedBy
 
 log = structlog.get_logger()
 
@@ -58,7 +60,7 @@ class Door:
         self._telemetry = telemetry
         self._entrances: Mapping[str, Entrance] = {}
         self.open_to(self.entrances(sources))
-        self._unknown = telemetry.door("unknown")
+        self._unknown = telemetry.door(UNKNOWN)
         self._unstored = telemetry.unstored
         self._commit = commit
         self._questions = questions
@@ -78,6 +80,9 @@ class Door:
     def open_to(self, entrances: Mapping[str, Entrance]) -> None:
         """From now on these are known, and no others; a request under way ends by what it began with."""
         self._entrances = entrances
+        for name, entrance in entrances.items():
+            if entrance.asking is not None:
+                self._telemetry.asking(name, get_args(DecidedBy))
 
     @property
     def sources(self) -> list[str]:
@@ -93,7 +98,7 @@ class Door:
             entrance, path = self._find(request.rel_url.raw_path_qs)
             answer = await self._accept(request, entrance, path)
         except Rejected as error:
-            name = entrance.name if entrance is not None else "unknown"
+            name = entrance.name if entrance is not None else UNKNOWN
             log.warning("door.refused", source=name, status=error.status, reason=str(error), remote=request.remote)
             answer = _refusal(error)
         if self._state.leaving:
@@ -171,6 +176,7 @@ class Door:
         except Unavailable as error:
             self._unstored.labels(error.why).inc()
             raise Rejected(f"not stored, {error.why}: {error}", status=503) from None
+        entrance.metrics.accepted += 1
         self.answered[entrance.name, int(envelope.at.timestamp()) // HOUR_SECONDS] += 1
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ingest.nonces import Nonces
 from ingest.shares import Held
-from runtime.telemetry import DoorMetrics
+from runtime.telemetry.door import DoorMetrics
 from schemas.dialect.dialect import AnyDialect, Asks
 from schemas.errors import Rejected
 from schemas.notification import Notification, without_signature

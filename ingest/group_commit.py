@@ -6,13 +6,14 @@ At low load a bundle holds one envelope and adds no wait.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import structlog
-from prometheus_client import Counter
 
 from runtime.broker.base import Message
+from runtime.telemetry.door import Commits
 from runtime.verdict import reason_of
 from runtime.wire import pack
 from schemas.envelope import Envelope, decode_bundle
@@ -50,7 +51,7 @@ class GroupCommit:
     `trouble` tells why the last bundle was not stored, and is empty once one is; one that is too large is no trouble.
     """
 
-    def __init__(self, broker: Publishing, message_ids: Iterator[str], published: Counter) -> None:
+    def __init__(self, broker: Publishing, message_ids: Iterator[str], published: Commits) -> None:
         self._broker = broker
         self._ids = message_ids
         self._published = published
@@ -87,7 +88,11 @@ class GroupCommit:
         messages = self._packed(batch)
         if not messages:
             return
+        started = time.perf_counter()
         failure, stored = await self._stored(messages)
+        if failure is None:
+            seconds = time.perf_counter() - started
+            self._published.confirmed(envelopes=len(batch), bundles=len(messages), seconds=seconds)
         for one in batch:
             if one.stored.done():  # it ran into its own deadline
                 continue
@@ -120,7 +125,6 @@ class GroupCommit:
             log.error("door.commit_failed", reason=reason_of(error))
             failure = Unconfirmed(f"the bundle could not be published: {reason_of(error)}", why="refused")
         else:
-            self._published.inc(len(messages))
             self.trouble = ""
             return None, ()
         self.trouble = f"{failure.why}: {failure}" if trouble else ""

@@ -9,7 +9,7 @@ from runtime.broker.base import Broker
 from runtime.clock import Clock
 from runtime.crash import CrashPoint, never
 from runtime.poison import Trials
-from runtime.telemetry import StageMetrics
+from runtime.telemetry.stage import StageMetrics
 from runtime.verdict import Policy
 from schemas.stage import Stage
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
@@ -78,8 +77,7 @@ class Settler:
         messages += pack(outputs, self._bench.message_ids)
         await self.publish(messages)
         self._bench.crash("after_publish", work)
-        for kind, envelopes in Counter(envelope.kind for envelope in outputs).items():
-            self._bench.metrics.outputs(kind, envelopes)
+        self._bench.metrics.produced(outputs)
         if self._bench.stage.published is not None and outputs:
             await self._mark(tuple(envelope.id for envelope in outputs))
         self._bench.crash("after_mark", work)
@@ -101,6 +99,7 @@ class Settler:
                          delay=delay, reason=reason)  # fmt: skip
                 return [retry(envelope, queue=self._queue, delay=delay, message_id=next(self._bench.message_ids))]
             case Quarantine(why):
+                self._bench.metrics.quarantined()
                 return pack([quarantined(envelope, reason=why, stage=self._name)], self._bench.message_ids)
             case DeadLetter(why):
                 self._bench.metrics.dead()

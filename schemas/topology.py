@@ -122,6 +122,7 @@ class StageRow:
     """One stage: all that is known of it by name, but for its file and its opener in `workers.wiring`.
 
     `reads`: its queues, each with the kinds of envelope that are routed to it; none: it reads the queue of each sink.
+    `writes`: the kinds that its handler and its tick bring.
     `delays`: the tiers it retries in by default; none: it retries nothing. `prefetch`, `most`, `at_once`: how it
     consumes (`runtime.bench.StageSpec`). `dead_letters`: what circles in its queues ends among the dead letters.
     `owns_state`: it keeps what the ledger counts, and in a directory of SQLite files one process owns that.
@@ -130,6 +131,7 @@ class StageRow:
 
     name: str
     reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    writes: tuple[str, ...] = ()
     delays: tuple[str, ...] = ()
     prefetch: int = 32
     most: int = 16
@@ -152,18 +154,21 @@ STAGES: Final[Mapping[str, StageRow]] = {
         StageRow(
             name="dedupe",
             reads={RECEIVED: (Kind.NOTIFICATION, Kind.TALLY)},
+            writes=(Kind.FACT, Kind.QUARANTINED),
             delays=("1s", "5s", "30s", "2m"),
             owns_state=True,
         ),
         StageRow(
             name="correlate",
             reads={UNIQUE: (Kind.FACT,)},
+            writes=(Kind.EVENT, Kind.RECORDING_WANTED, Kind.FACT),
             delays=("1s", "5s", "30s", "2m"),
             owns_state=True,
         ),
         StageRow(
             name="fetch_recording",
             reads={RECORDINGS: (Kind.RECORDING_WANTED,)},
+            writes=(Kind.FACT,),
             delays=("1s", "5s", "30s", "2m", "10m", "1h", "6h", "6h", "6h"),
             prefetch=2 * _FETCHED_AT_ONCE,
             most=1,
@@ -178,6 +183,7 @@ STAGES: Final[Mapping[str, StageRow]] = {
         StageRow(
             name="park",
             reads={QUARANTINE: (Kind.QUARANTINED,), DEAD: (Kind.DEAD,), UNROUTED: ()},
+            writes=(Kind.NOTIFICATION, Kind.TALLY, Kind.FACT, Kind.RECORDING_WANTED, Kind.EVENT),
             delays=("5s", "30s", "2m"),
             dead_letters=False,
             owns_state=True,

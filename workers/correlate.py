@@ -69,6 +69,10 @@ class SessionStore(Protocol):
         """Mark outbox rows as sent; ids that are no outbox rows are ignored."""
         ...
 
+    async def look(self, now: datetime) -> Mapping[str, int]:
+        """What metrics tell of what it holds, by metric: counted as far as LOOKED_AT, by indexes of what is open."""
+        ...
+
     async def purge(self, calls: Sequence[str], events: Sequence[str], now: datetime) -> Mapping[str, str]:
         """Erase these calls, and sent events of no call (by event id); says of those that have to wait why.
 

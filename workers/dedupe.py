@@ -37,6 +37,8 @@ _COUNTED_AS: Final[Mapping[ClaimResult, str]] = {
     "duplicate": "duplicate",
     "earlier": "duplicate",
 }
+QUARANTINED: Final = "quarantined"
+RESULTS: Final = (*dict.fromkeys(_COUNTED_AS.values()), QUARANTINED)  # what can become of an item
 
 
 @value
@@ -84,6 +86,14 @@ class ClaimStore(Protocol):
 
         Raises:
             Unavailable: the store is away; nothing was committed, or it does not matter that it was.
+        """
+        ...
+
+    async def look(self, now: datetime) -> Mapping[str, int]:
+        """What metrics tell of what it holds, by metric; nothing here but that it answers.
+
+        Raises:
+            Unavailable: as `claim`.
         """
         ...
 
@@ -210,7 +220,7 @@ def _counts(opened: Sequence[_Opened], results: Mapping[str, ClaimResult]) -> Ma
     counts = Counter([(fact.source, _COUNTED_AS[results[fact.id]]) for one in opened for fact in one.facts])
     for one in opened:
         if one.quarantined is not None:
-            counts[one.envelope.source, "quarantined"] += one.receipt.quarantined
+            counts[one.envelope.source, QUARANTINED] += one.receipt.quarantined
     return counts
 
 

@@ -31,10 +31,19 @@ class Sink(Protocol):
         ...
 
 
-def fan_out(sink: Sink, *, name: str, tell: Callable[[str], None] = lambda _: None) -> Handler:
+Count = Callable[[int, int], None]
+
+
+def _uncounted(_delivered: int, _failed: int) -> None:
+    """Nobody wants to know."""
+
+
+def fan_out(
+    sink: Sink, *, name: str, tell: Callable[[str], None] = lambda _: None, count: Count = _uncounted
+) -> Handler:
     """The handler of the sink of that name: nothing for a written event, Failed for one that was refused.
 
-    `tell` hears in a few words how each batch ended.
+    `tell` hears in a few words how each batch ended, `count` how many of it were written, and how many refused.
     """
 
     async def handle(batch: Sequence[Envelope]) -> Outcome:
@@ -44,12 +53,11 @@ def fan_out(sink: Sink, *, name: str, tell: Callable[[str], None] = lambda _: No
             tell(str(error))
             raise
         failed = [Failed(envelope, error) for envelope, error in zip(batch, results, strict=True) if error is not None]
+        count(len(batch) - len(failed), len(failed))
         tell(", ".join(sorted({str(one.error) for one in failed})) or "written")
-        line = log.bind(sink=name, events=len(batch), failed=len(failed))
         if failed:
-            line.warning("sink.refused", reasons=sorted({str(one.error) for one in failed}))
-        else:
-            line.info("sink.written")
+            reasons = sorted({str(one.error) for one in failed})
+            log.warning("sink.refused", sink=name, events=len(batch), failed=len(failed), reasons=reasons)
         return failed
 
     return handle

@@ -14,7 +14,7 @@ from runtime.consume.loop import StageLoop
 from schemas.errors import Misconfigured
 from schemas.settings import Outlet
 from schemas.stage import Stage
-from workers.fan_out import Sink, fan_out
+from workers.fan_out import Count, Sink, fan_out
 from workers.sink_states import SinkStates
 from workers.sinks import AnySink
 
@@ -31,7 +31,10 @@ class _Served:
 
 
 class Outlets:
-    """All sinks, or the one that is `wanted`; `loop_of` makes a loop for a sink and its stage."""
+    """All sinks, or the one that is `wanted`; `loop_of` makes a loop for a sink and its stage.
+
+    `count_of` gives what counts for the sink of a name.
+    """
 
     def __init__(
         self,
@@ -40,12 +43,14 @@ class Outlets:
         crew: Crew,
         states: SinkStates,
         loop_of: Callable[[AnySink, Stage], StageLoop],
+        count_of: Callable[[str], Count],
         wanted: str | None,
     ) -> None:
         self._clock = clock
         self._states = states
         self._crew = crew
         self._loop_of = loop_of
+        self._count_of = count_of
         self._wanted = wanted
         self._served: dict[str, _Served] = {}
 
@@ -102,7 +107,8 @@ class Outlets:
     async def _opened(self, sink: AnySink, stack: AsyncExitStack) -> tuple[Stage, AsyncExitStack]:
         own = await stack.enter_async_context(AsyncExitStack())
         opened: Sink = await own.enter_async_context(sink.open(self._clock))
-        return Stage(fan_out(opened, name=sink.name, tell=self._states.hearing(sink.name))), own
+        heard, count = self._states.hearing(sink.name), self._count_of(sink.name)
+        return Stage(fan_out(opened, name=sink.name, tell=heard, count=count)), own
 
     def _serve(self, sink: AnySink, stage: Stage, own: AsyncExitStack) -> StageLoop:
         current = Current(stage, own)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -73,6 +73,10 @@ class ParkedStore(Protocol):
 
     async def purge(self, ids: Sequence[str]) -> int:
         """Leave of these what the ledger needs; how many. What is wanted is left alone."""
+        ...
+
+    async def look(self, now: datetime) -> Mapping[str, int]:
+        """What metrics tell of what it holds, by metric; nothing here but that it answers."""
         ...
 
     async def expire(self, box: str, before: datetime, limit: int) -> int:

@@ -22,12 +22,14 @@ from runtime.crash import crash_points
 from runtime.poison import Trials
 from runtime.tasks import watched
 from runtime.telemetry import Telemetry
+from runtime.telemetry.look import Counts
 from runtime.verdict import policies
 from schemas.envelope import JsonObject
 from schemas.platforms import DIALECTS
 from schemas.settings.source import Source
 from schemas.stage import Stage
 from schemas.topology import BOXES, STAGES, StageRow, Subscription, Topology, sink_queue, topology
+from workers import counting
 from workers.calls.step import Patience
 from workers.config import Config
 from workers.correlate import correlate
@@ -69,6 +71,7 @@ class Process:
     reloads: list[Prepare] = field(default_factory=list)  # how its parts take another config
     crew: Crew = field(default_factory=Crew)
     trials: Trials = field(default_factory=Trials)  # stages of one process share its death
+    looks: dict[str, Counts] = field(default_factory=dict)  # what metrics tell of the stores of its stages
 
 
 def config_topology(config: Config) -> Topology:
@@ -139,15 +142,12 @@ def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
 
 async def _dedupe(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
     store = await stack.enter_async_context(open_claims(process.config.store))
-    items = process.telemetry.items
+    process.looks[row.name] = lambda: store.look(process.clock())
 
     def make(config: Config) -> Stage:
-        return dedupe(
-            store,
-            sources=sources_of(config),
-            dialects=DIALECTS,
-            count=lambda source, result, number: items.labels(source, result).inc(number),
-        )
+        sources = sources_of(config)
+        count = counting.items(process.telemetry, row.name, sources.keys())
+        return dedupe(store, sources=sources, dialects=DIALECTS, count=count)
 
     return [_loop(process, _spec(process, row), _renewed(process, make))]
 
@@ -160,8 +160,11 @@ async def _correlate(process: Process, stack: AsyncExitStack, row: StageRow, _: 
         return {"waiting": await store.purge(calls, events, clock())}
 
     process.commands["purge_calls"] = purge
+    process.looks[row.name] = lambda: store.look(clock())
+    counting.sessions(process.telemetry)
 
     def make(config: Config) -> Stage:
+        process.telemetry.stage(row.name).counts_events(sources_of(config).keys())
         progress = frozenset(source.name for source in config.source if source.progress)
         return correlate(store, patience=_patience(config), progress=progress, clock=clock, kept=config.retention)
 
@@ -195,6 +198,7 @@ async def _fetch_recording(process: Process, stack: AsyncExitStack, row: StageRo
             last_attempt=spec.policy.last_attempt,
             clock=process.clock,
             nonce=lambda: secrets.token_hex(16),
+            count=counting.recordings(process.telemetry, sources_of(config).keys()),
         )
         own = await stack.enter_async_context(AsyncExitStack())
         return Stage(await own.enter_async_context(opening)), own
@@ -215,7 +219,14 @@ async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wante
 
     states = SinkStates(await stack.enter_async_context(open_sinks(process.config.store)), process.clock)
     await states.first_look()
-    outlets = Outlets(clock=process.clock, crew=process.crew, states=states, loop_of=loop_of, wanted=wanted)
+    outlets = Outlets(
+        clock=process.clock,
+        crew=process.crew,
+        states=states,
+        loop_of=loop_of,
+        count_of=counting.deliveries(process.telemetry, row.name),
+        wanted=wanted,
+    )
     stack.push_async_callback(outlets.close)
 
     async def prepare(config: Config, stack: AsyncExitStack) -> Commit:
@@ -238,6 +249,7 @@ async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str |
     async def purge(asked: JsonObject) -> JsonObject:
         return {"emptied": await store.purge(_IDS.validate_python(asked["ids"]))}
 
+    process.looks[row.name] = lambda: store.look(process.clock())
     process.commands.update(want=want, purge_parked=purge)
 
     def make(config: Config, box: str) -> Stage:

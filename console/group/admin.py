@@ -17,11 +17,12 @@ from typing import Final
 import aiohttp
 import orjson
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from runtime.port.pages import serve_pages
+from runtime.telemetry.made import counter, exposition
 from schemas.envelope import JsonObject
 
 ASK_SECONDS: Final = 2.0
@@ -53,7 +54,7 @@ async def serve_group_admin(address: str, sockets: Sequence[Path]) -> AsyncItera
         Misconfigured: see start_listening.
     """
     registry = CollectorRegistry()
-    starts = Counter("callstitch_process_starts", "Starts of a member of the group", ["process"], registry=registry)
+    starts = counter("callstitch_process_starts_total", registry)
     async with AsyncExitStack() as stack:
         sessions = {socket.name: await stack.enter_async_context(_session(socket)) for socket in sockets}
 
@@ -75,7 +76,7 @@ async def serve_group_admin(address: str, sockets: Sequence[Path]) -> AsyncItera
         async def metrics(_: web.BaseRequest) -> web.Response:
             answers = await ask_all("/metrics")
             texts = {name: answer.body.decode() for name, answer in answers.items() if answer.ok}
-            return web.Response(body=generate_latest(registry) + joined(texts), headers=_TEXT)
+            return web.Response(body=exposition(registry) + joined(texts), headers=_TEXT)
 
         pages = {"GET /livez": livez, "GET /readyz": readyz, "GET /metrics": metrics}
         await stack.enter_async_context(serve_pages(address, pages))

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import structlog
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 
 from console.ledger.equations import Difference
+from runtime.telemetry.made import gauge
 from runtime.verdict import reason_of
 from schemas.envelope import JsonObject
 
@@ -48,17 +49,8 @@ class LedgerWatch:
     ) -> None:
         self._reckon = reckon
         self._sources = sources
-        self._hours = Gauge(
-            "callstitch_ledger_hours",
-            "Hours of the ledger by how they balance: ok, in_flight, differs (closed, and does not add up)",
-            ["source", "state"],
-            registry=registry,
-        )
-        self._checked = Gauge(
-            "callstitch_ledger_checked_timestamp_seconds",
-            "When the ledger was last compared; 0 before the first time",
-            registry=registry,
-        )
+        self._hours = gauge("callstitch_ledger_hours", registry)
+        self._checked = gauge("callstitch_ledger_checked_timestamp_seconds", registry)
         self._tell(Counter())
 
     async def run(self) -> None:

@@ -13,7 +13,7 @@ import structlog
 
 from runtime.broker.base import Broker, Consumer, Delivery
 from runtime.consume.waiting import next_batch
-from runtime.telemetry import StageMetrics
+from runtime.telemetry.stage import StageMetrics
 from runtime.verdict import reason_of
 from schemas.topology import StageRow
 
@@ -54,19 +54,22 @@ class AnswerLoop:
             try:
                 while (questions := await next_batch(consumer, self._stage.most, stopping)) is not None:
                     await self._settle(consumer, questions)
-                await self._settle(consumer, await consumer.stop())
+                if left := await consumer.stop():
+                    await self._settle(consumer, left)
+                self._metrics.line.tell()
             finally:
                 self._consumer = None
 
     async def _settle(self, consumer: Consumer, questions: Sequence[Delivery]) -> None:
         """All at once: a reply that is confirmed late keeps no other waiting."""
         started = time.perf_counter()
+        taken = self._metrics.took(len(questions), 0.0)
         async with asyncio.TaskGroup() as replying:
             for question in questions:
                 replying.create_task(self._reply(question))
-        if questions:
-            self._metrics.handled(len(questions), time.perf_counter() - started)
-            await consumer.ack(questions)
+        self._metrics.handled(len(questions), time.perf_counter() - started)
+        await consumer.ack(questions)
+        self._metrics.settled(taken)
 
     async def _reply(self, question: Delivery) -> None:
         try:

@@ -12,6 +12,7 @@ import structlog
 
 from runtime.bench import Bench
 from runtime.broker.base import Consumer, Delivery
+from runtime.consume.age import oldest_age
 from runtime.consume.waiting import stopped_within
 from runtime.isolate import run_isolated
 from runtime.poison import QUIET_SECONDS, Aside, Sorted
@@ -77,23 +78,34 @@ class Batches:
         self, consumer: Consumer, deliveries: Sequence[Delivery], stopping: asyncio.Event
     ) -> Sequence[Delivery]:
         """Run the handler and settle what follows; returns all of it if it had to be held too long."""
-        work, unreadable = self._unpacked(deliveries)
-        self._bench.crash("before_handle", work)
-        outcome = await self._hold(work, stopping)
-        if outcome is None:
-            return deliveries
-        self._bench.crash("after_handle", work)
-        await self._settler.settle(consumer, deliveries, [*unreadable, *outcome], work=work)
-        return ()
+        work, unreadable, age = self._unpacked(deliveries)
+        metrics = self._bench.metrics
+        taken = metrics.took(len(work) + len(unreadable), age)
+        try:
+            self._bench.crash("before_handle", work)
+            outcome = await self._hold(work, stopping)
+            if outcome is None:
+                return deliveries
+            self._bench.crash("after_handle", work)
+            await self._settler.settle(consumer, deliveries, [*unreadable, *outcome], work=work)
+            metrics.settled(taken)
+            return ()
+        finally:
+            metrics.left(taken)
 
-    def _unpacked(self, deliveries: Sequence[Delivery]) -> tuple[list[Envelope], list[Envelope]]:
-        """The envelopes for the handler, and dead letters for what nobody can read; park reads dead letters too."""
+    def _unpacked(self, deliveries: Sequence[Delivery]) -> tuple[list[Envelope], list[Envelope], float]:
+        """The envelopes for the handler, dead letters for what nobody can read, and how many seconds old the oldest is.
+
+        Park reads dead letters too, and what comes to it may be of any age.
+        """
         now, queue = self._bench.clock(), self._bench.spec.queue
-        envelopes = [envelope for delivery in deliveries for envelope in unpack(delivery, now, queue=queue)]
+        each = [unpack(delivery, now, queue=queue) for delivery in deliveries]
+        envelopes = [envelope for found in each for envelope in found]
         if queue in PARKING:
-            return envelopes, []
+            return envelopes, [], 0.0
         unreadable = [envelope for envelope in envelopes if envelope.kind == Kind.DEAD]
-        return [envelope for envelope in envelopes if envelope.kind != Kind.DEAD], unreadable
+        age = oldest_age([found[0] for found in each], now)
+        return [envelope for envelope in envelopes if envelope.kind != Kind.DEAD], unreadable, age
 
     async def _hold(self, envelopes: Sequence[Envelope], stopping: asyncio.Event) -> list[Envelope | Failed] | None:
         """Run the handler; while something of ours is away, wait and run it again on the same batch."""

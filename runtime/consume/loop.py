@@ -87,6 +87,7 @@ class StageLoop:
             tasks.create_task(self._end(stopping), name=f"{self.spec.name}.end")
             if self._bench.stage.tick is not None:
                 tasks.create_task(self._ticks.run(stopping), name=f"{self.spec.name}.tick")
+        self._bench.metrics.line.tell()
 
     async def _end(self, stopping: asyncio.Event) -> None:
         await stopping.wait()

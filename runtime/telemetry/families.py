@@ -153,6 +153,20 @@ _PROCESS: Final = (
         meaning="For how long this process has seen messages in the queue and nobody subscribed; delay tiers excepted",
     ),
     Family(
+        name="callstitch_config_stale",
+        type="gauge",
+        role=EVERY_ROLE,
+        over="max",
+        meaning="1 while what lies in the config's file could not be taken",
+    ),
+    Family(
+        name="callstitch_config_taken_total",
+        type="counter",
+        role=EVERY_ROLE,
+        unit="configs",
+        meaning="Changed configs that were taken",
+    ),
+    Family(
         name="callstitch_build_info",
         type="gauge",
         role=EVERY_ROLE,

@@ -59,6 +59,7 @@ def a_loop(
     most: int = 16,
     at_once: int = 1,
     clock: Clock | None = None,
+    telemetry: Telemetry | None = None,
 ) -> StageLoop:
     """The loop of a stage that reads `received`."""
     return StageLoop(
@@ -68,7 +69,7 @@ def a_loop(
             broker=broker,
             clock=clock or system_clock(),
             message_ids=IDS,
-            metrics=Telemetry().stage("dedupe"),
+            metrics=(telemetry or Telemetry()).stage("dedupe"),
         )
     )
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from runtime.broker.base import Broker
+from runtime.telemetry import Telemetry
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Paused, Transient, Unavailable
 from schemas.stage import Failed, Outcome, Stage
@@ -118,9 +119,10 @@ async def test_a_stage_that_rests_for_its_sink_is_ready_and_says_so(broker: Brok
     async def handle(_: Sequence[Envelope]) -> Outcome:
         raise Paused("410")
 
-    loop, stopping = a_loop(broker, Stage(handle)), asyncio.Event()
+    telemetry = Telemetry()
+    loop, stopping = a_loop(broker, Stage(handle), telemetry=telemetry), asyncio.Event()
     series = b'callstitch_paused{stage="dedupe"} '
-    assert series + b"0.0" in loop._bench.metrics._all.text()
+    assert series + b"0.0" in telemetry.text()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(loop.run(stopping))
         await until(lambda: loop.ready)
@@ -128,7 +130,7 @@ async def test_a_stage_that_rests_for_its_sink_is_ready_and_says_so(broker: Brok
         await send(broker, [an_envelope(1)])
         await until(lambda: loop.paused)
         assert loop.ready
-        assert series + b"1.0" in loop._bench.metrics._all.text()
+        assert series + b"1.0" in telemetry.text()
         stopping.set()
     assert not loop.paused
 
@@ -140,11 +142,12 @@ async def test_what_was_held_and_then_given_back_is_held_no_more(broker: Broker)
     async def handle(_: Sequence[Envelope]) -> Outcome:
         raise next(answers)
 
-    loop, stopping = a_loop(broker, Stage(handle)), asyncio.Event()
+    telemetry = Telemetry()
+    loop, stopping = a_loop(broker, Stage(handle), telemetry=telemetry), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(loop.run(stopping))
         await send(broker, [an_envelope(1)])
         await until(lambda: loop.paused)
         await until(lambda: loop.ready)
-        assert b'callstitch_held{stage="dedupe"} 0.0' in loop._bench.metrics._all.text()
+        assert b'callstitch_held{stage="dedupe"} 0.0' in telemetry.text()
         stopping.set()

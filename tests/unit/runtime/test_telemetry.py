@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from runtime.telemetry import Telemetry
+from schemas.envelope import Envelope, EnvelopeKind, Kind
+from tests.building.facts import T0
+
+
+def an_envelope(kind: EnvelopeKind, route: str = "") -> Envelope:
+    return Envelope(id="e", kind=kind, source="s", at=T0, body=b"", route=route)
 
 
 def test_the_door_counts_answers_by_source_and_status_and_times_them_by_source() -> None:
@@ -23,8 +29,7 @@ def test_the_door_counts_answers_by_source_and_status_and_times_them_by_source()
 def test_a_stage_counts_outputs_by_kind() -> None:
     telemetry = Telemetry()
     stage = telemetry.stage("dedupe")
-    stage.outputs("fact", 2)
-    stage.outputs("quarantined", 1)
+    stage.produced([an_envelope(Kind.FACT), an_envelope(Kind.QUARANTINED), an_envelope(Kind.FACT)])
     value = telemetry.registry.get_sample_value
     assert value("callstitch_outputs_total", {"stage": "dedupe", "kind": "fact"}) == 2
     assert value("callstitch_outputs_total", {"stage": "dedupe", "kind": "quarantined"}) == 1

@@ -133,6 +133,9 @@ class Spy:
         self.asked.append((len(receipts), len(tallies)))
         return await self._store.claim(receipts, tallies)
 
+    async def look(self, now: datetime) -> Mapping[str, int]:
+        return await self._store.look(now)
+
     async def expire(self, now: datetime, limit: int) -> int:
         return await self._store.expire(now, limit)
 

@@ -19,6 +19,7 @@ from workers.calls.step import Step
 from workers.correlate import News, StepFunction
 from workers.retention import AS_EVER, Retention
 from workers.stores.erasing import ghost_step, ghosts, keyed_id
+from workers.stores.looks import OVERDUE, sessions_query, told
 from workers.stores.postgresql.expiry import expire_sessions
 from workers.stores.postgresql.pool import Connection, Database
 from workers.stores.postgresql.purge import LOCK, UNMAKE, purge_call, purge_events
@@ -71,6 +72,7 @@ _SENT: Final = (
     "UPDATE outbox o SET sent_at = $1 FROM (SELECT n, day FROM outbox WHERE id = ANY ($2::text[]) AND sent_at IS NULL"
     " ORDER BY n FOR UPDATE) AS u WHERE o.n = u.n AND o.day = u.day"
 )
+_LOOK: Final = sessions_query("$1")
 
 
 class PostgresqlSessions:
@@ -104,6 +106,11 @@ class PostgresqlSessions:
         ours = [event_id for event_id in ids if "\0" not in event_id]
         if ours:
             await self._database.execute(_SENT, now, ours)
+
+    async def look(self, now: datetime) -> Mapping[str, int]:
+        """As `SessionStore` promises."""
+        (row,) = await self._database.fetch(_LOOK, now - OVERDUE)
+        return told(tuple(row))
 
     async def purge(self, calls: Sequence[str], events: Sequence[str], now: datetime) -> Mapping[str, str]:
         """As `SessionStore` promises; a call at a time, so that nothing waits for all of them."""

@@ -15,6 +15,7 @@ from workers.calls.step import Step
 from workers.correlate import News, StepFunction
 from workers.retention import AS_EVER, Retention
 from workers.stores.erasing import ghost_step, ghosts, keyed_id
+from workers.stores.looks import OVERDUE, sessions_query, told
 from workers.stores.sessions import (
     LEASE,
     OF_NO_SESSION,
@@ -65,6 +66,7 @@ CREATE INDEX session_quiet ON session (updated_at) WHERE due_at IS NULL;
 """
 SESSIONS_MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, purge.KEY_TABLE)
 _CHUNK: Final = 500
+_LOOK: Final = sessions_query("?")
 
 
 class SqliteSessions:
@@ -95,6 +97,10 @@ class SqliteSessions:
     async def sent(self, ids: Sequence[str], now: datetime) -> None:
         """As `SessionStore` promises. A mark that a power cut undoes costs one more publish of the same event."""
         await self._file.write_soon(_sent, ids, now)
+
+    async def look(self, now: datetime) -> Mapping[str, int]:
+        """As `SessionStore` promises."""
+        return await self._file.write(_look, micros(now - OVERDUE))
 
     async def purge(self, calls: Sequence[str], events: Sequence[str], now: datetime) -> Mapping[str, str]:
         """As `SessionStore` promises."""
@@ -180,6 +186,10 @@ def _put_out(db: sqlite3.Connection, call_id: str, envelope: Envelope, moment: i
 def _columns(row: SessionRow, moment: int) -> tuple[str, str, bytes, int, str, str, int | None, int, str]:
     due_at = micros(row.due_at) if row.due_at is not None else None
     return (row.id, row.source, row.state, row.revision, row.status, row.hour, due_at, moment, row.arrived)
+
+
+def _look(db: sqlite3.Connection, before: int) -> Mapping[str, int]:
+    return told(db.execute(_LOOK, (before,)).fetchone())
 
 
 _LEASE_AGAIN: Final = "UPDATE outbox SET leased_at = ? WHERE sent_at IS NULL AND leased_at <= ? AND "

@@ -71,7 +71,8 @@ def test_a_metric_has_one_family_and_a_series_for_each_process() -> None:
     }
     held = {sample.labels["process"]: sample.value for sample in families["callstitch_held"].samples}
     counts = [s.value for s in families["callstitch_door_seconds"].samples if s.name.endswith("_count")]
-    assert requests == {("1", "200"): 3, ("1", "503"): 1, ("2", "200"): 4, ("2", "503"): 1}
+    wanted = {("1", "200"): 3, ("1", "503"): 1, ("2", "200"): 4, ("2", "503"): 1}
+    assert {key: count for key, count in requests.items() if count} == wanted
     assert (held, counts) == ({"1": 1, "2": 0}, [1, 1])
     assert text.count("# TYPE callstitch_requests_total counter") == 1
     assert families["callstitch_door_seconds"].type == "histogram"
