@@ -14,6 +14,7 @@ from schemas.settings import EventTypes, Ingest, Name, Settings
 from schemas.settings.addresses import Broker, Objects, Store, broker_address, objects_address, store_address
 from schemas.settings.source import AskingSource, Source
 from schemas.topology import DEFAULT_EVENTS
+from workers.calls.step import Patience
 from workers.decide import Rule
 from workers.retention import AS_EVER, Retention
 from workers.sinks import AnySink
@@ -84,3 +85,16 @@ class Config(Settings):
         if silent := {rule.source for rule in self.rule} - self.asking.keys():
             raise ValueError(f"a rule needs a source with control = true: {', '.join(sorted(silent))}")
         return self
+
+
+def patience_of(config: Config) -> Mapping[str, Patience]:
+    """How long each source waits, by name."""
+    return {
+        source.name: Patience(
+            settle=source.settle,
+            cdr_wait=source.cdr_wait,
+            open_max=source.open_max,
+            call_events=source.call_events and not DIALECTS[source.platform].whole_by_cdr,
+        )
+        for source in config.source
+    }

@@ -30,8 +30,7 @@ from schemas.settings.source import Source
 from schemas.stage import Stage
 from schemas.topology import BOXES, STAGES, StageRow, Subscription, Topology, sink_queue, topology
 from workers import counting
-from workers.calls.step import Patience
-from workers.config import Config
+from workers.config import Config, patience_of
 from workers.correlate import correlate
 from workers.decide import decide
 from workers.dedupe import dedupe
@@ -166,23 +165,11 @@ async def _correlate(process: Process, stack: AsyncExitStack, row: StageRow, _: 
     def make(config: Config) -> Stage:
         process.telemetry.stage(row.name).counts_events(sources_of(config).keys())
         progress = frozenset(source.name for source in config.source if source.progress)
-        return correlate(store, patience=_patience(config), progress=progress, clock=clock, kept=config.retention)
+        return correlate(store, patience=patience_of(config), progress=progress, clock=clock, kept=config.retention)
 
     stage = _renewed(process, make)
     process = replace(process, clock=clock)
     return [_loop(process, _spec(process, row), stage)]
-
-
-def _patience(config: Config) -> Mapping[str, Patience]:
-    return {
-        source.name: Patience(
-            settle=source.settle,
-            cdr_wait=source.cdr_wait,
-            open_max=source.open_max,
-            call_events=source.call_events and not DIALECTS[source.platform].whole_by_cdr,
-        )
-        for source in config.source
-    }
 
 
 async def _fetch_recording(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
