@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import get_args
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final, get_args
+
+import orjson
 
 from runtime.telemetry import Telemetry
+from schemas.envelope import Envelope
+from schemas.stage import Handler, Outcome
 from schemas.vocabulary import RecordingEnd
-from workers import dedupe, fan_out, fetch_recording
+from workers import dedupe, fan_out
 from workers.stores.looks import LOOKED
+
+_WANTED: Final = "wanted"
 
 
 def items(telemetry: Telemetry, stage: str, sources: Collection[str]) -> dedupe.Count:
@@ -31,13 +37,30 @@ def sessions(telemetry: Telemetry) -> None:
         telemetry.tell(name, 0)
 
 
-def recordings(telemetry: Telemetry, sources: Collection[str]) -> fetch_recording.Count:
-    """What was asked for, and how it ended."""
+def recordings(telemetry: Telemetry, sources: Collection[str], handler: Handler) -> Handler:
+    """The handler, with what was asked for counted, and how it ended."""
     counter = telemetry.recordings
     for name in sources:
-        for known in (fetch_recording.WANTED, *get_args(RecordingEnd)):
+        for known in (_WANTED, *get_args(RecordingEnd)):
             counter.labels(name, known)
-    return lambda source, state: counter.labels(source, state).inc()
+
+    async def counted(batch: Sequence[Envelope]) -> Outcome:
+        outcome = await handler(batch)
+        for envelope in batch:
+            if envelope.attempt == 1 and envelope.source in sources:
+                counter.labels(envelope.source, _WANTED).inc()
+        for ended in outcome:
+            if isinstance(ended, Envelope):
+                counter.labels(ended.source, _state_of(ended)).inc()
+        return outcome
+
+    return counted
+
+
+def _state_of(fact: Envelope) -> RecordingEnd:
+    row: Any = orjson.loads(fact.body) if isinstance(fact.body, bytes) else fact.body
+    state: RecordingEnd = row["body"]["state"]
+    return state
 
 
 def deliveries(telemetry: Telemetry, stage: str) -> Callable[[str], fan_out.Count]:

@@ -59,14 +59,6 @@ class ObjectStore(Protocol):
         ...
 
 
-Count = Callable[[str, str], None]
-WANTED: Final = "wanted"
-
-
-def _uncounted(_source: str, _state: str) -> None:
-    """Nobody wants to know."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Desk:
     """What serves the recordings of one source; `base` is scheme and host of `api`, where the config names them."""
@@ -89,13 +81,12 @@ async def open_fetch_recording(
     most_bytes: int = RECORDING_BYTES,
     scratch: Path | None = None,
     settling_seconds: float = SETTLING_SECONDS,
-    count: Count = _uncounted,
 ) -> AsyncIterator[Handler]:
     """The handler, with its HTTP sessions open until the context ends.
 
     `last_attempt` is the attempt (from 1) after which the stage's policy plans no other; `nonce` draws 1 to 128
     alphanumerics; `scratch` is a directory for downloads under way (None: the system's own). After `settling_seconds`
-    a download has to have the least speed. `count(source, state)` is told what is asked for and how it ended.
+    a download has to have the least speed.
     """
     async with AsyncExitStack() as stack:
         sessions = {
@@ -126,7 +117,6 @@ async def open_fetch_recording(
             nonce=nonce,
             scratch=scratch,
             slots=Slots(),
-            count=count,
         )
 
 
@@ -165,7 +155,6 @@ class FetchRecording:
     nonce: Callable[[], str]
     scratch: Path | None
     slots: Slots
-    count: Count = _uncounted
 
     async def __call__(self, batch: Sequence[Envelope]) -> Outcome:
         """One fact or one Failed for each envelope, in order.
@@ -190,16 +179,9 @@ class FetchRecording:
             return Failed(envelope, error)
         ended = await self._ended(desk, wanted, envelope)
         _report(envelope, wanted, ended)
-        self._counted(envelope, ended)
         if isinstance(ended, Transient):
             return Failed(envelope, ended)
         return _fact(envelope, wanted, ended, platform=desk.source.platform)
-
-    def _counted(self, envelope: Envelope, ended: Recording | Transient) -> None:
-        if envelope.attempt == 1:
-            self.count(envelope.source, WANTED)
-        if isinstance(ended, Recording):
-            self.count(envelope.source, ended.state)
 
     async def _ended(self, desk: _Desk, wanted: RecordingWanted, envelope: Envelope) -> Recording | Transient:
         try:

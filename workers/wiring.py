@@ -185,10 +185,10 @@ async def _fetch_recording(process: Process, stack: AsyncExitStack, row: StageRo
             last_attempt=spec.policy.last_attempt,
             clock=process.clock,
             nonce=lambda: secrets.token_hex(16),
-            count=counting.recordings(process.telemetry, sources_of(config).keys()),
         )
         own = await stack.enter_async_context(AsyncExitStack())
-        return Stage(await own.enter_async_context(opening)), own
+        handler = await own.enter_async_context(opening)
+        return Stage(counting.recordings(process.telemetry, sources_of(config).keys(), handler)), own
 
     current = Current(*await open_with(process.config, stack))
     stack.push_async_callback(current.close)
