@@ -18,7 +18,8 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from tests.services import debian, outside_rabbitmq, postgresql, prometheus, rabbitmq
+from tests.services import certificates, debian, outside_rabbitmq, postgresql, prometheus, rabbitmq
+from tests.services import pgbouncer as pgbouncer_service
 from tests.services.postgresql import PostgreSQL
 from tests.services.rabbitmq import RabbitMQ
 
@@ -145,6 +146,18 @@ def amqp_consume() -> Path:
 
 
 @pytest.fixture(scope="session")
+def openssl() -> Path:
+    """The command `openssl`, which makes certificates."""
+    return _or_skip(certificates.install)
+
+
+@pytest.fixture(scope="session")
+def pgbouncer() -> Path:
+    """The program PgBouncer, of which tests run their own (`tests.services.pgbouncer`)."""
+    return _or_skip(pgbouncer_service.install)
+
+
+@pytest.fixture(scope="session")
 def jq() -> Path:
     """The JSON filter `jq`, which README looks at a record with."""
     return _or_skip(_install_jq)
@@ -201,6 +214,10 @@ def _installs(fixtures: set[str]) -> Iterator[Callable[[], object]]:
         yield _install_amqp_tools
     if "jq" in fixtures:
         yield _install_jq
+    if "openssl" in fixtures:
+        yield certificates.install
+    if "pgbouncer" in fixtures:
+        yield pgbouncer_service.install
 
 
 def _install_amqp_tools() -> Path:

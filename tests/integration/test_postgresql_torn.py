@@ -13,9 +13,8 @@ from schemas.errors import Misconfigured, Unavailable
 from tests.building.stores import a_claim, a_whole_call, claimed, fold
 from tests.services.postgresql import PostgreSQL
 from workers.stores.postgresql import examine, open_claims, open_parked, open_reads, open_sessions
-from workers.stores.postgresql.pool import _at_start, open_database
+from workers.stores.postgresql.pool import open_database
 from workers.stores.postgresql.schema import CLAIMS_MIGRATIONS, migrate
-from workers.stores.postgresql.servers import NotReached
 
 APP = "app_of_tests"
 AWAY = "ALTER SCHEMA callstitch RENAME TO elsewhere"
@@ -102,24 +101,6 @@ async def test_without_the_right_to_make_the_schema_a_start_names_what_to_grant_
     with pytest.raises(Misconfigured, match="permission denied for schema callstitch"):
         async with open_claims(server.app):
             pass
-
-
-async def test_a_server_that_does_not_have_our_settings_is_refused_with_a_hint_at_its_pooler(server: Server) -> None:
-    """As PgBouncer with `ignore_startup_parameters`: the tables would land in whatever schema comes first."""
-    async with open_database(server.admin) as database:
-        async with database._pool.acquire() as connection:
-            await connection.execute("SET search_path = public")
-        with pytest.raises(Misconfigured, match="PgBouncer"):
-            await migrate(database, "claims", CLAIMS_MIGRATIONS)
-
-
-def test_a_pooler_that_knows_no_startup_parameters_is_named_as_one() -> None:
-    """PgBouncer in transaction mode says it so; it was waited for, and then it "did not answer"."""
-    said = asyncpg.ProtocolViolationError("unsupported startup parameter: search_path")
-    refused = _at_start(NotReached(str(said), [said]))
-    assert isinstance(refused, Misconfigured)
-    assert "search_path" in str(refused)
-    assert "PgBouncer" in str(refused)
 
 
 async def test_an_operators_question_tells_a_missing_right_from_a_store_that_nothing_has_run_on(server: Server) -> None:

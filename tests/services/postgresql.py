@@ -54,10 +54,10 @@ class PostgreSQL:
         self._bin = debian.program(_PROGRAMS, package=_PACKAGE).parent
         self.port = ports.free_port()
         # PostgreSQL refuses to run as root; its package brings the user that it runs as.
-        self._owner = "postgres" if os.geteuid() == 0 else None
+        self.owner = "postgres" if os.geteuid() == 0 else None
         self._home = Path(tempfile.mkdtemp(prefix="callstitch-postgresql-"))
-        if self._owner:
-            shutil.chown(self._home, self._owner, self._owner)
+        if self.owner:
+            shutil.chown(self._home, self.owner, self.owner)
         self._server: subprocess.Popen[bytes] | None = None
         try:
             self._make(following)
@@ -135,8 +135,8 @@ class PostgreSQL:
     def _take(self, file: Path, place: Path) -> None:
         shutil.copyfile(file, place)
         place.chmod(0o600)
-        if self._owner:
-            shutil.chown(place, self._owner, self._owner)
+        if self.owner:
+            shutil.chown(place, self.owner, self.owner)
 
     def _to_all(self, sign: signal.Signals) -> None:
         """The server, and its children, each of which leads a session of its own."""
@@ -163,9 +163,9 @@ class PostgreSQL:
             [str(self._bin / name), *arguments],
             cwd=self._home,
             env=_environment(),
-            user=self._owner,
-            group=self._owner,
-            extra_groups=[] if self._owner else None,
+            user=self.owner,
+            group=self.owner,
+            extra_groups=[] if self.owner else None,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_COMMAND_TIMEOUT_SECONDS,
@@ -188,9 +188,9 @@ class PostgreSQL:
                 ],
                 cwd=self._home,
                 env=_environment(),
-                user=self._owner,
-                group=self._owner,
-                extra_groups=[] if self._owner else None,
+                user=self.owner,
+                group=self.owner,
+                extra_groups=[] if self.owner else None,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -7,6 +7,7 @@ Two, because during a memory or disk alarm RabbitMQ blocks a connection that pub
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -19,7 +20,7 @@ from runtime.broker.base import Consumer, Delivery, Message
 from runtime.broker.rabbitmq import topology as rabbitmq_topology
 from runtime.broker.rabbitmq.asker import Asker
 from runtime.broker.rabbitmq.consumer import RabbitConsumer
-from runtime.broker.rabbitmq.link import Link, Lost
+from runtime.broker.rabbitmq.link import Distrusted, Link, Lost
 from runtime.broker.rabbitmq.publisher import Publisher
 from runtime.broker.rabbitmq.quiet import hush
 from runtime.tasks import watched
@@ -29,6 +30,7 @@ from schemas.topology import Topology
 RECONNECT_SECONDS: Final = 1.0
 REOPEN_SECONDS: Final = 0.2
 RENEW_SECONDS: Final = 30.0
+_FILES: Final = ("cafile", "certfile", "keyfile")
 
 
 def _reconnect_pause() -> float:
@@ -198,7 +200,7 @@ async def open_rabbitmq(
     A consumer that got nothing for once or twice `renew_seconds` subscribes again (see `RabbitConsumer.run`).
 
     Raises:
-        Misconfigured: this is no AMQP address.
+        Misconfigured: this is no AMQP address, or there is one whose certificate we do not trust.
         Unavailable: the broker could not be reached in time.
     """
     hush()
@@ -211,9 +213,11 @@ async def open_rabbitmq(
     async with watched(publishing.run(), consuming.run(), broker.publisher.run(), broker.asker.run()):
         try:
             async with asyncio.timeout(start_timeout_seconds):
-                await publishing.connection()
-                await consuming.connection()
+                await publishing.first()
+                await consuming.first()
                 await broker.publisher.ready()
+        except Distrusted as error:
+            raise Misconfigured(f"RabbitMQ at {address.host}:{address.port}: {error}") from None
         except TimeoutError:
             reason = next((link.reason for link in (publishing, consuming) if not link.up), "no channel")
             raise Unavailable(
@@ -230,4 +234,7 @@ def _address(url: str) -> URL:
         raise Misconfigured("the broker's address is not a url") from None
     if address.scheme not in DEFAULT_PORTS or not address.host:
         raise Misconfigured("the broker's address must be amqp://user:password@host[:port]/[vhost] or amqps://")
+    for name in _FILES:
+        if name in address.query and not os.access(address.query[name], os.R_OK):
+            raise Misconfigured(f"broker: {name}: cannot read {address.query[name]}")
     return address if address.port else address.with_port(DEFAULT_PORTS[address.scheme])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, Generic, TypeVar, cast
@@ -34,6 +35,10 @@ class Lost(Exception):
     """The channel or its connection went away, or never came."""
 
 
+class Distrusted(Lost):
+    """The broker's certificate is none that we trust: waiting does not mend that."""
+
+
 @contextmanager
 def gone_is_lost() -> Iterator[None]:
     """Turn each of the ways in which aio-pika and aiormq say "gone" into Lost.
@@ -50,6 +55,9 @@ def gone_is_lost() -> Iterator[None]:
             raise
         raise Lost("connection closed") from None
     except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
+        cause = error.__cause__ or error  # aiormq wraps the system's
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise Distrusted(f"its certificate is refused: {cause.verify_message}") from None
         raise Lost(short_text(error)) from None
     except StopAsyncIteration:
         raise Lost("the peer hung up in the handshake") from None
@@ -139,6 +147,8 @@ class Link:
         self._purpose = purpose
         self._pause = pause
         self._current: Slot[SocketConnection] = Slot()
+        self._tried = asyncio.Event()
+        self._distrusted = False
         self.reason = "not tried yet"
         self.blocked = ""  # why the broker takes no publishes on this connection: an alarm (trap 7)
 
@@ -151,6 +161,18 @@ class Link:
         """The connection, as soon as there is one."""
         return await self._current.get()
 
+    async def first(self) -> None:
+        """Return once there is a connection.
+
+        Raises:
+            Distrusted: the broker's certificate is none that we trust.
+        """
+        while not self.up:
+            await self._tried.wait()
+            self._tried.clear()
+            if self._distrusted:
+                raise Distrusted(self.reason)
+
     async def run(self) -> None:
         """Connect, wait for the loss, pause, for ever; closes the connection when cancelled."""
         while True:
@@ -161,6 +183,8 @@ class Link:
                 if reason != self.reason:
                     log.warning("broker.unreachable", connection=self._purpose, reason=reason)
                 self.reason = reason
+                self._distrusted = isinstance(error, Distrusted)
+            self._tried.set()
             await asyncio.sleep(self._pause())
 
     async def _connected_once(self) -> None:
@@ -173,6 +197,7 @@ class Link:
             connection.socket.tell_alarm(self._tell_alarm)
             closing = connection.closing
             with self._current.holding(connection):
+                self._tried.set()
                 await asyncio.wait([closing])
             raise Lost(why_closed(closing))
         finally:

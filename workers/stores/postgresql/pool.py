@@ -46,7 +46,8 @@ _BLAMED: Final = ("21", "22", "23", "44", "54", "P0")
 _SPOKEN: Final = ("08", "25006", "3F", "42501", "42P01", "53", "55", "57")  # words for these hold no values
 _READ_ONLY: Final = "25006"  # of several servers another has taken over, or one of a managed service is in trouble
 NOT_MADE_YET: Final = ("42P01", "42703")  # what a question meets where no stage, or an older one, made the tables
-NO_POOLER: Final = "a session needs its own settings: connect to PostgreSQL itself, not to a pooler such as PgBouncer"
+_IS_SET: Final = f"SELECT 1 WHERE current_setting('search_path') = '{SCHEMA}'"
+_YES: Final = "SELECT 1"  # the tag of one row
 
 
 class Connection(Protocol):
@@ -74,11 +75,15 @@ class Vanished(Exception):
 
 
 class Database:
-    """An open pool; `passing`: SQLSTATEs that are raised as the driver's own errors, to who knows what they mean."""
+    """An open pool; `passing`: SQLSTATEs that are raised as the driver's own errors, to who knows what they mean.
 
-    def __init__(self, pool: Any, servers: Servers, *, passing: Sequence[str] = ()) -> None:
+    `frame` is what sets a session up at the start of each transaction, where a pooler lends another session to each.
+    """
+
+    def __init__(self, pool: Any, servers: Servers, *, frame: str = "", passing: Sequence[str] = ()) -> None:
         self._pool = pool
         self.servers = servers
+        self._frame = frame
         self._passing = passing
 
     async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -89,16 +94,25 @@ class Database:
                 Nothing was committed, or the answer to COMMIT was lost: the caller does the same again, which claims
                 and folds absorb.
         """
-        return await self._again(lambda connection: _committed(connection, work))
+        return await self._again(lambda connection: self._committed(connection, work))
 
     async def fetch(self, query: str, *args: object) -> Sequence[Any]:
         """The rows of a single statement, which is its own transaction; raises what `transact` raises."""
-        return await self._again(lambda connection: connection.fetch(query, *args))
+        return await self._again(self._alone(lambda connection: connection.fetch(query, *args)))
 
     async def execute(self, query: str, *args: object) -> int:
         """The same for a statement without rows: how many it wrote or deleted."""
-        tag = await self._again(lambda connection: connection.execute(query, *args))
+        tag = await self._again(self._alone(lambda connection: connection.execute(query, *args)))
         return int(tag.rpartition(" ")[2])
+
+    def _alone(self, work: Callable[[Connection], Awaitable[T]]) -> Callable[[Connection], Awaitable[T]]:
+        return (lambda connection: self._committed(connection, work)) if self._frame else work
+
+    async def _committed(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
+        async with connection.transaction():
+            if self._frame:
+                await connection.execute(self._frame)
+            return await work(connection)
 
     async def _again(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         for pause in _AGAIN_SECONDS:
@@ -127,11 +141,6 @@ class _Again(Exception):
     pass
 
 
-async def _committed(connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
-    async with connection.transaction():
-        return await work(connection)
-
-
 def meaning(error: Exception) -> Exception:
     """What a driver's error means to us: try again, Unavailable, or itself, because the values of a batch caused it."""
     state = sqlstate(error)
@@ -152,8 +161,8 @@ async def open_database(dsn: str, *, start_seconds: float = START_SECONDS) -> As
             certificate that we trust.
         Unavailable: no server answers and takes writes.
     """
-    async with _open(dsn, _SETTINGS, start_seconds) as (pool, servers):
-        yield Database(pool, servers)
+    async with _open(dsn, _SETTINGS, start_seconds) as (pool, servers, frame):
+        yield Database(pool, servers, frame=frame)
 
 
 @asynccontextmanager
@@ -163,38 +172,57 @@ async def open_read_only(dsn: str) -> AsyncIterator[Database]:
     Its `fetch` raises asyncpg.UndefinedTableError where no stage has opened its tables yet, and
     asyncpg.UndefinedColumnError where an older program made them.
     """
-    async with _open(dsn, {**_SETTINGS, "default_transaction_read_only": "on"}, 0, read_only=True) as (pool, servers):
-        yield Database(pool, servers, passing=NOT_MADE_YET)
+    settings = {**_SETTINGS, "default_transaction_read_only": "on"}
+    async with _open(dsn, settings, 0, read_only=True) as (pool, servers, frame):
+        yield Database(pool, servers, frame=frame, passing=NOT_MADE_YET)
 
 
 @asynccontextmanager
 async def _open(
     dsn: str, settings: Mapping[str, str], start_seconds: float, *, read_only: bool = False
-) -> AsyncIterator[tuple[Any, Servers]]:
+) -> AsyncIterator[tuple[Any, Servers, str]]:
     try:
         servers = servers_of(dsn)
     except ValueError as error:
         raise Misconfigured(f"store: {error}") from None
-    pool = await _patiently(lambda: _open_pool(servers, settings, read_only=read_only), start_seconds)
+    pool, frame = await _patiently(lambda: _open_pool(servers, settings, read_only=read_only), start_seconds)
     try:
-        yield pool, servers
+        yield pool, servers, frame
     finally:
         await _close(pool)
 
 
-async def _open_pool(servers: Servers, settings: Mapping[str, str], *, read_only: bool) -> Any:
-    pool = await asyncpg.create_pool(
+async def _open_pool(servers: Servers, settings: Mapping[str, str], *, read_only: bool) -> tuple[Any, str]:
+    """Connections that have our settings, and no frame; behind a pooler those that have none, and the frame."""
+    try:
+        pool = await _pool_of(servers, read_only=read_only, server_settings=settings)
+        async with pool.acquire() as connection:
+            if await connection.execute(_IS_SET) == _YES:  # as text: a pooler may lend another session to a second step
+                return pool, ""
+        await _close(pool)
+    except NotReached as error:
+        if not error.pooler:
+            raise
+    pool = await _pool_of(servers, read_only=read_only, statement_cache_size=0)
+    async with pool.acquire():
+        return pool, _frame(settings)
+
+
+async def _pool_of(servers: Servers, **options: object) -> Any:
+    return await asyncpg.create_pool(
         min_size=0,  # with more the driver connects by itself, and logs a traceback for each try while nobody answers
         max_size=_POOL_SIZE,
         connect=servers.connect,
         connection_class=Reached,
-        read_only=read_only,
         command_timeout=_COMMAND_SECONDS,
-        server_settings=settings,
         reset=_leave_as_it_is,
+        **options,
     )
-    async with pool.acquire():
-        return pool
+
+
+def _frame(settings: Mapping[str, str]) -> str:
+    """The same settings for one transaction, what is a default for transactions as this one's own."""
+    return ";".join(f"SET LOCAL {name.removeprefix('default_')} = '{value}'" for name, value in settings.items())
 
 
 async def _leave_as_it_is(_: object) -> None:
@@ -214,8 +242,6 @@ async def _patiently(open_it: Callable[[], Awaitable[Any]], seconds: float) -> A
 
 
 def _at_start(error: NotReached) -> Exception:
-    if error.pooler:  # it knows no startup parameters, and would lend our session to others
-        return Misconfigured(f"store: {error}; {NO_POOLER}")
     if error.refused:
         return Misconfigured(f"store: PostgreSQL refuses us: {error}")
     return Unavailable(f"the state store does not answer: {error}")

@@ -13,7 +13,7 @@ from typing import Any, Final
 import asyncpg
 
 from schemas.errors import Misconfigured, Unavailable
-from workers.stores.postgresql.pool import NO_POOLER, SCHEMA, Connection, Database
+from workers.stores.postgresql.pool import SCHEMA, Connection, Database
 
 # The first fingerprint of a key has its own table, so that one unique index decides who is first; amendments are rare.
 _CLAIMS_1: Final = """
@@ -86,7 +86,7 @@ SESSIONS_MIGRATIONS: Final = (_SESSIONS_1, _SESSIONS_2, _SESSIONS_3, _SESSIONS_4
 _PARKED_4: Final = "ALTER TABLE parked ADD COLUMN emptied boolean NOT NULL DEFAULT false"
 PARKED_MIGRATIONS: Final = (_PARKED_1, _PARKED_2, _PARKED_3, _PARKED_4)
 _ONE_AT_A_TIME: Final = 0x63616C6C  # several processes start at once
-_SESSION: Final = "SELECT current_database(), current_user, current_setting('search_path')"
+_SESSION: Final = "SELECT current_database(), current_user"
 _RENAMED: Final = """
 SELECT nspname FROM pg_namespace n WHERE EXISTS (
     SELECT FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
@@ -101,15 +101,12 @@ async def migrate(database: Database, part: str, migrations: Sequence[str]) -> d
     Only a start does this: a process that runs holds its work until its tables are back, and makes none.
 
     Raises:
-        Misconfigured: a newer version of the program wrote them, we have no right to make them, or a pooler keeps our
-            settings from the server.
+        Misconfigured: a newer version of the program wrote them, or we have no right to make them.
         Unavailable: see Database.transact; also when another schema holds our tables, as while it is renamed.
     """
 
     async def work(connection: Connection) -> datetime:
-        ((name, user, path),) = await connection.fetch(_SESSION)
-        if path != SCHEMA:
-            raise Misconfigured(f"store: the server does not have our settings; {NO_POOLER}")
+        ((name, user),) = await connection.fetch(_SESSION)
         try:
             return await _migrated(connection, part, migrations)
         except asyncpg.InsufficientPrivilegeError as error:
