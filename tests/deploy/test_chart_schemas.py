@@ -19,7 +19,7 @@ CRDS: Final = chart.ROOT / "tests/fixtures/crds"
 OLDEST, NEWEST = "1.29", "1.37"
 EVERYTHING: Final = (
     "networkPolicy.cilium.enabled=true",
-    "monitoring.podMonitor.enabled=true",
+    "monitoring.podMonitor.enabled=true,monitoring.rules.enabled=true",
     "keda.enabled=true",
     "keda.prometheus.serverAddress=http://prometheus:9090",
     "ingest.ingress.enabled=true,ingest.ingress.host=push.example.com",
@@ -59,7 +59,7 @@ def test_a_field_that_kubernetes_does_not_know_is_noticed() -> None:
 @pytest.mark.parametrize("values", chart.VALUES)
 def test_the_operators_take_every_object_of_theirs(values: str) -> None:
     theirs = [one for one in objects(values) if custom(one) and one["apiVersion"] not in OUR_OWN_CHECKS]
-    assert {"ScaledObject", "TriggerAuthentication", "PodMonitor"} <= {one["kind"] for one in theirs}
+    assert {"ScaledObject", "TriggerAuthentication", "PodMonitor", "PrometheusRule"} <= {one["kind"] for one in theirs}
     assert [fault for one in theirs for fault in faults(one)] == []
 
 

@@ -59,6 +59,7 @@ def test_a_pod_that_hangs_gives_back_what_it_holds_and_ends_before_it_would_be_k
     assert all(grace(objects, role) > whole for role in chart.deployments(objects))
 
 
+TO_NONE = "stages.fetch_recording.autoscaling.minReplicas=0"
 RECORDING_SECONDS = 900  # one slow download, which outlives the cooldown
 
 
@@ -70,7 +71,7 @@ def test_the_last_pod_goes_only_when_nothing_is_in_hand(*, in_hand_counts: bool,
     """`fetch_recording` with none at least: its queue is empty while it downloads, and over AMQP that would be all."""
     (found,) = [
         one
-        for one in chart.of_kind(chart.rendered("values-large.yaml"), "ScaledObject").values()
+        for one in chart.of_kind(chart.rendered("values-large.yaml", TO_NONE), "ScaledObject").values()
         if chart.component(one) == "fetch-recording"
     ]
     ruled = rules(found)

@@ -1,7 +1,8 @@
 """A peak on the real thing: a controller that reads the rendered rules starts real workers, and ends them by SIGTERM.
 
-CALLSTITCH_PEAKS=2 has a day's two, with a silence between them that all pods but one sleep through. RabbitMQ is real, and asked as KEDA asks it; what a notification becomes is compared with what the platform sent.
-Time goes faster for the controller, so that minutes of its rules pass in seconds.
+CALLSTITCH_PEAKS=2 has a day's two, with a silence between them in which all pods but one go. RabbitMQ is real, and
+asked as KEDA asks it; what a notification becomes is compared with what the platform sent. Time goes faster for the
+controller, so that minutes of its rules pass in seconds.
 """
 
 from __future__ import annotations
