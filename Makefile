@@ -69,7 +69,8 @@ manifests: $(DEV)  ## The chart as plain manifests in var/manifests.yaml, for ku
 lock: $(DEV)  ## Make the lock files again from pyproject.toml
 	@printf 'pip\nsetuptools>=80\n' | $(COMPILE) - --output-file requirements/build.lock
 	@$(COMPILE) pyproject.toml --output-file requirements/runtime.lock
-	@$(COMPILE) pyproject.toml --extra dev -c requirements/build.lock -c requirements/runtime.lock \
+	@$(COMPILE) pyproject.toml --extra otel -c requirements/runtime.lock --output-file requirements/otel.lock
+	@$(COMPILE) pyproject.toml --extra dev --extra otel -c requirements/build.lock -c requirements/otel.lock \
 		--output-file requirements/dev.lock
 	@! grep -nE '^ *-[^-]|^--|://' requirements/*.lock
 

@@ -26,6 +26,7 @@ from runtime.clock import system_clock
 from runtime.tasks import Watch, watched
 from runtime.telemetry import Telemetry
 from runtime.telemetry.look import Look
+from runtime.tracing import open_tracing
 from runtime.wire import monotonic_message_ids
 from schemas.platforms import DIALECTS
 from schemas.topology import PARKING, STAGES
@@ -44,7 +45,7 @@ async def open_process(config: Config, *, declare: bool, sabotage: Sabotage | No
     Raises:
         Misconfigured, Unavailable: see open_broker.
     """
-    async with open_broker(config.broker) as broker:
+    async with open_tracing() as tracing, open_broker(config.broker) as broker:
         if declare:
             for sentence in leftovers.told_of(await leftovers.declare(config, broker)):
                 log.warning("topology.left_over", reason=sentence)
@@ -58,6 +59,7 @@ async def open_process(config: Config, *, declare: bool, sabotage: Sabotage | No
             message_ids=monotonic_message_ids(uuid4().hex[:12]),
             wrap=sabotage.stage if sabotage else unwrapped,
             whole=declare,
+            tracing=tracing,
         )
 
 
@@ -179,6 +181,7 @@ async def _door(process: Process, state: DoorState, *, shared: bool = False) -> 
         clock=process.clock,
         state=state,
         shared=shared,
+        tracing=process.tracing,
     )
     async with opened as door:
 

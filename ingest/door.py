@@ -26,9 +26,11 @@ from ingest.state import DoorState
 from ingest.tallies import HOUR_SECONDS
 from runtime.telemetry import Telemetry
 from runtime.telemetry.door import UNKNOWN
+from runtime.tracing.off import NO_TRACING
+from runtime.tracing.tracing import Tracing
 from runtime.verdict import reason_of
 from schemas.dialect.dialect import AnyDialect
-from schemas.envelope import Envelope, Kind, new_id, new_trace
+from schemas.envelope import Envelope, Kind, new_id
 from schemas.errors import Rejected, Unavailable
 from schemas.notification import Notification, Reply, to_json
 from schemas.question import Asked
@@ -55,6 +57,7 @@ class Door:
         clock: Callable[[], datetime],
         state: DoorState,
         shares: Shares,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._dialects = dialects
         self._telemetry = telemetry
@@ -67,6 +70,7 @@ class Door:
         self._clock = clock
         self._state = state
         self._shares = shares
+        self._tracing = tracing
         self.answered: Counter[tuple[str, int]] = Counter()
 
     def entrances(self, sources: Mapping[str, Source]) -> Mapping[str, Entrance]:
@@ -96,7 +100,7 @@ class Door:
         answer: web.StreamResponse
         try:
             entrance, path = self._find(request.rel_url.raw_path_qs)
-            answer = await self._accept(request, entrance, path)
+            answer = await self._accept(request, entrance, path, started)
         except Rejected as error:
             name = entrance.name if entrance is not None else UNKNOWN
             log.warning("door.refused", source=name, status=error.status, reason=str(error), remote=request.remote)
@@ -123,7 +127,9 @@ class Door:
         rest = f"{rest}?{query}" if query else rest
         return entrance, rest if rest.isascii() else as_text(rest)
 
-    async def _accept(self, request: web.BaseRequest, entrance: Entrance, path: str) -> web.StreamResponse:
+    async def _accept(
+        self, request: web.BaseRequest, entrance: Entrance, path: str, started: float
+    ) -> web.StreamResponse:
         if request.method != "POST":
             raise Rejected("not POST", status=405)
         remote = request.remote or ""
@@ -138,13 +144,14 @@ class Door:
             )
             now = self._clock()
             stored = entrance.without_signature(notification, now)
-            reply = await self._reply(notification, stored, entrance, now)
+            with self._tracing.accepting(entrance.name, started) as trace:
+                reply = await self._reply(notification, stored, entrance, now, trace)
         finally:
             stay.leave()
         return response(request, reply, last=self._state.leaving)
 
     async def _reply(
-        self, notification: Notification, stored: Notification, entrance: Entrance, now: datetime
+        self, notification: Notification, stored: Notification, entrance: Entrance, now: datetime, trace: str
     ) -> Reply:
         """What the platform wants to hear, once the push is `stored`, or once its question is decided."""
         envelope = Envelope(
@@ -153,7 +160,7 @@ class Door:
             source=entrance.name,
             at=now,
             body=to_json(stored),
-            trace=new_trace(),
+            trace=trace,
         )
         asking = entrance.asking
         asked = _asked(notification, asking) if asking is not None else None

@@ -14,6 +14,8 @@ import structlog
 
 from runtime.broker.base import Message
 from runtime.telemetry.door import Commits
+from runtime.tracing.off import NO_TRACING
+from runtime.tracing.tracing import Tracing
 from runtime.verdict import reason_of
 from runtime.wire import pack
 from schemas.envelope import Envelope, decode_bundle
@@ -51,10 +53,13 @@ class GroupCommit:
     `trouble` tells why the last bundle was not stored, and is empty once one is; one that is too large is no trouble.
     """
 
-    def __init__(self, broker: Publishing, message_ids: Iterator[str], published: Commits) -> None:
+    def __init__(
+        self, broker: Publishing, message_ids: Iterator[str], published: Commits, tracing: Tracing = NO_TRACING
+    ) -> None:
         self._broker = broker
         self._ids = message_ids
         self._published = published
+        self._tracing = tracing
         self._gathered: list[_Waiting] = []
         self._under_way: list[_Waiting] = []
         self._some = asyncio.Event()
@@ -89,7 +94,8 @@ class GroupCommit:
         if not messages:
             return
         started = time.perf_counter()
-        failure, stored = await self._stored(messages)
+        with self._tracing.storing(one.envelope for one in batch):
+            failure, stored = await self._stored(messages)
         if failure is None:
             seconds = time.perf_counter() - started
             self._published.confirmed(envelopes=len(batch), bundles=len(messages), seconds=seconds)

@@ -23,6 +23,8 @@ from runtime.port.connections import Connections
 from runtime.port.descriptors import Room, room_for
 from runtime.tasks import watched
 from runtime.telemetry import Telemetry
+from runtime.tracing.off import NO_TRACING
+from runtime.tracing.tracing import Tracing
 from schemas.dialect.dialect import AnyDialect
 from schemas.settings import Ingest
 from schemas.settings.source import Source
@@ -45,18 +47,18 @@ async def serve_door(
     state: DoorState | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
     shared: bool = False,
+    tracing: Tracing = NO_TRACING,
 ) -> AsyncIterator[Door]:
     """Serve until the context ends; then finish what is under way and send the last tally.
 
-    `state` tells /readyz of it; `deadline_seconds` is how long a question may wait for its answer; `shared`: other
-    doors may listen there too.
+    `state` tells /readyz of it; an answer has `deadline_seconds`; `shared`: other doors may listen there too.
 
     Raises:
         Died: the commit loop or the tallies ended by themselves.
     """
     state = state or DoorState()
     room = room_for(settings.connections)
-    commit = GroupCommit(broker, message_ids, telemetry.bundles)
+    commit = GroupCommit(broker, message_ids, telemetry.bundles, tracing)
     state.unstored = lambda: commit.trouble
     questions = Questions(
         broker=broker, commit=commit, message_ids=message_ids, telemetry=telemetry, deadline_seconds=deadline_seconds
@@ -70,6 +72,7 @@ async def serve_door(
         clock=clock,
         state=state,
         shares=Shares(room.connections, by_address=settings.connections_per_address > 0),
+        tracing=tracing,
     )
     tallies = Tallies(door.answered, commit, clock)
     async with watched(commit.run()):

@@ -16,6 +16,8 @@ TALLY: Final = 2.0  # for the confirm of the last count, as of each
 STAGES: Final = 12.0  # for what is buffered; the rest is given back
 CONNECTION: Final = 3.0  # for the broker's goodbye
 
+SPANS: Final = 1.0  # for the last spans to leave, where traces are told; what is left then is lost
+
 PROCESS: Final = 19.0  # for all of these; then the process is cut off
 CUT_OFF: Final = 1.0  # for tasks to end that are cancelled
 MEMBER: Final = PROCESS + CUT_OFF  # of a group, from its supervisor's SIGTERM to SIGKILL, where no signal came to both

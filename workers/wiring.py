@@ -23,6 +23,8 @@ from runtime.poison import Trials
 from runtime.tasks import watched
 from runtime.telemetry import Telemetry
 from runtime.telemetry.look import Counts
+from runtime.tracing.off import NO_TRACING
+from runtime.tracing.tracing import Tracing
 from runtime.verdict import policies
 from schemas.envelope import JsonObject
 from schemas.platforms import DIALECTS
@@ -71,6 +73,7 @@ class Process:
     crew: Crew = field(default_factory=Crew)
     trials: Trials = field(default_factory=Trials)  # stages of one process share its death
     looks: dict[str, Counts] = field(default_factory=dict)  # what metrics tell of the stores of its stages
+    tracing: Tracing = NO_TRACING
 
 
 def config_topology(config: Config) -> Topology:
@@ -135,6 +138,7 @@ def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
             metrics=process.telemetry.stage(spec.name),
             trials=process.trials,
             crash=crash_points(spec.name),
+            tracing=process.tracing,
         )
     )
 

@@ -78,16 +78,19 @@ class Batches:
         self, consumer: Consumer, deliveries: Sequence[Delivery], stopping: asyncio.Event
     ) -> Sequence[Delivery]:
         """Run the handler and settle what follows; returns all of it if it had to be held too long."""
-        work, unreadable, age = self._unpacked(deliveries)
+        envelopes, unreadable, age = self._unpacked(deliveries)
         metrics = self._bench.metrics
-        taken = metrics.took(len(work) + len(unreadable), age)
+        taken = metrics.took(len(envelopes) + len(unreadable), age)
         try:
-            self._bench.crash("before_handle", work)
-            outcome = await self._hold(work, stopping)
-            if outcome is None:
-                return deliveries
-            self._bench.crash("after_handle", work)
-            await self._settler.settle(consumer, deliveries, [*unreadable, *outcome], work=work)
+            with self._bench.tracing.handling(self._name, envelopes) as batch:
+                work = batch.work
+                self._bench.crash("before_handle", work)
+                outcome = await self._hold(work, stopping)
+                if outcome is None:
+                    return deliveries
+                self._bench.crash("after_handle", work)
+                batch.handled(outcome)
+                await self._settler.settle(consumer, deliveries, [*unreadable, *outcome], work=work)
             metrics.settled(taken)
             return ()
         finally:

@@ -43,7 +43,8 @@ class Ticks:
             envelopes = await self._bench.stage.tick(self._bench.clock())
             if envelopes:
                 self._bench.crash("after_handle", envelopes)
-                await self._settler.send(envelopes, work=envelopes)
+                with self._bench.tracing.telling(self._bench.spec.name, envelopes) as told:
+                    await self._settler.send(told, work=told)
         except Unavailable as error:
             log.warning("stage.tick_held", stage=self._bench.spec.name, reason=reason_of(error))
         except Exception as error:  # noqa: BLE001 - a tick that fails must not end the stage; the next one comes

@@ -57,6 +57,7 @@ FORBIDDEN: Final = {
         "console.emulator.push",
         "console.emulator.acts",
     ),
+    "OpenTelemetry is an extra: one file imports it, where it is asked for": ("runtime.settle", "opentelemetry"),
     "the emulator can contradict us: it imports nothing of ours": ("console.emulator.truth", "schemas.numbers"),
 }
 NO_CIRCLE: Final = "no circle: of two modules or packages side by side, one at most knows the other"
