@@ -15,11 +15,12 @@ import orjson
 
 from console.admin_access import asking_owner
 from runtime.clock import system_clock
-from schemas.errors import Malformed
+from schemas.errors import Malformed, Misconfigured, Unavailable
 from schemas.notification import Notification
 from schemas.numbers import canonical
 from workers.config import Config
 from workers.inflate import inflated
+from workers.objects import open_objects
 from workers.stores import open_parked, open_reads, open_sessions
 from workers.stores.erasing import open_work, recording_places
 from workers.stores.places import OF_PEOPLE, Place, Row
@@ -39,14 +40,14 @@ Means = Callable[[Place, Row], bool]
 class Found:
     """What there is of a person or a call: calls and parked messages by id, and events of no call.
 
-    `waiting`: why some calls cannot be erased yet. `places`: recordings of them, which only their owner can delete.
+    `waiting`: why some calls cannot be erased yet. `places`: where the recordings of the others lie, by call.
     """
 
     calls: set[str] = field(default_factory=set)
     events: set[str] = field(default_factory=set)
     parked: set[str] = field(default_factory=set)
     waiting: dict[str, str] = field(default_factory=dict)
-    places: list[str] = field(default_factory=list)
+    places: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def nothing(self) -> bool:
@@ -56,12 +57,17 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Erased:
-    """What was done: how many of each, and by id what has to wait and why."""
+    """What was done: how many of each, and by id what has to wait and why.
+
+    `absent`: where a recording of it should have been and was not.
+    """
 
     calls: int
     events: int
     parked: int
     waiting: Mapping[str, str]
+    recordings: int = 0
+    absent: Sequence[str] = ()
 
 
 def of_number(number: str) -> Means:
@@ -151,17 +157,21 @@ async def _look(found: Found, reads: Reads, call_id: str) -> None:
     if why is not None:
         found.waiting[call_id] = why
     else:
-        found.places += recording_places(session["state"])
+        found.places[call_id] = recording_places(session["state"])
 
 
 async def erase(config: Config, found: Found) -> Erased:
-    """Have it erased by the owner of the state; what has work under way is left as it is.
+    """Delete its recordings, then have it erased by the owner of the state; what has work under way is left as it is.
+
+    A call whose recordings cannot be deleted is left whole, since only its session knows where they lie.
 
     Raises:
+        Misconfigured: the object store cannot be used.
         Unavailable: the store is away, or nobody runs the stages that own it.
     """
-    calls, events, parked = sorted(found.calls), sorted(found.events), sorted(found.parked)
     waiting: dict[str, str] = {}
+    gone, absent = await _delete_recordings(config, found, waiting)
+    calls, events, parked = sorted(found.calls - waiting.keys()), sorted(found.events), sorted(found.parked)
     emptied = 0
     directory = config.store.directory
     if directory is None:
@@ -187,7 +197,31 @@ async def erase(config: Config, found: Found) -> Erased:
         events=len(found.events - waiting.keys()),
         parked=emptied,
         waiting=waiting,
+        recordings=gone,
+        absent=absent,
     )
+
+
+async def _delete_recordings(config: Config, found: Found, waiting: dict[str, str]) -> tuple[int, list[str]]:
+    """How many went, and those that were not there; `waiting` is told of calls whose recordings stay."""
+    gone, absent = 0, list[str]()
+    told = {call_id: places for call_id, places in found.places.items() if places}
+    if not told:
+        return gone, absent
+    directory = config.objects.directory
+    if directory is not None and not directory.is_dir():
+        raise Misconfigured(f"objects: there is no directory {directory} here: run this where the recordings lie")
+    objects = open_objects(config.objects)
+    for call_id, places in told.items():
+        try:
+            for place in places:
+                if await objects.delete(place):
+                    gone += 1
+                else:
+                    absent.append(place)
+        except Unavailable as error:
+            waiting[call_id] = f"its recordings cannot be deleted: {error}"
+    return gone, absent
 
 
 def _some(ids: Sequence[str]) -> list[Sequence[str]]:

@@ -37,6 +37,7 @@ def purge(
         found = asyncio.run(find(loaded, _means(loaded, number, call)))
         erased = None if dry_run or found.nothing else asyncio.run(erase(loaded, found))
     _tell(found, erased, show_numbers=show_numbers)
+    _tell_what_is_out_of_reach(loaded)
     if erased is not None and erased.waiting:
         raise typer.Exit(EXIT_DIFFERENCE)
 
@@ -78,11 +79,24 @@ def _tell(found: Found, erased: Erased | None, *, show_numbers: bool) -> None:
     for call_id, why in (found.waiting if erased is None else erased.waiting).items():
         shown = call_id if show_numbers else masked_id(call_id)
         complain(wrapped(f"callstitch: not yet: {shown}: {why}"))
-    if found.places:
-        out.print("recordings of it lie in the object store, where you delete them:")
-        for place in found.places:
+    places = [place for of_call in found.places.values() for place in of_call]
+    if erased is None and places:
+        out.print(f"and {len(places)} recording(s) in the object store:")
+        for place in places:
             out.print(wrapped(place, indent="  "))
-    out.print("queues, sinks and files downstream are not reached: docs/personal-data.md")
+    elif erased is not None and places:
+        out.print(f"deleted {erased.recordings} recording(s) in the object store")
+        for place in erased.absent:
+            complain(wrapped(f"callstitch: not there: {place}"))
+
+
+def _tell_what_is_out_of_reach(config: Config) -> None:
+    """By name, since each has an owner who has to be asked."""
+    sinks = [f"sink {sink.name} ({sink.kind})" for sink in config.sink]
+    queues = [f"queue {queue.name}" for queue in config.queue]
+    out.print(wrapped(f"not reached: what left already ({', '.join([*sinks, *queues]) or 'to nobody'}),"))
+    out.print(wrapped("what is on its way in the broker, recordings of calls that were forgotten, and backups:"))
+    out.print("see docs/personal-data.md")
 
 
 def _count(what: str, calls: int, events: int, parked: int) -> None:

@@ -107,7 +107,7 @@ STAGE_FAMILIES: Final = (
         role=EVERY_STAGE,
         labels=("stage",),
         over="max",
-        meaning="1 while a sink rests because its endpoint wants nothing more",
+        meaning="1 while a sink rests: its endpoint wants nothing more, or an operator paused it",
     ),
     Family(
         name="callstitch_tick_failed_total",

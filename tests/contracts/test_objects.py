@@ -181,3 +181,19 @@ async def test_half_a_file_is_never_seen(rig: ObjectsRig, scratch: Path, old: by
     assert rig.stored() == ({} if old is None else {PLACE: old})
     await rig.objects.put(PLACE, large)
     assert rig.stored() == {PLACE: LARGE}
+
+
+@pytest.mark.parametrize("name", [PLACE, ODD_NAMES[0], ODD_NAMES[1]])
+async def test_what_is_deleted_is_gone_and_nothing_else_is(rig: ObjectsRig, scratch: Path, name: str) -> None:
+    await put(rig, name, b"RIFF", scratch)
+    await put(rig, "other.wav", b"RIFF", scratch)
+    assert await rig.objects.delete(name)
+    assert not await rig.objects.delete(name), "it was gone"
+    assert rig.stored() == {"other.wav": b"RIFF"}
+
+
+async def test_a_store_that_deletes_nothing_says_so(rig: ObjectsRig, scratch: Path) -> None:
+    await put(rig, PLACE, b"RIFF", scratch)
+    with rig.away(), pytest.raises(Unavailable, match="object store: "):
+        await rig.objects.delete(PLACE)
+    assert rig.stored() == {PLACE: b"RIFF"}

@@ -8,12 +8,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from tests.e2e.balance import wait_until_balanced
 from tests.e2e.programs import ROOT
-from tests.e2e.running import Up, callstitch, running_up, sample
+from tests.e2e.running import Up, callstitch, playing, running_up, sample
 
 NUMBER: Final = "13877770021"
 SESSION: Final = f"+86{NUMBER}_+8613900000012_4_627e5c1f"
 DIGITS: Final = NUMBER.encode()
+BALANCED_SECONDS: Final = 120.0
 
 
 def a_fee(session: str = SESSION, caller: str = f"+86{NUMBER}", **more: str) -> bytes:
@@ -85,3 +89,25 @@ def test_one_call_is_erased_by_its_id(tmp_path: Path) -> None:
         assert "erased: 1 call(s)" in callstitch(up, "purge", "--call", "huawei:s1")
         assert "outcome=" in callstitch(up, "trace", "huawei:s2")
         assert "nothing of it is kept" in callstitch(up, "purge", "--call", "huawei:s1")
+
+
+def test_a_calls_recordings_are_deleted_with_it_and_it_is_said_what_is_not_reached(tmp_path: Path) -> None:
+    with running_up(tmp_path) as up, playing(up, calls=20) as emulator:
+        wait_until_balanced(up, emulator.finish(), BALANCED_SECONDS)
+        stored = [one for one in up.events() if one["type"] == "callstitch.recording.stored.v1"]
+        call, recordings = stored[0]["subject"], tmp_path / "recordings"
+        places = {one["data"]["recording"]["place"] for one in stored if one["subject"] == call}
+        others = set(recordings.rglob("*.wav")) - {recordings / place for place in places}
+        listed = callstitch(up, "purge", "--call", call, "--dry-run")
+        assert [place for place in places if place not in listed] == []
+
+        recordings.rename(tmp_path / "away")
+        with pytest.raises(subprocess.CalledProcessError):  # it would be forgotten where they lie
+            callstitch(up, "purge", "--call", call)
+        (tmp_path / "away").rename(recordings)
+
+        told = callstitch(up, "purge", "--call", call)
+        assert told.startswith("erased: 1 call(s)")
+        assert f"deleted {len(places)} recording(s)" in told
+        assert "sink file (jsonl)" in told
+        assert set(recordings.rglob("*.wav")) == others

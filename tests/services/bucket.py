@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 from urllib.parse import unquote
+from xml.sax.saxutils import escape, unescape
 
 from aiohttp import web
 from aiohttp.test_utils import BaseTestServer, TestServer
@@ -60,9 +62,19 @@ class Bucket:
             upload = str(next(self._ids))
             self._uploads[upload] = {}
             return _xml(f"<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>")
+        if request.method == "POST" and "delete" in request.query:
+            keys = [unescape(key) for key in re.findall(r"<Key>(.*?)</Key>", body.decode())]
+            for key in keys:
+                self.objects.pop(f"/calls/{key}".removeprefix(PREFIX), None)
+            deleted = "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
+            return _xml(f"<DeleteResult>{deleted}</DeleteResult>")
         if request.method == "DELETE":
             self._uploads.pop(upload or "", None)
             return web.Response(status=204)
+        if request.method == "HEAD":
+            found = self.objects.get(name)
+            headers = {"ETag": '"1"', "Last-Modified": "Mon, 12 Oct 2009 17:50:00 GMT"}
+            return web.Response(status=404) if found is None else web.Response(body=found, headers=headers)
         if upload is None:
             self.objects[name] = body
         elif part is not None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -76,6 +77,34 @@ class BucketObjects:
             await obstore.put_async(self._store, place, file, chunk_size=CHUNK_BYTES, max_concurrency=CHUNKS)
         except (BaseError, OSError) as error:  # their texts hold addresses and request ids
             raise Unavailable(f"object store: {words_of(error)}") from None
+
+    async def delete(self, place: str) -> bool:
+        """Whether it was there; it is gone when this returns (a bucket that keeps versions keeps the one before).
+
+        Raises:
+            Unavailable: the service is away or refuses us.
+        """
+        try:
+            await obstore.head_async(self._store, place)
+            await obstore.delete_async(self._store, place)
+        except FileNotFoundError:
+            return False
+        except (BaseError, OSError) as error:
+            raise Unavailable(f"object store: {words_of(error)}") from None
+        return True
+
+    async def see_writable(self) -> None:
+        """See that an object can be put there and deleted; nothing is left.
+
+        Raises:
+            Misconfigured: it cannot, in the service's own words.
+        """
+        place = f"callstitch.check.{token_hex(8)}"
+        try:
+            await obstore.put_async(self._store, place, b"")
+            await obstore.delete_async(self._store, place)
+        except (BaseError, OSError) as error:
+            raise Misconfigured(f"objects: cannot put and delete in the bucket: {words_of(error)}") from None
 
 
 def _config(bucket: str, given: dict[str, str], *, virtual: bool) -> S3Config:

@@ -11,7 +11,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
-from runtime.files import make_private, sync
+from runtime.files import make_private, see_writable, sync
 from schemas.errors import Misconfigured, Unavailable
 from workers.objects.words import words_of
 
@@ -54,6 +54,32 @@ class DirectoryObjects:
             await asyncio.to_thread(self._settle, place)
         except (BaseError, OSError) as error:
             raise Unavailable(f"object store: {words_of(error)}") from None
+
+    async def delete(self, place: str) -> bool:
+        """Whether it was there; it is gone for good when this returns.
+
+        Raises:
+            Unavailable: the directory is not there, or does not let us.
+        """
+        return await asyncio.to_thread(self._delete, place)
+
+    async def see_writable(self) -> None:
+        """See that a file could be made there. Raises Misconfigured when it could not."""
+        await asyncio.to_thread(see_writable, self._root)
+
+    def _delete(self, place: str) -> bool:
+        target = self._root / place
+        try:
+            target.resolve().relative_to(self._root.resolve())
+            target.unlink()
+            sync(target.parent)
+        except FileNotFoundError:
+            return False
+        except ValueError:
+            raise Unavailable("object store: a place outside of it") from None
+        except OSError as error:
+            raise Unavailable(f"object store: {words_of(error)}") from None
+        return True
 
     def _settle(self, place: str) -> None:
         target = self._root / place
