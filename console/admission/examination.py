@@ -1,22 +1,23 @@
-"""`callstitch check`: whether all that the config names would let the roles work; every fault at once, nothing changed.
+"""`callstitch check`: whether all that the config names would let the roles work; every fault at once, nothing stays.
 
-What cannot be told from here: the rights to publish and consume on RabbitMQ (only a role that does it learns them), a
-bucket's (nothing is put there), and whether a customer's endpoint answers (nothing is posted).
+What cannot be told from here: whether a customer's endpoint answers (nothing is posted), and the broker's clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from console.admission.leftovers import leftovers, told_of
+from console.admission.plan import missing_from, sentences
 from console.config_file import redacted_url
 from runtime.broker import open_broker
 from runtime.files import see_writable
 from schemas.errors import CallstitchError, Misconfigured
 from schemas.settings import no_token, weak_token
 from schemas.settings.source import Source
+from schemas.topology import Binding
 from workers.config import Config
 from workers.objects import open_objects
 from workers.stores import examine, open_reads
@@ -79,10 +80,10 @@ async def _tokens(config: Config) -> AsyncIterator[Finding]:
 
 
 async def _objects(config: Config) -> AsyncIterator[Finding]:
-    if config.objects.directory is not None:
+    if config.objects.directory is not None:  # not opened, which would make it
         see_writable(config.objects.directory)
     else:
-        open_objects(config.objects)
+        await open_objects(config.objects).see_writable()
     yield f"objects: {redacted_url(config.objects.text)}"
 
 
@@ -101,8 +102,27 @@ async def _broker(config: Config) -> AsyncIterator[Finding]:
         yield f"broker: {redacted_url(config.broker.text)} answers"
         for fault in await broker.differing(wanted):
             yield Misconfigured(f"broker: {fault}; a changed one needs another name, or to be deleted first")
-        await broker.check(wanted)
+        try:
+            if untold := await broker.try_rights():
+                yield f"look: broker: {untold}"
+        except Misconfigured as error:
+            yield error
+        exchanges, queues = await missing_from(broker, wanted)
+        for sentence in sentences(exchanges, queues, wanted, await _recorded(config)):
+            yield f"plan: declare would {sentence}"
+        if exchanges or queues:
+            missing = f"{len(exchanges)} exchange(s) and {len(queues)} queue(s), as planned above"
+            raise Misconfigured(f"run `callstitch declare` first: not declared: {missing}")
         yield "broker: the topology is declared"
+
+
+async def _recorded(config: Config) -> Sequence[Binding]:
+    """What was declared before; nothing where nobody tells, which the store's part says."""
+    try:
+        async with open_reads(config.store) as reads:
+            return await reads.declared()
+    except CallstitchError:
+        return ()
 
 
 async def _store(config: Config) -> AsyncIterator[Finding]:

@@ -115,6 +115,15 @@ class Broker(Protocol):
         """What of the topology exists with other arguments, in the broker's words; changes nothing."""
         ...
 
+    async def try_rights(self) -> str:
+        """See that we may declare, publish and consume; why that cannot be told, if so. Nothing of it stays.
+
+        Raises:
+            Misconfigured: we may not publish or consume.
+            Unavailable: the broker is away.
+        """
+        ...
+
     async def publish(self, batch: Sequence[Message]) -> None:
         """Store every message, or raise; concurrent calls share the connection and do not wait for each other.
 

@@ -59,6 +59,10 @@ class Embedded:
         """As `Broker` promises."""
         return await self._writer.give(lambda queues: queues.differing(topology))
 
+    async def try_rights(self) -> str:
+        """As `Broker` promises: whoever opened the file may all."""
+        return ""
+
     async def publish(self, batch: Sequence[Message]) -> None:
         """As `Broker` promises."""
         if batch:

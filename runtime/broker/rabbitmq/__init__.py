@@ -23,6 +23,7 @@ from runtime.broker.rabbitmq.consumer import RabbitConsumer
 from runtime.broker.rabbitmq.link import Distrusted, Link, Lost
 from runtime.broker.rabbitmq.publisher import Publisher
 from runtime.broker.rabbitmq.quiet import hush
+from runtime.broker.rabbitmq.rights import try_rights
 from runtime.tasks import watched
 from schemas.errors import Misconfigured, Unavailable
 from schemas.topology import Topology
@@ -83,6 +84,16 @@ class RabbitMQ:
         with self._lost_is_unavailable():
             await self._connected()
             return await rabbitmq_topology.differing(self._publishing, topology)
+
+    async def try_rights(self) -> str:
+        """As `Broker` promises.
+
+        Raises:
+            Unavailable: the broker is away.
+        """
+        with self._lost_is_unavailable():
+            await self._connected()
+            return await try_rights(self._publishing)
 
     async def publish(self, batch: Sequence[Message]) -> None:
         """As `Broker` promises; waits out a reconnect, up to the confirm timeout."""

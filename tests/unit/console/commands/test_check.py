@@ -137,3 +137,26 @@ def test_a_stage_without_sinks_takes_no_sink_and_what_is_not_declared_says_what_
     config = a_config(tmp_path, ("source", SOURCE))
     assert run("work", "dedupe", "--sink", "x", config=config).exit_code == 2
     assert "callstitch: run `callstitch declare` first: not declared: " in run("check", config=config).output
+
+
+def planned(config: Path) -> str:
+    """The plan, as one line."""
+    told = " ".join(run("check", config=config).output.split())
+    return told[told.index("plan:") :] if "plan:" in told else ""
+
+
+def test_the_plan_of_declare_is_told_before_and_nothing_is_planned_after_it(tmp_path: Path) -> None:
+    queue = {"name": "billing", "events": ["call.completed"], "sources": ["pn"]}
+    config = a_config(tmp_path, ("source", SOURCE), ("queue", queue))
+    told = planned(config)
+    assert "declare would create 15 queue(s): callstitch.received.v1, " in told
+    assert "declare would bind billing to calls (call.completed.pn)" in told
+    assert run("declare", config=config).exit_code == 0
+    assert planned(config) == ""
+
+    a_config(tmp_path, ("source", SOURCE), ("queue", queue | {"events": ["call.amended"]}))
+    assert "plan: declare would bind billing to calls (call.amended.pn)" in planned(config)
+    assert "plan: declare would unbind billing from calls (call.completed.pn)" in planned(config)
+    a_config(tmp_path, ("source", SOURCE))
+    assert "unbind billing" in planned(config)
+    assert "left over: billing" in " ".join(run("check", config=config).output.split())
