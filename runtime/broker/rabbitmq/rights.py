@@ -25,7 +25,7 @@ async def try_rights(link: Link) -> str:
         Lost: the connection went away.
     """
     name = f"{NAME}.{token_hex(8)}"
-    async with link.channel() as channel:
+    async with link.channel(confirms=True) as channel:
         with gone_is_lost():
             try:
                 queue = await channel.declare_queue(name, exclusive=True, auto_delete=True)
