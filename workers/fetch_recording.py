@@ -58,14 +58,6 @@ class ObjectStore(Protocol):
         """
         ...
 
-    async def delete(self, place: str) -> bool:
-        """Remove what lies there, for good when it returns; whether there was anything.
-
-        Raises:
-            Unavailable: the store is away, or refuses us.
-        """
-        ...
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Desk:

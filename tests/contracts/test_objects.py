@@ -20,8 +20,9 @@ from schemas.errors import Unavailable
 from schemas.settings.addresses import objects_address
 from tests.services.bucket import KEYS, Bucket, a_bucket
 from tests.services.full_disk import a_disk_that_holds
-from workers.fetch_recording import ObjectStore
 from workers.objects import open_objects
+from workers.objects.bucket import BucketObjects
+from workers.objects.directory import DirectoryObjects
 
 PLACE: Final = "huawei-bj/2026/11/21/k.wav"
 NUMBER: Final = "13800000021"
@@ -33,7 +34,7 @@ class ObjectsRig(Protocol):
     """One kind of object store, with a place of this test's own."""
 
     @property
-    def objects(self) -> ObjectStore: ...
+    def objects(self) -> DirectoryObjects | BucketObjects: ...
 
     @property
     def says(self) -> str: ...
@@ -55,7 +56,7 @@ class ObjectsRig(Protocol):
 class DirectoryRig:
     says: ClassVar[str] = "File too large"  # a limit of the process, in the words of the system
 
-    objects: ObjectStore
+    objects: DirectoryObjects | BucketObjects
     root: Path
 
     def stored(self) -> Mapping[str, bytes]:
@@ -80,7 +81,7 @@ class DirectoryRig:
 class BucketRig:
     says: ClassVar[str] = "403 Forbidden(, [A-Za-z]+)?"
 
-    objects: ObjectStore
+    objects: DirectoryObjects | BucketObjects
     bucket: Bucket
 
     def stored(self) -> Mapping[str, bytes]:
