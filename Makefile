@@ -17,10 +17,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint bench chaos fuzz manifests lock clean
+.PHONY: help demo test check lint bench chaos fuzz manifests lock sbom audit test-broker test-store clean
 
 help:  ## Say what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
 
 demo: $(RUNTIME)  ## 200 calls through the whole pipeline, and a ledger that balances (or says why not)
 	@$(BIN)/callstitch up --demo
@@ -35,6 +35,15 @@ check: lint  ## Lint, types, import contracts and the unit tests, in under two m
 
 test: lint  ## Lint, types, import contracts, then every test; says which were skipped and why
 	@$(PYTEST)
+
+# Servers from outside, which others run: one file after the other, and those tests alone that need one.
+OUTSIDE := tests/contracts tests/integration tests/scenarios tests/e2e
+
+test-broker: $(DEV)  ## The tests of brokers, on the RabbitMQ that CALLSTITCH_TEST_AMQP names (or a private one)
+	@$(PYTEST) $(OUTSIDE) -m rabbitmq
+
+test-store: $(DEV)  ## The tests of stores, on the PostgreSQL that CALLSTITCH_TEST_POSTGRES names (or a private one)
+	@$(PYTEST) $(OUTSIDE) -k postgresql
 
 lint: $(DEV)  ## Lint, format, types and import contracts, without the tests
 	@$(BIN)/ruff check .
@@ -73,6 +82,17 @@ lock: $(DEV)  ## Make the lock files again from pyproject.toml
 	@$(COMPILE) pyproject.toml --extra dev --extra otel -c requirements/build.lock -c requirements/otel.lock \
 		--output-file requirements/dev.lock
 	@! grep -nE '^ *-[^-]|^--|://' requirements/*.lock
+
+SBOM ?= build/callstitch.cdx.json
+
+sbom: $(DEV)  ## What Callstitch runs on, as a CycloneDX SBOM of the runtime lock: build/callstitch.cdx.json
+	@mkdir -p $(dir $(SBOM))
+	@$(BIN)/python -W ignore $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-format JSON --output-file $(SBOM) requirements/runtime.lock
+
+audit: $(DEV)  ## Look every pin up in the database of advisories (needs pypi.org itself, not a mirror)
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off \
+		-r requirements/build.lock -r requirements/dev.lock
 
 clean:  ## Remove the environment, the caches, the demo and the fault kit's logs; what `callstitch up` keeps in var/ stays
 	@rm -rf .venv var/demo var/chaos build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import struct
-import warnings
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -134,11 +133,9 @@ def test_the_wav_is_a_law_mono_at_8_khz_and_consistent() -> None:
 
 
 def test_a_law_agrees_with_the_standard_library() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        audioop = pytest.importorskip("audioop")  # gone from Python 3.13
-    samples = range(-32768, 32768, 7)
-    assert bytes(map(alaw, samples)) == audioop.lin2alaw(struct.pack(f"<{len(samples)}h", *samples), 2)
+    """As told by audioop of Python 3.11, which is gone from 3.13: lin2alaw of these samples, as its digest."""
+    told = "2521515217f92fc4e89034990f0365f6893c61332f18eb6b0a16e5652720798a"
+    assert hashlib.sha256(bytes(map(alaw, range(-32768, 32768, 7)))).hexdigest() == told
 
 
 CALLED_AT = datetime(2026, 11, 21, 2, 30, 3, tzinfo=UTC)
