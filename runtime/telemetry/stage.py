@@ -74,7 +74,7 @@ class StageMetrics:
         self._sources: Collection[str] | None = None
         self.line = WideLine(name)
         row = STAGES.get(name.partition(".")[0])
-        for kind in row.writes if row else ():
+        for kind in (*(row.writes if row else ()), Kind.DEAD):  # what nobody can read is a dead letter of any stage
             families.outputs.labels(name, kind)
         families.told.tell("callstitch_in_flight_envelopes", self._in_flight, name)
         families.told.tell("callstitch_oldest_age_seconds", self._oldest_age, name)

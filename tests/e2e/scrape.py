@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.telemetry.families import FAMILIES, PROCESS_FAMILIES
-from runtime.telemetry.family import DOOR, EVERY_ROLE, EVERY_STAGE, Family
+from runtime.telemetry.family import DOOR, EVERY_ROLE, EVERY_STAGE, SUPERVISOR, Family
 from tests.e2e.programs import Role, request
 
 _TYPED = {"counter": "_total", "histogram": "", "gauge": ""}
@@ -61,5 +61,5 @@ def _is_of(family: Family, roles: tuple[str, ...]) -> bool:
     if family.role == EVERY_ROLE:
         return True
     if family.role == EVERY_STAGE:
-        return roles != (DOOR,)
+        return bool(set(roles) - {DOOR, SUPERVISOR})
     return bool(set(family.role.split(", ")) & set(roles))

@@ -141,8 +141,8 @@ class RabbitMQ:
             Unavailable: the broker is away.
         """
         with self._lost_is_unavailable():
-            await self._connected()
-            return await rabbitmq_topology.depths(self._publishing, queues)
+            await self._connected(self._consuming)  # during an alarm no channel opens on the other one (trap 23)
+            return await rabbitmq_topology.depths(self._consuming, queues)
 
     async def consumers(self, queues: Sequence[str]) -> Mapping[str, int]:
         """As `Broker` promises.
@@ -151,8 +151,8 @@ class RabbitMQ:
             Unavailable: the broker is away.
         """
         with self._lost_is_unavailable():
-            await self._connected()
-            return await rabbitmq_topology.consumers(self._publishing, queues)
+            await self._connected(self._consuming)  # during an alarm no channel opens on the other one (trap 23)
+            return await rabbitmq_topology.consumers(self._consuming, queues)
 
     async def delete(self, queue: str) -> bool:
         """As `Broker` promises.
@@ -180,9 +180,9 @@ class RabbitMQ:
         """As `Broker` promises."""
         return not self.trouble
 
-    async def _connected(self) -> None:
+    async def _connected(self, link: Link | None = None) -> None:
         async with asyncio.timeout(self._timeout):
-            await self._publishing.connection()
+            await (link or self._publishing).connection()
 
     @contextmanager
     def _lost_is_unavailable(self) -> Iterator[None]:
