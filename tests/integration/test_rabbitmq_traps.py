@@ -222,21 +222,23 @@ async def published_in_vain(broker: RabbitMQ, name: str) -> bool:
     return False
 
 
-async def test_trap_23_a_look_at_the_queues_during_an_alarm_ends_with_its_connection(
+async def test_trap_23_in_an_alarm_queues_are_told_and_a_declaration_ends_with_its_connection(
     broker: RabbitMQ, proxy: Proxy, rabbitmq_node: Node, name: str
 ) -> None:
     """aio-pika opens no channel on a blocked connection, and waits on for its unblocking when it is lost."""
     with memory_alarm(rabbitmq_node):
         await until(lambda: published_in_vain(broker, name))
-        looking = asyncio.create_task(broker.depths([name]))
+        assert await broker.consumers([name]) == {name: 0}  # on the connection that no alarm blocks
+        assert (await broker.depths([name])).keys() == {name}
+        declaring = asyncio.create_task(broker.declare(only(name)))
         await asyncio.sleep(0.2)
-        assert not looking.done()
+        assert not declaring.done()
 
         proxy.cut()
 
         with pytest.raises(Unavailable):
             async with asyncio.timeout(5):
-                await looking
+                await declaring
 
 
 async def test_trap_11_a_queue_that_somebody_declared_with_other_arguments_stops_nobody(
