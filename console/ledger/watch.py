@@ -23,6 +23,7 @@ from schemas.envelope import JsonObject
 log = structlog.get_logger()
 
 EVERY_SECONDS: Final = 300.0
+AGAIN_SECONDS: Final = 15.0  # after a look that came to nothing, as at a start before there is anything to compare
 IDLE: Final = 19  # times as long as a look took, at least, until the next: a twentieth of one connection at most
 STATES: Final = ("ok", "in_flight", "differs")
 
@@ -58,18 +59,19 @@ class LedgerWatch:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            await self.look()
-            await asyncio.sleep(max(EVERY_SECONDS, IDLE * (loop.time() - began)))
+            pause = EVERY_SECONDS if await self.look() else AGAIN_SECONDS
+            await asyncio.sleep(max(pause, IDLE * (loop.time() - began)))
 
-    async def look(self) -> None:
-        """One look; where the store does not answer, the last one stands, with its time."""
+    async def look(self) -> bool:
+        """One look; False where the store does not answer: the last one stands, with its time."""
         try:
             account = await self._reckon()
         except Exception as error:  # noqa: BLE001 - what only looks on must not end the stage that it looks from
             log.warning("ledger.unchecked", reason=reason_of(error))
-            return
+            return False
         self._tell(hours_by_state(account))
         self._checked.set(datetime.now(UTC).timestamp())
+        return True
 
     def _tell(self, hours: Counter[tuple[str, str]]) -> None:
         self._hours.clear()

@@ -96,9 +96,9 @@ LATE: Final[Mapping[str, Case]] = {
 
 LOSING: Final[Mapping[str, Case]] = {
     "CallstitchLedgerDiffers": Case(
-        fires={'callstitch_ledger_hours{source="bj", state="differs"}': "1x40"},
+        fires={'callstitch_ledger_hours{source="bj", state="differs"}': "0 0x4 1x4 0x4 1x4 0x4 1x4 0x4 1x4 0x4"},
         quiet={
-            'callstitch_ledger_hours{source="bj", state="differs"}': "0x40",
+            'callstitch_ledger_hours{source="bj", state="differs"}': "0x20 1x4 0x15",  # one look
             'callstitch_ledger_hours{source="bj", state="in_flight"}': "2x40",
         },
     ),
@@ -202,6 +202,10 @@ UP: Final[Mapping[str, Case]] = {
     "CallstitchRestarts": Case(
         fires={'process_start_time_seconds{job="callstitch", instance="a"}': "100x20 200 300 400x20"},
         quiet={'process_start_time_seconds{job="callstitch", instance="a"}': "100x20 200x20"},  # an upgrade
+    ),
+    "CallstitchConfigStale": Case(
+        fires={'callstitch_config_stale{instance="a"}': "1x40"},
+        quiet={'callstitch_config_stale{instance="a"}': "0x29 1x9"},
     ),
     "CallstitchMixedVersions": Case(
         fires={

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from schemas.topology import STAGES
 from tests.deploy.alert_cases import CASES, Case, Series
 from tests.deploy.watching import ALERTS, DEPLOY, expressions_of_alerts, parsed
 from tests.services.prometheus import promtool
@@ -26,6 +27,11 @@ def test_promtool_takes_the_config_and_the_rules() -> None:
     checked = promtool("check", "config", DEPLOY / "prometheus.yaml")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert f"{len(RULES)} rules found" in checked.stdout
+
+
+def test_prometheus_scrapes_the_door_and_every_stage_by_its_name() -> None:
+    ours = yaml.safe_load((DEPLOY / "prometheus.yaml").read_text())["scrape_configs"][0]
+    assert sorted(ours["dns_sd_configs"][0]["names"]) == sorted(["ingest", *STAGES])
 
 
 def test_every_alert_waits_says_how_bad_it_is_and_where_to_read() -> None:

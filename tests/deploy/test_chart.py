@@ -248,3 +248,5 @@ def test_a_monitor_finds_the_metrics_of_every_role(large: Any) -> None:
         pod = one["spec"]["template"]
         assert monitor["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
         assert endpoint["port"] in {port["name"] for port in container(pod)["ports"]}
+    named = {one["targetLabel"]: one for one in endpoint["relabelings"]}
+    assert (named["job"]["replacement"], "role" in named) == ("callstitch", True), "the alerts ask for both"

@@ -10,6 +10,7 @@ import typer.main
 
 from console.main import app
 from runtime.telemetry.families import FAMILIES
+from tests.building.tree import PACKAGES, ROOT
 from tests.deploy.watching import ALERTS, DEPLOY
 from tests.unit.docs.test_links import anchors
 
@@ -57,6 +58,13 @@ def test_a_command_that_does_not_exist_is_noticed(wrong: str) -> None:
 def test_every_metric_that_it_names_is_defined() -> None:
     known = {family.name for family in FAMILIES}
     assert set(_METRIC.findall(RUNBOOK)) - known == set()
+
+
+def test_every_event_of_a_log_that_it_names_is_logged() -> None:
+    code = "\n".join(path.read_text() for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
+    named = set(re.findall(r"`([a-z]+\.[a-z_]+)`", RUNBOOK)) - {"before.json", "callstitch.tally", "recording.failed"}
+    assert len(named) > 5
+    assert [one for one in sorted(named) if f'"{one}"' not in code] == []
 
 
 def test_every_alert_that_it_names_and_every_page_that_it_links_exists() -> None:

@@ -53,7 +53,7 @@ async def test_a_lost_fact_is_one_hour_that_differs_and_a_store_away_leaves_the_
         await claims.claim([a_receipt("n1")], [a_tally("t1", 1)])
         facts = await passed_on(claims, a_whole_call())
         before = time.time()
-        await watch.look()
+        assert await watch.look()
     source = facts[0].source
     assert (told("differs", source), told("in_flight", source), told("differs", "quiet")) == (1, 0, 0)
     checked = registry.get_sample_value("callstitch_ledger_checked_timestamp_seconds")
@@ -61,6 +61,6 @@ async def test_a_lost_fact_is_one_hour_that_differs_and_a_store_away_leaves_the_
     assert checked >= before
 
     away = True
-    await watch.look()
+    assert not await watch.look(), "it is tried again soon"
     assert told("differs", source) == 1
     assert registry.get_sample_value("callstitch_ledger_checked_timestamp_seconds") == checked
