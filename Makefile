@@ -17,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint bench chaos fuzz manifests lock sbom audit test-broker test-store clean
+.PHONY: help demo test check lint containers bench chaos fuzz manifests lock sbom audit test-broker test-store clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -51,6 +51,10 @@ lint: $(DEV)  ## Lint, format, types and import contracts, without the tests
 	@$(BIN)/mypy $(CODE)
 	@$(BIN)/lint-imports
 
+# Needs root, and Debian's packages or podman; CALLSTITCH_CONTAINERS=FOLDER keeps the stand-ins for the next run.
+containers: $(DEV)  ## The image and deploy/compose.yaml in real containers: scaled, killed and restarted under load
+	@CI=true $(BIN)/pytest tests/containers -s
+
 # BENCH says more: make bench BENCH='--case ingest --rounds 3'; --help tells it all. All of it takes about 40 minutes.
 bench: $(DEV)  ## The benchmarks, each peer in the same run; a whole run writes docs/bench.md
 	@$(BIN)/python -m tests.bench $(BENCH)
@@ -81,6 +85,7 @@ lock: $(DEV)  ## Make the lock files again from pyproject.toml
 	@$(COMPILE) pyproject.toml --extra otel -c requirements/runtime.lock --output-file requirements/otel.lock
 	@$(COMPILE) pyproject.toml --extra dev --extra otel -c requirements/build.lock -c requirements/otel.lock \
 		--output-file requirements/dev.lock
+	@printf 'moto[s3]>=5.2,<6\nflask>=3.1,<4\nflask-cors>=6,<7\n' | $(COMPILE) - --output-file requirements/stand-ins.lock
 	@! grep -nE '^ *-[^-]|^--|://' requirements/*.lock
 
 SBOM ?= build/callstitch.cdx.json

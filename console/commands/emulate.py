@@ -12,7 +12,10 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import Progress
 
-from console.app import EXIT_DIFFERENCE, exit_codes
+from console.app import EXIT_DIFFERENCE, ConfigOption, exit_codes, quietly
+from console.config_file import load_config
+from console.demo.elsewhere import play_and_compare, show
+from console.demo.settling import Evidence, refuse_leftovers
 from console.door_url import checked_url
 from console.emulator.acts import PLAYABLE
 from console.emulator.play import play_all
@@ -37,13 +40,28 @@ def _listen(address: str) -> str:
     return address
 
 
+ToOption = Annotated[
+    list[str], typer.Option(help="URL of a source at the door, token included; PLATFORM=URL, once for each platform.")
+]
+RepushOption = Annotated[
+    float, typer.Option(help="How many times faster than the platform to push again; 600 turns a minute into 0.1 s.")
+]
+MessagesOption = Annotated[
+    int, typer.Option(min=0, help="How many SMS and number states to add, where a platform has them.")
+]
+LingerOption = Annotated[
+    float, typer.Option(help="Seconds to keep serving recordings at the end; negative: until stopped.")
+]
+CheckOption = Annotated[
+    Path | None,
+    typer.Option(help="A jsonl sink's file: wait until all is in it and in the store of --config, and compare."),
+]
+
+
 @commands.command()
 def emulate(
     *,
-    to: Annotated[
-        list[str],
-        typer.Option(help="URL of a source at the door, token included; PLATFORM=URL, once for each platform."),
-    ],
+    to: ToOption,
     platform: Annotated[str, typer.Option(help="The platform of a --to URL that names none.")] = DEFAULT_PLATFORM,
     seed: Annotated[int, typer.Option(help="Same seed, same traffic.")] = 1,
     calls: Annotated[int, typer.Option(help="How many calls to play, shared by the platforms.")] = 200,
@@ -55,17 +73,12 @@ def emulate(
         str, typer.Option(envvar="CALLSTITCH_EMULATOR_SECRET", help="Secret of that key.")
     ] = "emulator-secret",  # noqa: S107
     concurrency: Annotated[int, typer.Option(min=1, help="At most this many requests at a time.")] = 16,
-    repush_factor: Annotated[
-        float,
-        typer.Option(help="How many times faster than the platform to push again; 600 turns a minute into 0.1 s."),
-    ] = 600,
+    repush_factor: RepushOption = 600,
     ask: Annotated[bool, typer.Option("--ask", help="Ask questions too; the source needs control = true.")] = False,
-    messages: Annotated[
-        int, typer.Option(min=0, help="How many SMS and number states to add, where a platform has them.")
-    ] = 0,
-    linger: Annotated[
-        float, typer.Option(help="Seconds to keep serving recordings at the end; negative: until stopped.")
-    ] = 0,
+    messages: MessagesOption = 0,
+    linger: LingerOption = 0,
+    check: CheckOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Play platforms over real HTTP: their products and modes, re-pushes, merged CDRs, recordings and questions.
 
@@ -78,15 +91,21 @@ def emulate(
         "app_key": app_key,
         "app_secret": app_secret,
         "repush_factor": repush_factor,
-        "linger_seconds": None if linger < 0 else linger,
+        "linger_seconds": None if linger < 0 or check else linger,
         "ask": ask,
         "messages": messages,
         "start": START,
         "signed_at": datetime.now(UTC),
     }
+    if check and not truth:
+        raise typer.BadParameter("it needs --truth", param_hint="--check")
     parts = _parts(_places(to, platform), calls, rate=rate, concurrency=concurrency, common=common)
     with exit_codes():
-        _tell(_play(parts, calls))
+        if check is None:
+            _tell(_play(parts, calls))
+            return
+    with quietly():
+        _play_and_compare(parts, calls, check, config)
 
 
 def _parts(
@@ -116,6 +135,20 @@ def _play(parts: Sequence[EmulatorSettings], calls: int) -> Played:
             return asyncio.run(play_all(parts, on_progress=bar(progress, calls)))
         except OSError as error:  # what the door does is counted; this is the truth's file, or the recordings' port
             raise Misconfigured(f"cannot play: {error}") from None
+
+
+def _play_and_compare(parts: Sequence[EmulatorSettings], calls: int, events: Path, path: Path | None) -> None:
+    """As `make demo`, but for a Callstitch that somebody else started, and that has known no call yet."""
+    config = load_config(path)
+    assert parts[0].truth is not None
+    evidence = Evidence(config=config, truth=parts[0].truth, events=events)
+    asyncio.run(refuse_leftovers(config))
+    with Progress(disable=not out.is_terminal) as progress:
+        played, ledger = play_and_compare(parts, evidence, on_progress=bar(progress, calls))
+    show(evidence, ledger)
+    _tell(played)
+    if not ledger["balanced"]:
+        raise typer.Exit(EXIT_DIFFERENCE)
 
 
 def bar(progress: Progress, calls: int) -> Callable[[int, int], None]:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -43,6 +43,19 @@ def program(pattern: str, *, package: str) -> Path:
     raise Missing(refusal or f"Debian's package {package} brings no {pattern}")
 
 
+def programs(wanted: Mapping[str, str]) -> None:
+    """See that each of these paths is there, with the package that brings it; what is missing is installed at once.
+
+    Raises:
+        Missing: one is not there, with what to do about it.
+    """
+    with _one_at_a_time():
+        missing = [package for path, package in wanted.items() if not _newest(path)]
+        refusal = _install(*missing) if missing else None
+    if left := [package for path, package in wanted.items() if not _newest(path)]:
+        raise Missing(refusal or f"Debian's packages {' '.join(left)} do not bring what is sought")
+
+
 def dies_with_us() -> list[str]:
     """What to put before a command so that it is killed when this process dies, however it dies."""
     setpriv = shutil.which("setpriv")
@@ -55,15 +68,16 @@ def _newest(pattern: str) -> Path | None:
 
 
 @cache  # a mirror that is away is asked once a run, not once a test
-def _install(package: str) -> str | None:
-    """Install it; returns why that was not possible."""
+def _install(*packages: str) -> str | None:
+    """Install them; returns why that was not possible."""
+    package = " ".join(packages)
     if shutil.which("apt-get") is None:
         return f"{package} is not installed, and this is not Debian"
-    if (as_root := _as_root()) is None:
+    if (prefix := as_root()) is None:
         return f"{package} is not installed (sudo apt-get install {package})"
     try:
         subprocess.run(
-            [*as_root, "sh", str(_INSTALL_SCRIPT), package],
+            [*prefix, "sh", str(_INSTALL_SCRIPT), *packages],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -77,7 +91,7 @@ def _install(package: str) -> str | None:
     return None
 
 
-def _as_root() -> list[str] | None:
+def as_root() -> list[str] | None:
     """What to put before a command that needs root; None when we may not be root."""
     if os.geteuid() == 0:
         return []

@@ -76,7 +76,7 @@ def _unpack(name: str, packages: tuple[str, ...], place: Path) -> None:
     how = ["--variant=extract", "--aptopt=Acquire::Check-Valid-Until false"]  # a mirror may stand still for a while
     try:
         subprocess.run(
-            [_TOOL, "--quiet", *how, *wanted, name, str(place), *_mirror()],
+            [_TOOL, "--quiet", *how, *wanted, name, str(place), *mirror()],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -104,7 +104,7 @@ def _furnish(place: Path) -> None:
     (place / _MADE).touch()
 
 
-def _mirror() -> list[str]:
+def mirror() -> list[str]:
     """The mirror that this machine has Debian's packages from; none, the tool's own, where it is another system."""
     asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
     told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.split()
