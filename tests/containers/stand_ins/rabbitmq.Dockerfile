@@ -1,6 +1,7 @@
 # Stand-in for docker.io/library/rabbitmq:4-management: its user, ports, first user by variables, and volume.
 FROM localhost/callstitch-stand-in/servers
-RUN mkdir -p /etc/rabbitmq/conf.d /var/log/rabbitmq \
+RUN echo 'rabbitmq:x:990:990::/var/lib/rabbitmq:/bin/sh' >>/etc/passwd && echo 'rabbitmq:x:990:' >>/etc/group
+RUN mkdir -p /etc/rabbitmq/conf.d /var/lib/rabbitmq /var/log/rabbitmq \
     && echo '[rabbitmq_management,rabbitmq_prometheus].' >/etc/rabbitmq/enabled_plugins \
     && printf 'loopback_users = none\nlog.console = true\nlog.file = false\n' >/etc/rabbitmq/rabbitmq.conf \
     && chown -R rabbitmq: /etc/rabbitmq /var/lib/rabbitmq /var/log/rabbitmq
