@@ -18,7 +18,7 @@ from tests.e2e.test_store_moves import bodies
 from tests.services import ports
 
 BEFORE: Final = ROOT / "tests/fixtures/7189888/program.tar.xz"  # schemas, runtime, ingest, workers, console
-CALLS = 130
+CALLS = 100
 RATE = 30.0  # notifications a second
 COMMAND_SECONDS = 60.0
 BACK_SECONDS = 120.0
