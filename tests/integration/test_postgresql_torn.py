@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -134,3 +135,18 @@ async def test_an_examination_names_the_right_that_is_missing_and_changes_nothin
         await server.run(f"ALTER ROLE {APP} SET default_transaction_read_only = on")
         with pytest.raises(Misconfigured, match="read-only"):
             await examine(app)
+
+
+async def test_a_server_that_dies_while_a_role_connects_is_one_that_does_not_answer(own_postgresql: PostgreSQL) -> None:
+    """Whatever the driver says then, and however often: no traceback, and the role waits for the server."""
+    dsn = own_postgresql.make_database()
+    tries = [asyncio.ensure_future(_opens(dsn)) for _ in range(20)]
+    await asyncio.sleep(0.01)
+    await asyncio.to_thread(own_postgresql.crash)
+    told = await asyncio.gather(*tries, return_exceptions=True)
+    assert {type(one) for one in told} <= {type(None), Unavailable}, told
+
+
+async def _opens(dsn: str) -> None:
+    async with open_database(dsn, start_seconds=0) as database:
+        await database.fetch("SELECT 1")

@@ -234,17 +234,17 @@ async def _patiently(open_it: Callable[[], Awaitable[Any]], seconds: float) -> A
     while True:
         try:
             return await open_it()
-        except NotReached as error:
+        except (*DRIVER, NotReached) as error:
             failure = _at_start(error)
         if isinstance(failure, Misconfigured) or time.monotonic() >= deadline:
             raise failure from None
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def _at_start(error: NotReached) -> Exception:
-    if error.refused:
+def _at_start(error: Exception) -> Exception:
+    if isinstance(error, NotReached) and error.refused:
         return Misconfigured(f"store: PostgreSQL refuses us: {error}")
-    return Unavailable(f"the state store does not answer: {error}")
+    return Unavailable(f"the state store does not answer: {words(error)}")
 
 
 async def _close(pool: Any) -> None:

@@ -168,7 +168,7 @@ def words(error: Exception) -> str:
         case ssl.SSLCertVerificationError():
             return f"its certificate is refused: {error.verify_message}"
         case TimeoutError():
-            return f"no answer within {CONNECT_SECONDS:g} s"
+            return "no answer in time"
         case asyncpg.TargetServerAttributeNotMatched():
             return "it takes no writes"
         case socket.gaierror() | ssl.SSLError():
