@@ -91,3 +91,10 @@ def test_with_cilium_names_take_the_place_of_addresses() -> None:
     assert names["fan-out-crm"] == ["crm.example.com"]
     assert "fan-out-risk" not in names, "it has an address of its own"
     assert {"*.myhuaweicloud.com", "*.*.myhuaweicloud.com", "*.aliyuncs.com"} <= set(names["fetch-recording"])
+
+
+def test_more_may_be_opened_to_everybody() -> None:
+    """A collector of traces, say."""
+    peer = "networkPolicy.everybody[0].to[0].ipBlock.cidr=192.0.2.7/32"
+    objects = chart.rendered("values.yaml", peer, "networkPolicy.everybody[0].ports[0]=4318")
+    assert ports(rules(objects, "dedupe", "egress")) == DNS | BROKER | STORE | {4318}
