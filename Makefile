@@ -17,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint containers bench chaos fuzz manifests lock sbom audit test-broker test-store clean
+.PHONY: help demo test check lint containers bench chaos fuzz manifests lock sbom audit test-broker test-store clean examples
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -77,6 +77,9 @@ manifests: $(DEV)  ## The chart as plain manifests in var/manifests.yaml, for ku
 		> var/manifests.yaml.new
 	@mv var/manifests.yaml.new var/manifests.yaml
 	@echo 'var/manifests.yaml: kubectl -n $(NAMESPACE) apply -f var/manifests.yaml'
+
+examples: $(DEV)  ## callstitch.example.toml and deploy/env.example, made again from the models of the config
+	@$(BIN)/python -m console.reference.example
 
 # LOCK_FLAGS=--upgrade takes the newest releases that pyproject.toml allows; without it the pins stay where they can.
 lock: $(DEV)  ## Make the lock files again from pyproject.toml
