@@ -1,4 +1,4 @@
-"""What was put aside, `quarantine` and `dead`: list it, show it, bring it back. One function makes both groups."""
+"""What was put aside, `quarantine`, `dead` and `unrouted`: list, show, bring back. One function makes all groups."""
 
 from __future__ import annotations
 
@@ -61,6 +61,15 @@ BOXES = (
         shown="Print dead letters in full.",
         again="replay",
         brought_back="Send dead letters back to their stage, as on the first attempt.",
+    ),
+    Box(
+        name="unrouted",
+        help="Events that no queue wanted.",
+        listed="List events that no queue wanted, by source.",
+        empty="every event found a queue",
+        shown="Print events that no queue wanted in full.",
+        again="replay",
+        brought_back="Publish them again, for the queues that want them by now; what nobody wants still comes back.",
     ),
 )
 

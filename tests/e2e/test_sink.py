@@ -9,11 +9,11 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from tests.e2e.programs import request
+from tests.e2e.programs import end, request
 from tests.e2e.roles import running_roles
-from tests.e2e.running import Up, callstitch, running_up
+from tests.e2e.running import Up, callstitch, prepared_up, running_up
 from tests.e2e.test_questions import a_callin
-from tests.e2e.test_reload import FIRST, webhook
+from tests.e2e.test_reload import FIRST, reloaded, webhook
 from tests.services.endpoint import Endpoint, an_endpoint
 
 EVENTS: Final = 40
@@ -102,3 +102,21 @@ def test_one_word_reaches_all_processes_on_rabbitmq_and_postgresql(
             door.wait_for(lambda: expected <= set(subjects(customer)))
             assert len(customer.posts) == EVENTS
             assert resting(roles["fan_out"]) == []
+
+
+def test_an_event_that_nobody_wanted_goes_to_a_sink_that_wants_it_later(tmp_path: Path) -> None:
+    up = prepared_up(tmp_path)
+    only = '\nevents = ["call.completed"]\n'
+    up.config.write_text(up.config.read_text().rstrip() + only)
+    try:
+        up.start()
+        assert up.post("ax-sms-notify.json", "/sms-notify") == 200
+        up.wait_for(lambda: "1 message(s) in 1 group(s)" in callstitch(up, "unrouted", "list"))
+        assert up.events() == []
+        up.config.write_text(up.config.read_text().replace(only, ""))
+        reloaded(up)
+        assert "1 message(s) go back" in callstitch(up, "unrouted", "replay", "--all")
+        up.wait_for(lambda: [event["type"] for event in up.events()] == ["callstitch.sms.notified.v1"])
+        up.wait_for(lambda: "every event found a queue" in callstitch(up, "unrouted", "list"))
+    finally:
+        end(up)
