@@ -50,9 +50,10 @@ def goes_on(up: Up, state: State, there: Outside) -> dict[str, Any]:
 
 
 def items(up: Up) -> dict[str, float]:
-    """How many items this process counted, by result and source."""
+    """How many items this process counted, by result and source; a series that stands at 0 was not there in 7189888."""
     page = request(up.admin, "GET", "/metrics").body.decode()
-    return {f"{result} {source}": float(number) for result, source, number in sorted(_ITEMS.findall(page))}
+    counts = {f"{result} {source}": float(number) for result, source, number in sorted(_ITEMS.findall(page))}
+    return {name: number for name, number in counts.items() if number}
 
 
 def _exit_code(up: Up, *arguments: str) -> int:
