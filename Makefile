@@ -98,7 +98,7 @@ sbom: $(DEV)  ## What Callstitch runs on, as a CycloneDX SBOM of the runtime loc
 	@$(BIN)/python -W ignore $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application \
 		--output-reproducible --output-format JSON --output-file $(SBOM) requirements/runtime.lock
 
-audit: $(DEV)  ## Look every pin up in the database of advisories (needs pypi.org itself, not a mirror)
+audit: $(DEV)  ## Look every pin up in the database of advisories (needs the registry itself: a mirror has none)
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off \
 		-r requirements/build.lock -r requirements/dev.lock
 
