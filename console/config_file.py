@@ -18,7 +18,7 @@ from yarl import URL
 from runtime.files import make_private
 from schemas.errors import Misconfigured
 from schemas.platforms import DIALECTS
-from schemas.settings.addresses import BrokerAddress, broker_address
+from schemas.settings.addresses import BrokerAddress, broker_address, each_host, with_login_of
 from workers.config import Config
 
 SCALARS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -142,8 +142,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _with_password(broker: BrokerAddress, password: str) -> BrokerAddress:
+    first, *others = each_host(broker.text)
     try:
-        return broker_address(str(URL(broker.text).with_password(password)))
+        alone = str(URL(first).with_password(password))
+        return broker_address(with_login_of(alone, broker.text) if others else alone)
     except ValueError:
         raise Misconfigured("broker: this address cannot take a password") from None
 

@@ -6,6 +6,7 @@ it first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,13 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, InstanceOf, PlainSerializer
 
 _MEMORY: Final = ":memory:"
+_HOST: Final = re.compile(r"(?:[^/?]*@)?(?:\[[0-9a-fA-F:.]+\]|[^][:@/?,\s]+)(?::\d{1,5})?(?:[/?]|$)")
 _POSTGRESQL: Final = ("postgresql://", "postgres://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """`embedded:PATH`, `embedded::memory:`, `amqp://...` or `amqps://...`.
+    """`embedded:PATH`, `embedded::memory:`, `amqp://...` or `amqps://...`, the latter with one host or several.
 
     `file` is that of the embedded broker; None in memory, and for RabbitMQ.
     """
@@ -60,8 +62,36 @@ def broker_address(text: str) -> BrokerAddress:
     if kind == "embedded" and rest:
         return BrokerAddress(text=text, embedded=True, file=None if rest == _MEMORY else Path(rest))
     if kind in ("amqp", "amqps"):
+        _see_hosts(text)
         return BrokerAddress(text=text, embedded=False)
     raise ValueError("must be embedded:PATH, amqp://... or amqps://...")
+
+
+def each_host(url: str) -> list[str]:
+    """A URL whose place is a list (`amqp://user@h1,h2:5673,h3/vhost`) once for each host, in that order."""
+    before, login, hosts, rest = _parts(url)
+    return [f"{before}{login}{host}{rest}" for host in hosts.split(",")]
+
+
+def with_login_of(first: str, url: str) -> str:
+    """The list of hosts with the user and password of a URL of one of them."""
+    before, _, hosts, rest = _parts(url)
+    return f"{before}{_parts(first)[1]}{hosts}{rest}"
+
+
+def _parts(url: str) -> tuple[str, str, str, str]:
+    """Up to the login, the login with its `@`, the hosts, and the rest."""
+    scheme, mark, place = url.partition("://")
+    end = min(at for at in (place.find("/"), place.find("?"), len(place)) if at >= 0)
+    login, at, hosts = place[:end].rpartition("@")
+    return f"{scheme}{mark}", f"{login}{at}", hosts, place[end:]
+
+
+def _see_hosts(url: str) -> None:
+    """One alone is looked at when it is connected to."""
+    several = each_host(url)
+    if len(several) > 1 and not all(_HOST.match(one.partition("://")[2]) for one in several):
+        raise ValueError("several hosts must be amqp://user:password@host[:port],host[:port]/[vhost]")
 
 
 def store_address(text: str) -> StoreAddress:

@@ -26,6 +26,7 @@ from runtime.broker.rabbitmq.quiet import hush
 from runtime.broker.rabbitmq.rights import try_rights
 from runtime.tasks import watched
 from schemas.errors import Misconfigured, Unavailable
+from schemas.settings.addresses import each_host
 from schemas.topology import Topology
 
 RECONNECT_SECONDS: Final = 1.0
@@ -206,8 +207,9 @@ async def open_rabbitmq(
     confirm_timeout_seconds: float = 3.0,
     renew_seconds: float = RENEW_SECONDS,
 ) -> AsyncIterator[RabbitMQ]:
-    """A connected broker; it keeps trying for `start_timeout_seconds` first, as the broker may start after us.
+    """A connected broker, one node or a cluster of several hosts (`amqp://user@h1,h2:5673,h3/vhost`).
 
+    It keeps trying for `start_timeout_seconds` first, as the broker may start after us.
     A consumer that got nothing for once or twice `renew_seconds` subscribes again (see `RabbitConsumer.run`).
 
     Raises:
@@ -215,9 +217,10 @@ async def open_rabbitmq(
         Unavailable: the broker could not be reached in time.
     """
     hush()
-    address = _address(url)
-    publishing = Link(address, purpose="publish", pause=_reconnect_pause)
-    consuming = Link(address, purpose="consume", pause=_reconnect_pause)
+    addresses = [_address(each) for each in each_host(url)]
+    publishing = Link(addresses, purpose="publish", pause=_reconnect_pause)
+    consuming = Link(addresses, purpose="consume", pause=_reconnect_pause)
+    places = ", ".join(f"{address.host}:{address.port}" for address in addresses)
     broker = RabbitMQ(
         publishing, consuming, confirm_timeout_seconds=confirm_timeout_seconds, renew_seconds=renew_seconds
     )
@@ -228,11 +231,11 @@ async def open_rabbitmq(
                 await consuming.first()
                 await broker.publisher.ready()
         except Distrusted as error:
-            raise Misconfigured(f"RabbitMQ at {address.host}:{address.port}: {error}") from None
+            raise Misconfigured(f"RabbitMQ at {places}: {error}") from None
         except TimeoutError:
             reason = next((link.reason for link in (publishing, consuming) if not link.up), "no channel")
             raise Unavailable(
-                f"RabbitMQ at {address.host}:{address.port} was not reached within {start_timeout_seconds} s: {reason}"
+                f"RabbitMQ at {places} was not reached within {start_timeout_seconds} s: {reason}"
             ) from None
         yield broker
 

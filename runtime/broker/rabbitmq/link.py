@@ -7,11 +7,12 @@ reason of a failure, and fails publishes at once while it restores (docs/notes/a
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, cast
 
 import aio_pika
 import structlog
@@ -20,6 +21,7 @@ from aiormq.abc import AbstractChannel
 from yarl import URL
 
 from runtime import drain
+from runtime.broker.rabbitmq.slot import Slot
 from runtime.broker.rabbitmq.socket import Socket
 
 log = structlog.get_logger()
@@ -27,8 +29,6 @@ log = structlog.get_logger()
 HEARTBEAT_SECONDS: Final = 10  # trap 9: a stuck peer is noticed after (heartbeat + 1) * 3 s
 CONNECT_TIMEOUT_SECONDS: Final = 10
 _ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
-
-T = TypeVar("T")
 
 
 class Lost(Exception):
@@ -70,31 +70,6 @@ def gone_is_lost() -> Iterator[None]:
 def short_text(error: BaseException) -> str:
     """The broker's or the system's words, for logs and errors; aiormq puts no credentials into its errors."""
     return _ERRNO.sub("", str(error)) or type(error).__name__
-
-
-class Slot(Generic[T]):
-    """Holds the current thing while there is one, and lets others wait for it."""
-
-    def __init__(self) -> None:
-        self.value: T | None = None
-        self._filled = asyncio.Event()
-
-    async def get(self) -> T:
-        """The current thing, as soon as there is one."""
-        while self.value is None:
-            await self._filled.wait()
-        return self.value
-
-    @contextmanager
-    def holding(self, value: T) -> Iterator[None]:
-        """The thing is current for as long as the context is open."""
-        self.value = value
-        self._filled.set()
-        try:
-            yield
-        finally:
-            self.value = None
-            self._filled.clear()
 
 
 class SocketChannel(aio_pika.Channel):
@@ -139,16 +114,22 @@ class SocketConnection(aio_pika.Connection):
 
 
 class Link:
-    """A connection that is opened again, after `pause()` seconds, whenever it is lost; `run` must be running."""
+    """A connection that is opened again whenever it is lost; `run` must be running.
 
-    def __init__(self, url: URL, *, purpose: str, pause: Callable[[], float]) -> None:
-        query = {"heartbeat": str(HEARTBEAT_SECONDS), **url.query}
-        self._url = url.with_query({**query, "name": f"callstitch {purpose}"})
+    Of several hosts, the nodes of a cluster, it begins with any, so that processes spread over them, and goes on to the
+    next as soon as one is gone; it pauses for `pause()` seconds once all were tried.
+    """
+
+    def __init__(self, urls: Sequence[URL], *, purpose: str, pause: Callable[[], float]) -> None:
+        query = {"heartbeat": str(HEARTBEAT_SECONDS), **urls[0].query, "name": f"callstitch {purpose}"}
+        self._urls = random.sample([url.with_query(query) for url in urls], len(urls))
+        self._told: dict[str, str] = {}
+        self._failed = 0  # in a row
         self._purpose = purpose
         self._pause = pause
         self._current: Slot[SocketConnection] = Slot()
         self._tried = asyncio.Event()
-        self._distrusted = False
+        self._distrusted = 0  # certificates in a row
         self.reason = "not tried yet"
         self.blocked = ""  # why the broker takes no publishes on this connection: an alarm (trap 7)
 
@@ -165,34 +146,48 @@ class Link:
         """Return once there is a connection.
 
         Raises:
-            Distrusted: the broker's certificate is none that we trust.
+            Distrusted: the broker's certificate is none that we trust, on no host.
         """
         while not self.up:
             await self._tried.wait()
             self._tried.clear()
-            if self._distrusted:
+            if self._distrusted >= len(self._urls):
                 raise Distrusted(self.reason)
 
     async def run(self) -> None:
-        """Connect, wait for the loss, pause, for ever; closes the connection when cancelled."""
+        """Connect, wait for the loss, and again, for ever; closes the connection when cancelled."""
         while True:
-            try:
-                await self._connected_once()
-            except (Lost, TimeoutError) as error:
-                reason = str(error) or f"no answer within {CONNECT_TIMEOUT_SECONDS} s"
-                if reason != self.reason:
-                    log.warning("broker.unreachable", connection=self._purpose, reason=reason)
-                self.reason = reason
-                self._distrusted = isinstance(error, Distrusted)
-            self._tried.set()
+            for url in self._urls:
+                seconds = self._patience_seconds()
+                try:
+                    await self._connected_once(url, seconds)
+                except (Lost, TimeoutError) as error:
+                    self._failed += 1
+                    self._distrusted = self._distrusted + 1 if isinstance(error, Distrusted) else 0
+                    self._tell(url, str(error) or f"no answer within {seconds:.0f} s")
+                self._tried.set()
             await asyncio.sleep(self._pause())
 
-    async def _connected_once(self) -> None:
+    def _patience_seconds(self) -> float:
+        """A host that is silent must not keep us from the others; where all are slow, each gets the whole time."""
+        return CONNECT_TIMEOUT_SECONDS / (1 if self._failed > len(self._urls) else len(self._urls))
+
+    def _tell(self, url: URL, reason: str) -> None:
+        """Once, until it changes or the connection was there again."""
+        host = f"{url.host}:{url.port}"
+        self.reason = f"{host}: {reason}" if len(self._urls) > 1 else reason
+        if reason != self._told.get(host):
+            log.warning("broker.unreachable", connection=self._purpose, host=host, reason=reason)
+        self._told[host] = reason
+
+    async def _connected_once(self, url: URL, seconds: float) -> None:
         with gone_is_lost():
-            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                connection = await aio_pika.connect(self._url, connection_class=SocketConnection)
+            async with asyncio.timeout(seconds):
+                connection = await aio_pika.connect(url, connection_class=SocketConnection)
         try:
-            log.info("broker.connected", connection=self._purpose)
+            log.info("broker.connected", connection=self._purpose, host=f"{url.host}:{url.port}")
+            self._failed = 0
+            self._told.clear()
             self.reason = "connected"
             connection.socket.tell_alarm(self._tell_alarm)
             closing = connection.closing

@@ -17,8 +17,9 @@ import structlog
 
 from runtime.broker.base import MESSAGE_BYTES, Message
 from runtime.broker.rabbitmq.frames import Encoder
-from runtime.broker.rabbitmq.link import Link, Lost, Slot, SocketChannel, gone_is_lost, why_closed
+from runtime.broker.rabbitmq.link import Link, Lost, SocketChannel, gone_is_lost, why_closed
 from runtime.broker.rabbitmq.session import Batch, Encode, RefusedSome, Session, loss_of
+from runtime.broker.rabbitmq.slot import Slot
 from runtime.broker.rabbitmq.socket import Socket
 from runtime.broker.slices import in_slices
 from schemas.errors import Refused, Unconfirmed, Unroutable

@@ -12,6 +12,7 @@ from schemas.settings.addresses import (
     ObjectsAddress,
     StoreAddress,
     broker_address,
+    each_host,
     objects_address,
     store_address,
 )
@@ -49,6 +50,26 @@ ALLOWED: dict[Callable[[str], object], str] = {
 @pytest.mark.parametrize(("text", "address"), BROKERS)
 def test_a_broker_is_embedded_in_a_file_or_in_memory_or_it_is_rabbitmq(text: str, address: BrokerAddress) -> None:
     assert broker_address(text) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "each"),
+    [
+        ("amqp://u:p@h1,h2:5673,[::1]:5674/v?a=b,c", ["h1/v?a=b,c", "h2:5673/v?a=b,c", "[::1]:5674/v?a=b,c"]),
+        ("amqp://u:p@h/v,w", ["h/v,w"]),
+        ("amqp://u:p@h1,h2", ["h1", "h2"]),
+        ("amqp://u:p@h1,h2?heartbeat=5", ["h1?heartbeat=5", "h2?heartbeat=5"]),
+    ],
+)
+def test_a_cluster_is_a_list_of_hosts_and_each_has_the_same_login_vhost_and_query(text: str, each: list[str]) -> None:
+    assert each_host(broker_address(text).text) == [f"amqp://u:p@{one}" for one in each]
+
+
+@pytest.mark.parametrize("hosts", ["h1,", ",h2", "h1,,h2", "h1,h2:x", "h1:123456,h2", "h1,h 2"])
+def test_a_list_with_a_host_that_is_none_is_refused_and_not_repeated(hosts: str) -> None:
+    with pytest.raises(ValueError, match="several hosts must be") as refused:
+        broker_address(f"amqp://u:{HIDDEN}@{hosts}/v")
+    assert HIDDEN not in str(refused.value)
 
 
 @pytest.mark.parametrize(("text", "address"), STORES)
