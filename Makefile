@@ -63,6 +63,11 @@ bench: $(DEV)  ## The benchmarks, each peer in the same run; a whole run writes 
 chaos: $(DEV)  ## Kill, stop and cut everything under load for a minute; then nothing may be lost, wrong or said twice
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 
+# CHAOS says more, as above; CALLSTITCH_TEST_RABBITMQ=forky takes the RabbitMQ of that suite of Debian.
+.PHONY: cluster
+cluster: $(DEV)  ## The same on three RabbitMQ nodes, of which the one that leads is killed or stopped, two minutes, 300/s
+	@$(BIN)/python -m tests.chaos --cluster --faults broker --seconds 120 --rate 300 $(CHAOS)
+
 # FUZZ says more: make fuzz FUZZ='--seconds 60 --seed 7 --platform jiuyun_axb'; --help tells it all.
 fuzz: $(DEV)  ## An hour of pushes that nobody would send, and the whole contract over each; what breaks it is printed
 	@$(BIN)/python -m tests.fuzz $(FUZZ)

@@ -42,7 +42,7 @@ class Node(rabbitmq.RabbitMQ):
 
     def _write_files(self) -> None:
         super()._write_files()
-        (self._home / "enabled_plugins").write_text("[rabbitmq_amqp1_0].\n")
+        (self.home / "enabled_plugins").write_text("[rabbitmq_amqp1_0].\n")
 
 
 class Cluster(postgresql.PostgreSQL):

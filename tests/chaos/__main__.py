@@ -19,7 +19,7 @@ from rich.console import Console
 from tests.chaos.disk import can_mount, unmount
 from tests.chaos.kit import run
 from tests.chaos.report import show
-from tests.chaos.settings import EVERY_FAULT, FAULTS, Settings
+from tests.chaos.settings import CLUSTER_FAULTS, EVERY_FAULT, FAULTS, Settings
 from tests.services import debian, faketime
 
 EXIT_DIFFERENCE = 1
@@ -47,7 +47,7 @@ def _conditions(settings: Settings) -> str:
     faults = ", ".join(fault for fault in EVERY_FAULT if settings.wants(fault)) or "none"
     return (
         f"chaos: seed {settings.seed}, {settings.seconds:g} s, {settings.rate:g} notifications/s,"
-        f" {settings.stack} and {settings.store}, faults: {faults}"
+        f" {'cluster of ' if settings.cluster else ''}{settings.stack} and {settings.store}, faults: {faults}"
         + (f", sabotage: {settings.sabotage}" if settings.sabotage else "")
         + f"; logs in {settings.directory}"
     )
@@ -58,9 +58,8 @@ def _settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--seconds", type=float, default=60, help="how long faults come (60)")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same traffic and same schedule (1)")
     parser.add_argument("--rate", type=float, default=300, help="notifications a second (300)")
-    parser.add_argument(
-        "--faults", default=",".join(FAULTS), help=f"some of {','.join(EVERY_FAULT)}, or all; ({','.join(FAULTS)})"
-    )
+    parser.add_argument("--faults", help=f"some of {','.join(EVERY_FAULT)}, or all; ({','.join(FAULTS)})")
+    parser.add_argument("--cluster", action="store_true", help="RabbitMQ is three nodes; the one that leads is hit")
     parser.add_argument("--stack", choices=["rabbitmq", "embedded"], default="rabbitmq")
     parser.add_argument("--store", choices=["postgresql", "sqlite"], help="(postgresql with rabbitmq, else sqlite)")
     parser.add_argument("--sabotage", choices=["drop", "double", "ack_first"], help="a bug on purpose: must be caught")
@@ -72,13 +71,18 @@ def _settings(arguments: Sequence[str] | None) -> Settings:
         seconds=given.seconds,
         seed=given.seed,
         rate=given.rate,
-        faults=_faults(given.faults),
+        faults=_faults(given.faults if given.faults is not None else ",".join(_by_default(given.cluster))),
         stack=given.stack,
         store=given.store or ("postgresql" if given.stack == "rabbitmq" else "sqlite"),
         sabotage=given.sabotage,
         drain_seconds=given.drain,
         directory=directory,
+        cluster=given.cluster,
     )
+
+
+def _by_default(cluster: bool) -> Sequence[str]:
+    return CLUSTER_FAULTS if cluster else FAULTS
 
 
 def _faults(words: str) -> frozenset[str]:

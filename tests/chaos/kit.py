@@ -38,6 +38,7 @@ class Result:
     receiver: Receiver
     sent: Sent
     events: Events
+    silence: float  # seconds without any event, at most, while faults came
     under_fire: int  # notifications that were answered 200 while faults came
     play_seconds: float
     drain_seconds: float
@@ -84,6 +85,7 @@ class _Run:
         self._events = Events(settings.directory / "calls.jsonl")
         self._director = Director(stack, self._events, schedule(settings, stack.targets), hard_ones(settings))
         self._under_fire = 0
+        self._silence = 0.0
         self._evidence = Evidence(
             sent=self._sent,
             events=self._events,
@@ -106,6 +108,7 @@ class _Run:
             receiver=self._stack.receiver,
             sent=self._sent,
             events=self._events,
+            silence=self._silence,
             under_fire=self._under_fire,
             play_seconds=play_seconds,
             drain_seconds=drain_seconds,
@@ -134,6 +137,7 @@ class _Run:
             elapsed = time.monotonic() - began
             if elapsed < self._settings.seconds:
                 self._under_fire = self._sent.notifications
+                self._silence = self._events.silence
             else:
                 self._director.end_easy_ones()
             self._director.strike(elapsed, now=time.monotonic())

@@ -41,7 +41,8 @@ def summary(result: Result) -> str:
     seconds = result.settings.seconds
     played = (
         f"{end.get('calls', '?')} calls, {result.sent.notifications} notifications, {result.recoveries.faults} faults"
-        f" in {seconds:g} s; answered 200 meanwhile {result.under_fire / seconds:.0f}/s, all after"
+        f" in {seconds:g} s, {result.silence:.1f} s without any event at most;"
+        f" answered 200 meanwhile {result.under_fire / seconds:.0f}/s, all after"
         f" {result.play_seconds:.0f} s, drained {result.drain_seconds:.0f} s later; seed {result.settings.seed}"
     )
     return f"chaos: {counts} ({played})"

@@ -18,6 +18,7 @@ GAPS: Final[Mapping[str, tuple[float, float]]] = {
     "store": (18.0, 30.0),
     "proxy": (8.0, 14.0),
 }
+CLUSTER_GAP: Final = (12.0, 18.0)  # the others serve while one node starts again
 ALONE_FACTOR: Final = 4.0  # the only process there is gets a while to work between two faults
 AWAY: Final[Mapping[str, tuple[float, float]]] = {
     "kill": (0.0, 1.0),
@@ -85,7 +86,8 @@ def _of_kind(kind: str, names: Sequence[str], settings: Settings) -> Iterator[Fa
     while at < settings.seconds:
         away = rng.uniform(*AWAY[kind])
         yield Fault(at=at, kind=kind, how=next(ways), target=next(targets), away=away)
-        at += away + rng.uniform(*GAPS[kind]) * (ALONE_FACTOR if alone else 1)
+        gap = CLUSTER_GAP if settings.cluster and kind == "broker" else GAPS[kind]
+        at += away + rng.uniform(*gap) * (ALONE_FACTOR if alone else 1)
 
 
 def _dealt(rng: Random, cards: Sequence[str]) -> Iterator[str]:

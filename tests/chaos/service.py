@@ -13,7 +13,10 @@ from tests.services import ports
 class Startable(Protocol):
     """What tests/services offers of a service."""
 
-    port: int
+    @property
+    def port(self) -> int:
+        """Where it takes connections."""
+        ...
 
     def start(self) -> None:
         """Start it; returns when it takes connections."""
@@ -33,10 +36,14 @@ class Startable(Protocol):
 
 
 class Service:
-    """A target of faults. Its thread lives as long as it does: a child dies with the thread that started it."""
+    """A target of faults; of a cluster one node is hit, and `others_serve` meanwhile.
 
-    def __init__(self, name: str, node: Startable) -> None:
+    Its thread lives as long as it does: a child dies with the thread that started it.
+    """
+
+    def __init__(self, name: str, node: Startable, *, others_serve: bool = False) -> None:
         self._node = node
+        self._others_serve = others_serve
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._work: Future[None] | None = None
         self._starting = False
@@ -72,6 +79,8 @@ class Service:
             self._node.kill()
         else:
             self._node.stop()
+        if self._others_serve:  # work has to flow from now on, and not once it is back
+            self._opened_at = time.monotonic()
         time.sleep(fault.away)
         self._starting = True
         self._node.start()

@@ -15,6 +15,7 @@ Store = Literal["postgresql", "sqlite"]
 PROCESS_FAULTS: Final = ("kill", "term")
 SERVICE_FAULTS: Final = ("broker", "store", "proxy")
 FAULTS: Final = (*PROCESS_FAULTS, *SERVICE_FAULTS, "webhook")
+CLUSTER_FAULTS: Final = (*PROCESS_FAULTS, "broker", "store", "webhook")
 _STORE_TROUBLES: Final = ("backends_terminated", "tables_locked", "schema_renamed", "grants_revoked")
 LONGEST_FREEZE_SECONDS: Final = 60.0
 EVERY_FAULT: Final = (*FAULTS, *TROUBLES)
@@ -33,6 +34,7 @@ class Settings:
     sabotage: str | None
     drain_seconds: float  # at most, after the last push
     directory: Path
+    cluster: bool = False  # RabbitMQ: three nodes, of which the one that leads is hit
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of."""
@@ -40,6 +42,8 @@ class Settings:
             raise ValueError(f"no such fault: {', '.join(sorted(unknown))}; known: {', '.join(EVERY_FAULT)}")
         if self.stack == "embedded" and self.store == "postgresql":
             raise ValueError("the embedded stack keeps its state in SQLite")
+        if self.cluster and (self.stack == "embedded" or self.faults & {"proxy", *TROUBLES}):
+            raise ValueError(f"a cluster is RabbitMQ, and may be hit by {', '.join(CLUSTER_FAULTS)}")
         if self.seconds <= 0 or self.rate <= 0:
             raise ValueError("seconds and rate must be positive")
 

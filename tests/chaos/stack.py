@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from schemas.topology import Subscription, sink_queue, topology
+from schemas.topology import RECEIVED, Subscription, sink_queue, topology
 from tests.chaos.backstage import Backstage, Cuttable, open_backstage
 from tests.chaos.disk import Disk
 from tests.chaos.kept import Exits, Kept
@@ -26,7 +26,8 @@ from tests.e2e.running import APP_KEY, Emulator, Up, prepared_up
 from tests.services import ports
 from tests.services.faketime import WallClock
 from tests.services.postgresql import PostgreSQL
-from tests.services.rabbitmq import RabbitMQ
+from tests.services.rabbitmq import OLDEST, RabbitMQ
+from tests.services.rabbitmq_cluster import Cluster
 
 HOOK_SECRET: Final = "CHAOS_HOOK_SECRET"
 # A CDR that is pushed again after an outage comes after call.incomplete: that way is walked too.
@@ -128,7 +129,7 @@ def _scene(
         worker=lambda name, like: _another(door, name, roles[like].role),
         longest=settings.longest_freeze,
         exits=exits.wrong,
-        node=urls.node,
+        node=urls.node if isinstance(urls.node, RabbitMQ) else None,
         vhost=(urls.own_broker or "").rpartition("/")[2],
         database=urls.own_store,
         disk=disk,
@@ -143,13 +144,13 @@ class _Urls:
         self.services: dict[str, Service] = {}
         self.wires: dict[str, Cuttable] = {}
         self.place = f"{DISK}/" if settings.wants("disk_full") else ""
-        self.node: RabbitMQ | None = None
+        self.node: RabbitMQ | Cluster | None = None
         self.broker, self.own_broker = f"embedded:{self.place}broker.db", None
         self.store = f"sqlite:{self.place}state"
         self.own_store = f"sqlite:{settings.directory}/{self.place}state"
         if settings.stack == "rabbitmq":
-            self.node = node = RabbitMQ()
-            self._keep("broker", Service("broker", node), cleaning)
+            self.node = node = Cluster(leads=RECEIVED) if settings.cluster else RabbitMQ(OLDEST)
+            self._keep("broker", Service("broker", node, others_serve=settings.cluster), cleaning)
             self.own_broker = node.make_vhost()
             self.broker = self._wired("broker", self.own_broker, settings, backstage)
         if settings.store == "postgresql":

@@ -38,6 +38,7 @@ class Events:
         self._tail = Tail(path)
         self.lines = 0
         self.last_at = 0.0  # when the last look found something new, on the monotonic clock
+        self.silence = 0.0  # the longest time between two looks that found something new
         self.digests: dict[str, bytes] = {}  # of the body, by event id
         self.two_bodies: set[str] = set()
         self._completed: defaultdict[str, set[str]] = defaultdict(set)
@@ -49,6 +50,7 @@ class Events:
         for line in self._tail.lines():
             self._take(line)
         if self.lines > before:
+            self.silence = max(self.silence, now - (self.last_at or now))
             self.last_at = now
 
     def completed_twice(self) -> list[str]:

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -36,6 +38,20 @@ def test_whatever_dies_is_taken_away_or_stands_still_under_load_nothing_is_lost_
     install(rabbitmq.install, postgresql.install)
 
     code, told = chaos(tmp_path, "--faults", "all", "--seconds", "60", "--seed", "1", "--rate", "200")
+
+    assert code == 0, told
+    assert ALL_IS_WELL in told
+    assert "broker stop" in told or "broker kill" in told, "the broker was never hit"
+
+
+@pytest.mark.rabbitmq
+def test_on_rabbitmq_4_neither(tmp_path: Path) -> None:
+    """One broker's faults only: what the roles do of themselves is the same on every version."""
+    install(partial(rabbitmq.install, rabbitmq.STABLE), postgresql.install)
+
+    faults = "kill,broker,proxy,webhook,memory_alarm,connections_closed,queue_deleted,exchange_deleted"
+    options = ("--faults", faults, "--seconds", "45", "--seed", "4", "--rate", "150")
+    code, told = chaos(tmp_path, *options, rabbitmq_of=rabbitmq.STABLE)
 
     assert code == 0, told
     assert ALL_IS_WELL in told
@@ -109,11 +125,12 @@ def settings(stack: Stack, store: Store) -> Settings:
     )
 
 
-def chaos(directory: Path, *options: str) -> tuple[int, str]:
-    """Exit code and output of one run."""
+def chaos(directory: Path, *options: str, rabbitmq_of: str = "") -> tuple[int, str]:
+    """Exit code and output of one run, on this machine's RabbitMQ or that of a suite."""
     done = subprocess.run(
         [*debian.dies_with_us(), sys.executable, "-m", "tests.chaos", "--directory", str(directory / "run"), *options],
         cwd=ROOT,
+        env={**os.environ, **({rabbitmq.CHOSEN: rabbitmq_of} if rabbitmq_of else {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

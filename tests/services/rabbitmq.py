@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +62,15 @@ def install(release: str | None = None) -> suite.Suite | None:
     return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Mates:
+    """What the nodes of a cluster have in common, and the name of one."""
+
+    name: str
+    cookie: str
+    epmd_port: int
+
+
 class RabbitMQ:
     """One node, started when built; `port` and the data stay the same over `stop`, `kill` and `start`.
 
@@ -68,20 +79,25 @@ class RabbitMQ:
         RuntimeError: the node did not start in 100 seconds; the text ends with its log.
     """
 
-    def __init__(self, release: str | None = None, *, settings: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, release: str | None = None, *, settings: Mapping[str, object] | None = None, mates: Mates | None = None
+    ) -> None:
         self._settings = {**_SETTINGS, **(settings or {})}
         self._suite = install(release)
         self.port = ports.free_port()
-        self._home = Path(tempfile.mkdtemp(prefix="callstitch-rabbitmq-"))
-        self._node = f"callstitch-{secrets.token_hex(4)}@localhost"
-        self._cookie = secrets.token_hex(16)
-        self._epmd_port = ports.free_port()
+        self.home = Path(tempfile.mkdtemp(prefix="callstitch-rabbitmq-"))
+        self.name = mates.name if mates else f"callstitch-{secrets.token_hex(4)}@localhost"
+        self._cookie = mates.cookie if mates else secrets.token_hex(16)
+        self._epmd_port = mates.epmd_port if mates else ports.free_port()
         self._env = self._environment()
         self._write_files()
+        # One port mapper serves a cluster: that of whoever comes first; the others' find the port taken and end.
         self._epmd = self._spawn("epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1")
         self._server: subprocess.Popen[bytes] | None = None
         try:
-            self.start()
+            self.launch()
+            if mates is None:  # else they wait for each other
+                self.wait()
         except BaseException:
             self.close()
             raise
@@ -92,15 +108,28 @@ class RabbitMQ:
         return self._url(_SHARED_VHOST)
 
     @property
-    def home(self) -> Path:
-        """The directory of its data and logs."""
-        return self._home
+    def running(self) -> bool:
+        """Whether it was started and not ended."""
+        return self._server is not None
 
     def start(self) -> None:
         """Start it, again on the same port and data; returns when it takes connections."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Start it; `wait` returns when it takes connections."""
         if self._server is not None:
             raise RuntimeError("this node runs already")
         self._server = self._spawn(f"{_BIN}/rabbitmq-server")
+
+    def wait(self) -> None:
+        """Return when it takes connections.
+
+        Raises:
+            RuntimeError: it did not in 100 seconds.
+        """
+        assert self._server is not None
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while not self._ready():
             if self._server.poll() is not None or time.monotonic() > deadline:
@@ -125,7 +154,7 @@ class RabbitMQ:
         """End it for good, its port mapper too, and delete its data. Harmless when done twice."""
         self._end(signal.SIGKILL)
         _end(self._epmd, signal.SIGKILL)
-        shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def ctl(self, *arguments: str) -> str:
         """What `rabbitmqctl` prints for these arguments; takes a second or two.
@@ -147,9 +176,7 @@ class RabbitMQ:
         Raises:
             RuntimeError: it raised; the text is the node's answer.
         """
-        answer = self._run(
-            [_ERL_CALL, "-sname", self._node, "-c", self._cookie, "-e"], stdin=f"{expressions.strip()}\n"
-        )
+        answer = self._run([_ERL_CALL, "-sname", self.name, "-c", self._cookie, "-e"], stdin=f"{expressions.strip()}\n")
         if not answer.startswith("{ok, "):
             raise RuntimeError(answer)
         return answer.removeprefix("{ok, ").removesuffix("}")
@@ -183,11 +210,11 @@ class RabbitMQ:
         return done.stdout
 
     def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
-        with (self._home / "output").open("ab") as output:
+        with (self.home / "output").open("ab") as output:
             return subprocess.Popen(
                 [*debian.dies_with_us(), *self._inside(*command)],
                 env=self._env,
-                cwd=self._home,
+                cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -212,17 +239,17 @@ class RabbitMQ:
         self._server = None
 
     def _log_tail(self) -> str:
-        logs = [self._home / "output", *sorted(self._home.glob("log/*.log"))]
+        logs = [self.home / "output", *sorted(self.home.glob("log/*.log"))]
         return "\n".join(path.read_text(errors="replace")[-1500:] for path in logs)
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))}
-        home = str(self._home)
+        home = str(self.home)
         return inherited | {
             "HOME": home,  # the cookie is read from here
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(ports.free_port()),
@@ -239,14 +266,12 @@ class RabbitMQ:
         }
 
     def _write_files(self) -> None:
-        cookie = self._home / ".erlang.cookie"
+        cookie = self.home / ".erlang.cookie"
         cookie.write_text(self._cookie)
         cookie.chmod(0o400)
-        (self._home / "enabled_plugins").write_text("[].\n")
-        (self._home / "rabbitmq-env.conf").touch()
-        (self._home / "rabbitmq.conf").write_text(
-            "".join(f"{key} = {value}\n" for key, value in self._settings.items())
-        )
+        (self.home / "enabled_plugins").write_text("[].\n")
+        (self.home / "rabbitmq-env.conf").touch()
+        (self.home / "rabbitmq.conf").write_text("".join(f"{key} = {value}\n" for key, value in self._settings.items()))
 
 
 def _end(process: subprocess.Popen[bytes], sign: signal.Signals) -> None:
@@ -262,12 +287,9 @@ def main() -> None:
     """Run a node until this process is interrupted."""
     node = RabbitMQ(*sys.argv[1:2])
     print(f"CALLSTITCH_TEST_AMQP={node.url}", flush=True)  # noqa: T201 - the caller reads it
-    try:
+    with suppress(KeyboardInterrupt):
         signal.pause()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        node.close()
+    node.close()
 
 
 if __name__ == "__main__":
