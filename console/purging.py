@@ -169,7 +169,7 @@ async def erase(config: Config, found: Found) -> Erased:
         Misconfigured: the object store cannot be used.
         Unavailable: the store is away, or nobody runs the stages that own it.
     """
-    waiting: dict[str, str] = {}
+    waiting = dict(found.waiting)  # their recordings were not looked for: what has ended meanwhile goes the next time
     gone, absent = await _delete_recordings(config, found, waiting)
     calls, events, parked = sorted(found.calls - waiting.keys()), sorted(found.events), sorted(found.parked)
     emptied = 0

@@ -11,6 +11,7 @@ import structlog
 
 from runtime.clock import Clock
 from runtime.consume.loop import StageLoop
+from runtime.verdict import reason_of
 from schemas.errors import Unavailable
 from workers.stores.sinks import SinkState, SinkStore
 
@@ -59,18 +60,20 @@ class SinkStates:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
-                await self._look(loops())
+                await self._look(loops)
                 await self._tell(loops())
-            except Unavailable as error:
-                if str(error) != self._away:
-                    log.warning("sink.state_unknown", reason=str(error))
-                self._away = str(error)
+            except Exception as error:  # noqa: BLE001 - what only looks on must not end what it looks at
+                reason = str(error) if isinstance(error, Unavailable) else reason_of(error)
+                if reason != self._away:
+                    log.warning("sink.state_unknown", reason=reason)
+                self._away = reason
             else:
                 self._away = ""
 
-    async def _look(self, loops: Mapping[str, StageLoop]) -> None:
-        before, self._known = self._known, await self._store.sinks()
-        for name, loop in loops.items():
+    async def _look(self, loops: Callable[[], Mapping[str, StageLoop]]) -> None:
+        known = await self._store.sinks()
+        before, self._known = self._known, known
+        for name, loop in loops().items():  # those of now: one that came meanwhile began by what was known before
             was, now = before.get(name, _NOTHING), self._known.get(name, _NOTHING)
             if now.paused_at is not None and was.paused_at is None:
                 log.info("sink.paused", sink=name, by=now.paused_by)

@@ -142,8 +142,11 @@ class Member:
         return self.socket.name
 
     def ask(self) -> None:
-        """Have it read its config again; one that is not running reads it when it starts."""
-        if self._process is not None:
+        """Have it read its config again; one that is not running, or not yet, reads it when it starts.
+
+        It has its socket once it minds the signal, which would end it before.
+        """
+        if self._process is not None and self.socket.exists():
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGHUP)
 
@@ -177,6 +180,7 @@ class Member:
 
         Our end of its input closes when we die, however we die: then it drains. Ctrl-C is for us alone.
         """
+        self.socket.unlink(missing_ok=True)  # of one that was killed
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *sys.orig_argv[1:], "--member", str(self.socket)),
             stdin=asyncio.subprocess.PIPE,

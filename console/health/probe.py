@@ -53,7 +53,9 @@ def probed(host: str, port: int) -> int:
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
-        ready, told = answer.status == http.client.OK, _told(answer.read())
+        checks = _checks_in(answer.read())
+        ready = answer.status == http.client.OK and checks is not None
+        told = "it is no admin port of ours" if checks is None else ", ".join(_checks(checks))
     except (OSError, http.client.HTTPException) as error:
         ready, told = False, f"no answer from {host}:{port} ({type(error).__name__})"
     finally:
@@ -84,16 +86,16 @@ def _configured(path: Path | None) -> Any:
     return ingest.get("admin", DEFAULT_ADMIN) if isinstance(ingest, dict) else None
 
 
-def _told(body: bytes) -> str:
-    """The checks by name, those that do not pass with their reason."""
+def _checks_in(body: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(body)
     except ValueError:
-        found = None
-    return ", ".join(_checks(found)) if isinstance(found, dict) else "it is no admin port of ours"
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _checks(found: dict[str, Any]) -> Iterator[str]:
+    """The checks by name, those that do not pass with their reason."""
     reasons = found.get("reasons", {})
     failing = [name for name, state in found.items() if state is False]
     yield from (f"{name} ({reasons[name]})" if name in reasons else name for name in failing)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+import structlog
+
+from runtime import drain
 from runtime.consume.answering import AnswerLoop
 from runtime.consume.loop import StageLoop
 from runtime.tasks import lasting
+
+log = structlog.get_logger()
 
 Loop = StageLoop | AnswerLoop
 
 
 class Crew:
-    """Runs loops, each until it is sent away or all are stopped."""
+    """Runs loops, each until it is sent away or all are stopped; `patience`: seconds for one to drain."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = drain.PROCESS) -> None:
+        self._patience = patience
         self._ends: dict[Loop, asyncio.Event] = {}
         self._running: dict[Loop, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -33,10 +39,15 @@ class Crew:
                 self._start(self._group, loop)
 
     async def send_away(self, loop: Loop) -> None:
-        """Let one drain, and return when it is done."""
+        """Let one drain, and return when it is done, or cut off as a process would be: what is unacked comes again."""
         self._ends.pop(loop).set()
-        if (task := self._running.pop(loop, None)) is not None:
-            await asyncio.wait({task})
+        if (task := self._running.pop(loop, None)) is None:
+            return
+        _, unfinished = await asyncio.wait({task}, timeout=self._patience)
+        if unfinished:
+            log.warning("stage.drain_cut_off", stage=loop.name)
+            task.cancel()
+            await asyncio.wait({task}, timeout=drain.CUT_OFF)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """All of them until `stopping`, then until each is drained.

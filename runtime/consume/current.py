@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 
+import structlog
+
+from runtime.verdict import reason_of
 from schemas.envelope import Envelope
 from schemas.stage import Outcome, Stage
+
+log = structlog.get_logger()
 
 
 class _Opened:
@@ -34,7 +39,7 @@ class Current:
         """From now on `stage`, of the same shape, whose `resources` are closed with it."""
         old, self._now = self._now, _Opened(stage, resources or AsyncExitStack())
         if not old.batches:
-            await old.resources.aclose()
+            await _close(old)
 
     async def close(self) -> None:
         """Once nothing is under way."""
@@ -48,7 +53,7 @@ class Current:
         finally:
             mine.batches -= 1
             if mine is not self._now and not mine.batches:
-                await mine.resources.aclose()
+                await _close(mine)
 
     async def _tick(self, now: datetime) -> Sequence[Envelope]:
         assert self._now.stage.tick is not None
@@ -57,3 +62,11 @@ class Current:
     async def _published(self, ids: Sequence[str]) -> None:
         assert self._now.stage.published is not None
         await self._now.stage.published(ids)
+
+
+async def _close(one: _Opened) -> None:
+    """One that is not of use any more: what it fails at must fail neither its last batch nor the exchange."""
+    try:
+        await one.resources.aclose()
+    except Exception as error:  # noqa: BLE001 - see above
+        log.warning("stage.not_closed", reason=reason_of(error))

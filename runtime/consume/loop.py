@@ -3,7 +3,8 @@
 A stage has one consumer, however many batches it works on at once: with several on one queue, the broker would hand
 what one channel of a dying connection held to the next of the same connection, and count each as a failed delivery.
 Unavailable holds the batch and stops consuming; a drain finishes what is buffered while the deadline allows and
-releases the rest. The way of one batch is in `batches`, its end in `settle`, the ticks are in `ticks`.
+gives back the rest, or all of it where it may only go slowly. The way of one batch is in `batches`, its end in
+`settle`, the ticks are in `ticks`.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class StageLoop:
         if trial is not None:
             await self._batches.give_back(consumer, held)
             return await self._try(consumer, trial, self._over)
-        if held or not stopping.is_set():
+        if held or not stopping.is_set() or self._ramp.limits:
             return await self._batches.give_back(consumer, [*held, *await consumer.stop()])
         return await self._drain(consumer)
 

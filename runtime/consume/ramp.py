@@ -21,6 +21,11 @@ class Ramp:
         """From now on slowly, then twice as fast every five seconds."""
         self._began = self._now()
 
+    @property
+    def limits(self) -> bool:
+        """Whether there is a limit now."""
+        return self._rate() is not None
+
     def most(self, most: int) -> int:
         """At most `most`, and what goes in a second."""
         rate = self._rate()

@@ -40,3 +40,8 @@ async def test_how_the_last_batch_ended_changes_nothing_else(sinks: SinkStore) -
     await sinks.tell("crm", "http_500", now=at(3))
     state = SinkState(paused_at=at(2), paused_by="kim", outcome="http_500", outcome_at=at(3))
     assert await sinks.sinks() == {"crm": state}
+
+
+async def test_words_that_a_database_cannot_hold_are_told_all_the_same(sinks: SinkStore) -> None:
+    await sinks.tell("crm", "http\0_500", now=at(1))
+    assert (await sinks.sinks())["crm"].outcome.startswith("http")

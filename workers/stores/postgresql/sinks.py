@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from workers.stores.postgresql.pool import Database
+from workers.stores.postgresql.schema import clean
 from workers.stores.sinks import SinkState
 
 SINKS_1: Final = """
@@ -44,7 +45,7 @@ class PostgresqlSinks:
 
     async def pause(self, name: str, *, by: str, now: datetime) -> bool:
         """As `SinkStore` promises."""
-        return await self._database.execute(_PAUSE, name, now, by) > 0
+        return await self._database.execute(_PAUSE, name, now, clean(by)) > 0
 
     async def resume(self, name: str, *, now: datetime) -> None:
         """As `SinkStore` promises."""
@@ -52,4 +53,4 @@ class PostgresqlSinks:
 
     async def tell(self, name: str, outcome: str, *, now: datetime) -> None:
         """As `SinkStore` promises."""
-        await self._database.execute(_TELL, name, outcome, now)
+        await self._database.execute(_TELL, name, clean(outcome), now)

@@ -64,10 +64,11 @@ def test_nobody_there_is_unhealthy(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"no answer from 127.0.0.1:{port}" in capsys.readouterr().out
 
 
-async def test_another_server_there_is_unhealthy(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
+async def test_another_server_there_is_unhealthy(capsys: pytest.CaptureFixture[str], status: str) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello")
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\nhello".encode())
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1") as server:

@@ -55,3 +55,30 @@ async def test_one_that_nothing_is_with_is_closed_at_once() -> None:
     current = Current(*story.stage("old"))
     await current.exchange(*story.stage("new"))
     assert story.told == ["old is closed"]
+
+
+async def test_one_that_cannot_be_closed_fails_neither_its_last_batch_nor_the_exchange() -> None:
+    story = Story()
+    story.go.set()
+
+    def fail() -> None:
+        raise OSError
+
+    def broken() -> tuple[Stage, AsyncExitStack]:
+        stage, own = story.stage("broken")
+        own.callback(fail)
+        return stage, own
+
+    current = Current(*broken())
+    batch = asyncio.create_task(handled(current))
+    await asyncio.sleep(0)
+    story.go.clear()
+    await current.exchange(*broken())
+    await current.exchange(*story.stage("new"))
+    story.go.set()
+    await batch
+    assert sorted(story.told) == ["broken begins", "broken ends", *2 * ["broken is closed"]]
+
+
+async def handled(current: Current) -> None:
+    await current.stage.handle([])

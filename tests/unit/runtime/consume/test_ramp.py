@@ -18,12 +18,13 @@ def taken(ramp: Ramp, clock: list[float], until: float) -> int:
 def test_it_begins_slowly_and_doubles_until_there_is_no_limit() -> None:
     clock = [0.0]
     ramp = Ramp(lambda: clock[0])
-    assert (ramp.most(128), ramp.pause(128)) == (128, 0.0), "nothing rested yet"
+    assert (ramp.most(128), ramp.pause(128), ramp.limits) == (128, 0.0, False), "nothing rested yet"
     ramp.begin()
+    assert ramp.limits
     assert 30 <= taken(ramp, clock, 5) <= 45, "5 to 10 a second"
     assert 60 <= taken(ramp, clock, 10) <= 90
     assert 120 <= taken(ramp, clock, 15) <= 180
     clock[0] = 61.0
-    assert (ramp.most(128), ramp.pause(128)) == (128, 0.0)
+    assert (ramp.most(128), ramp.pause(128), ramp.limits) == (128, 0.0, False)
     ramp.begin()
     assert ramp.most(128) == 5
