@@ -98,10 +98,10 @@ lock: $(DEV)  ## Make the lock files again from pyproject.toml
 
 SBOM ?= build/callstitch.cdx.json
 
-sbom: $(DEV)  ## What Callstitch runs on, as a CycloneDX SBOM of the runtime lock: build/callstitch.cdx.json
+sbom: $(DEV)  ## What the image holds of Python, as a CycloneDX SBOM of its lock: build/callstitch.cdx.json
 	@mkdir -p $(dir $(SBOM))
 	@$(BIN)/python -W ignore $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application \
-		--output-reproducible --output-format JSON --output-file $(SBOM) requirements/runtime.lock
+		--output-reproducible --output-format JSON --output-file $(SBOM) requirements/otel.lock
 
 audit: $(DEV)  ## Look every pin up in the database of advisories (needs the registry itself: a mirror has none)
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off \

@@ -16,6 +16,8 @@ from runtime.telemetry.families import FAMILIES
 from schemas.topology import STAGES, sink_queue
 from tests.deploy import chart
 from workers.config import Config
+from workers.fetch_recording import AT_ONCE
+from workers.outside.download import RECORDING_BYTES
 
 SECRET_KEYS = re.compile(r"env:([A-Z_]+)")
 MARGIN_SECONDS = 5.0  # of a kubelet on a busy node, between SIGTERM and SIGKILL
@@ -127,6 +129,12 @@ def test_no_pod_may_more_than_it_needs(objects: Any) -> None:
         assert {"name": "tmp", "mountPath": "/tmp"} in role["volumeMounts"]  # noqa: S108 - an emptyDir of the pod
         assert role["resources"]["requests"].keys() == {"cpu", "memory"}
         assert "memory" in role["resources"]["limits"]
+
+
+def test_recordings_that_are_fetched_at_once_have_room(objects: Any) -> None:
+    pod = chart.deployments(objects)["fetch-recording"]["spec"]["template"]
+    (room,) = [one["emptyDir"]["sizeLimit"] for one in pod["spec"]["volumes"] if one["name"] == "tmp"]
+    assert int(room.removesuffix("Gi")) * 2**30 > AT_ONCE * RECORDING_BYTES
 
 
 def test_a_selector_takes_its_own_pods_and_no_others(objects: Any) -> None:

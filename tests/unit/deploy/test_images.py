@@ -16,6 +16,8 @@ from console.config_file import load_config
 from runtime import drain
 from schemas.topology import STAGES
 from tests.building.tree import PACKAGES, ROOT
+from workers.fetch_recording import AT_ONCE
+from workers.outside.download import RECORDING_BYTES
 
 DEPLOY: Final = ROOT / "deploy"
 FILE: Final = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -28,6 +30,10 @@ _VARIABLE: Final = re.compile(r"\$\{(\w+):-([^}]*)\}")
 def defaults(text: str) -> str:
     """The text as it is where no variable is set."""
     return _VARIABLE.sub(lambda match: match[2], text)
+
+
+def mebibytes(text: str) -> int:
+    return int(text.removesuffix("m"))
 
 
 def seconds(text: str) -> float:
@@ -88,6 +94,17 @@ def test_the_others_wait_for_declare_and_that_for_what_it_needs() -> None:
         assert SERVICES["declare"]["depends_on"][name] == {"condition": "service_healthy"}
         assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
     assert set(SERVICES["demo"]["depends_on"]) == set(ROLES)
+
+
+def test_recordings_that_are_fetched_at_once_have_room_beside_the_role() -> None:
+    (scratch,) = SERVICES["fetch_recording"]["tmpfs"]
+    (room,) = map(mebibytes, re.findall(r"size=(\d+m)", scratch))
+    assert room * 2**20 > AT_ONCE * RECORDING_BYTES
+    assert mebibytes(SERVICES["fetch_recording"]["mem_limit"]) >= room + mebibytes(SERVICES["dedupe"]["mem_limit"])
+
+
+def test_what_compose_reads_its_secrets_from_is_never_committed() -> None:
+    assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
 
 
 def test_ports_are_on_loopback_unless_a_variable_says_otherwise() -> None:

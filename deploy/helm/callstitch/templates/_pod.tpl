@@ -1,5 +1,5 @@
 {{/* A pod's template: (dict "root" $ "component" "dedupe" "args" list "own" values of the role "grace" seconds
-     "probes" whether it lives on "config" name of the ConfigMap "mounts" list of {name, claim, path}). */}}
+     "probes" whether it lives on "config" name of the ConfigMap "mounts" list of {name, claim, path} "scratch" size of /tmp). */}}
 {{- define "callstitch.pod" -}}
 {{- $v := .root.Values -}}
 metadata:
@@ -111,7 +111,7 @@ spec:
     - name: config
       configMap: {name: {{ .config | default (include "callstitch.fullname" .root) }}}
     - name: tmp
-      emptyDir: {sizeLimit: 64Mi}
+      emptyDir: {sizeLimit: {{ .scratch | default "64Mi" }}}
     {{- with $v.secrets.files }}
     - name: secrets
       secret: {secretName: {{ . }}, defaultMode: 0440}
