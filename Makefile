@@ -83,8 +83,9 @@ manifests: $(DEV)  ## The chart as plain manifests in var/manifests.yaml, for ku
 	@mv var/manifests.yaml.new var/manifests.yaml
 	@echo 'var/manifests.yaml: kubectl -n $(NAMESPACE) apply -f var/manifests.yaml'
 
-examples: $(DEV)  ## callstitch.example.toml and deploy/env.example, made again from the models of the config
+examples: $(DEV)  ## callstitch.example.toml, deploy/env.example and docs/metrics.md's tables, made again from the code
 	@$(BIN)/python -m console.reference.example
+	@$(BIN)/python -m console.reference.metrics
 
 # LOCK_FLAGS=--upgrade takes the newest releases that pyproject.toml allows; without it the pins stay where they can.
 lock: $(DEV)  ## Make the lock files again from pyproject.toml

@@ -26,8 +26,8 @@ from ingest.state import DoorState
 from ingest.tallies import HOUR_SECONDS
 from runtime.telemetry import Telemetry
 from runtime.telemetry.door import UNKNOWN
+from runtime.tracing.base import Tracing
 from runtime.tracing.off import NO_TRACING
-from runtime.tracing.tracing import Tracing
 from runtime.verdict import reason_of
 from schemas.dialect.dialect import AnyDialect
 from schemas.envelope import Envelope, Kind, new_id

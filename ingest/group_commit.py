@@ -14,8 +14,8 @@ import structlog
 
 from runtime.broker.base import Message
 from runtime.telemetry.door import Commits
+from runtime.tracing.base import Tracing
 from runtime.tracing.off import NO_TRACING
-from runtime.tracing.tracing import Tracing
 from runtime.verdict import reason_of
 from runtime.wire import pack
 from schemas.envelope import Envelope, decode_bundle

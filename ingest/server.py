@@ -23,8 +23,8 @@ from runtime.port.connections import Connections
 from runtime.port.descriptors import Room, room_for
 from runtime.tasks import watched
 from runtime.telemetry import Telemetry
+from runtime.tracing.base import Tracing
 from runtime.tracing.off import NO_TRACING
-from runtime.tracing.tracing import Tracing
 from schemas.dialect.dialect import AnyDialect
 from schemas.settings import Ingest
 from schemas.settings.source import Source

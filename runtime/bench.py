@@ -10,8 +10,8 @@ from runtime.clock import Clock
 from runtime.crash import CrashPoint, never
 from runtime.poison import Trials
 from runtime.telemetry.stage import StageMetrics
+from runtime.tracing.base import Tracing
 from runtime.tracing.off import NO_TRACING
-from runtime.tracing.tracing import Tracing
 from runtime.verdict import Policy
 from schemas.stage import Stage
 

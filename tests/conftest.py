@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import pytest
 import structlog
@@ -27,9 +27,22 @@ OUTSIDE_RABBITMQ: Final = rabbitmq.OUTSIDE
 OUTSIDE_POSTGRESQL: Final = "CALLSTITCH_TEST_POSTGRES"
 _AMQP_TOOLS: Final = "/usr/bin/amqp-consume"
 _JQ: Final = "/usr/bin/jq"
-_FIRST: Final = Path(__file__).parent / "containers"
-
-T = TypeVar("T")
+LONGEST_FIRST: Final = (
+    "containers/test_containers.py",
+    "deploy/test_watched.py",
+    "e2e/test_chaos.py",
+    "scenarios/test_crash_windows.py",
+    "e2e/test_processes.py",
+    "e2e/test_cluster.py",
+    "deploy/test_load_curve_replayed.py",
+    "e2e/test_upgrade.py",
+    "e2e/test_demo.py",
+    "scenarios/test_poison.py",
+    "e2e/test_outage.py",
+    "e2e/test_drain.py",
+    "e2e/test_store_moves.py",
+    "e2e/test_reload.py",
+)
 
 settings.register_profile("callstitch", deadline=None)  # a test that is slow on a busy machine is no wrong one
 settings.load_profile("callstitch")
@@ -52,7 +65,7 @@ def rabbitmq_nodes() -> Iterator[Callable[[str | None], RabbitMQ]]:
 
     def node_of(release: str | None) -> RabbitMQ:
         if release not in nodes:
-            nodes[release] = _or_skip(lambda: RabbitMQ(release))
+            nodes[release] = debian.or_skip(lambda: RabbitMQ(release))
         return nodes[release]
 
     yield node_of
@@ -101,7 +114,7 @@ def fresh_amqp_url(request: pytest.FixtureRequest, rabbitmq_release: str | None)
 @pytest.fixture
 def own_rabbitmq(rabbitmq_release: str | None) -> Iterator[RabbitMQ]:
     """A node of this test's own, to stop, kill and start; booting takes some 8 seconds each time."""
-    node = _or_skip(lambda: RabbitMQ(rabbitmq_release))
+    node = debian.or_skip(lambda: RabbitMQ(rabbitmq_release))
     yield node
     node.close()
 
@@ -109,7 +122,7 @@ def own_rabbitmq(rabbitmq_release: str | None) -> Iterator[RabbitMQ]:
 @pytest.fixture(scope="session")
 def postgresql_cluster() -> Iterator[PostgreSQL]:
     """The private PostgreSQL cluster that the whole run shares; tests do not stop it."""
-    cluster = _or_skip(PostgreSQL)
+    cluster = debian.or_skip(PostgreSQL)
     yield cluster
     cluster.close()
 
@@ -129,7 +142,7 @@ def postgres_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def own_postgresql() -> Iterator[PostgreSQL]:
     """A cluster of this test's own, to stop, kill and start."""
-    cluster = _or_skip(PostgreSQL)
+    cluster = debian.or_skip(PostgreSQL)
     yield cluster
     cluster.close()
 
@@ -137,31 +150,31 @@ def own_postgresql() -> Iterator[PostgreSQL]:
 @pytest.fixture(scope="session")
 def prometheus_package() -> Path:
     """Debian's package of Prometheus, with promtool."""
-    return _or_skip(prometheus.install)
+    return debian.or_skip(prometheus.install)
 
 
 @pytest.fixture(scope="session")
 def amqp_consume() -> Path:
     """The C client `amqp-consume` of Debian's amqp-tools."""
-    return _or_skip(_install_amqp_tools)
+    return debian.or_skip(_install_amqp_tools)
 
 
 @pytest.fixture(scope="session")
 def openssl() -> Path:
     """The command `openssl`, which makes certificates."""
-    return _or_skip(certificates.install)
+    return debian.or_skip(certificates.install)
 
 
 @pytest.fixture(scope="session")
 def pgbouncer() -> Path:
     """The program PgBouncer, of which tests run their own (`tests.services.pgbouncer`)."""
-    return _or_skip(pgbouncer_service.install)
+    return debian.or_skip(pgbouncer_service.install)
 
 
 @pytest.fixture(scope="session")
 def jq() -> Path:
     """The JSON filter `jq`, which README looks at a record with."""
-    return _or_skip(_install_jq)
+    return debian.or_skip(_install_jq)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -177,8 +190,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The file that takes longest goes first: workers take whole files, in this order."""
-    items.sort(key=lambda item: _FIRST not in item.path.parents)
+    """The files that take longest go first: workers take whole files, in this order (--no-loadscope-reorder)."""
+    here = Path(__file__).parent
+    places = {here / name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -232,10 +247,3 @@ def _install_amqp_tools() -> Path:
 
 def _install_jq() -> Path:
     return debian.program(_JQ, package="jq")
-
-
-def _or_skip(make: Callable[[], T]) -> T:
-    try:
-        return make()
-    except debian.Missing as missing:
-        pytest.skip(str(missing))

@@ -23,8 +23,8 @@ from runtime.poison import Trials
 from runtime.tasks import watched
 from runtime.telemetry import Telemetry
 from runtime.telemetry.look import Counts
+from runtime.tracing.base import Tracing
 from runtime.tracing.off import NO_TRACING
-from runtime.tracing.tracing import Tracing
 from runtime.verdict import policies
 from schemas.envelope import JsonObject
 from schemas.platforms import DIALECTS

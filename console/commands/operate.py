@@ -17,7 +17,7 @@ from console.config_file import load_config, shown
 from console.moments import DEFAULT_ZONE, ZoneOption
 from console.reading import ask_store
 from console.screen import complain, out, say_json, wrapped
-from console.tracing import story, title
+from console.timeline import story, title
 from runtime.broker import open_broker
 from schemas.envelope import JsonObject
 from schemas.errors import CallstitchError

@@ -1,1 +1,1 @@
-"""Files for operators that are made from the models, so that they cannot differ from them."""
+"""Files for operators that are made from the code, so that they cannot differ from it."""

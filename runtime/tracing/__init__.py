@@ -13,8 +13,8 @@ from typing import Final
 
 import structlog
 
+from runtime.tracing.base import Tracing
 from runtime.tracing.off import NO_TRACING
-from runtime.tracing.tracing import Tracing
 
 log = structlog.get_logger()
 

@@ -67,7 +67,7 @@ def _resource() -> Resource:
 
 
 class OtlpTracing:
-    """See `runtime.tracing.tracing.Tracing`."""
+    """See `runtime.tracing.base.Tracing`."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer

@@ -19,7 +19,6 @@ from tests.e2e.programs import Role, request
 RESTART_SECONDS: Final = 1.0  # between two starts, when a start failed because something is away
 TERM_SECONDS: Final = 20.0  # the promise
 TERM_PATIENCE_SECONDS: Final = 60.0  # on a machine that is busy with us; then it is killed and told
-CHECK_SECONDS: Final = 2.0
 
 
 @dataclass(kw_only=True)

@@ -54,10 +54,7 @@ BUCKET: Final = (
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     """Podman, and every image that the compose file needs."""
-    try:
-        install()
-    except debian.Missing as missing:
-        pytest.skip(str(missing))
+    debian.or_skip(install)
     kept = os.environ.get("CALLSTITCH_CONTAINERS")
     home = Path(kept or tempfile.mkdtemp(prefix="callstitch-containers-", dir="/var/tmp"))
     engine = Engine(home=home)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any, Final
 
 import yaml
@@ -17,6 +15,8 @@ from tests.deploy.watching import ALERTS, DEPLOY
 from tests.e2e.programs import Role, wait_for
 from tests.e2e.roles import FILE_WORKERS, running_roles
 from tests.e2e.running import Emulator, Up, playing
+from tests.services import debian
+from tests.services.endpoint import Endpoint, an_endpoint
 from tests.services.postgresql import PostgreSQL
 from tests.services.prometheus import Prometheus
 from tests.services.rabbitmq import RabbitMQ
@@ -48,31 +48,6 @@ SHORTENED: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-class Endpoint:
-    """A customer's endpoint, which answers as it is told."""
-
-    def __init__(self) -> None:
-        self.status = 204
-
-        class Answer(BaseHTTPRequestHandler):
-            def do_POST(answer) -> None:  # noqa: N805 - its name is the library's; `self` is the endpoint
-                answer.rfile.read(int(answer.headers["content-length"]))
-                answer.send_response(self.status)
-                answer.send_header("content-length", "0")
-                answer.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/calls"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @dataclass(frozen=True, kw_only=True)
 class System:
     """All of it, under a little traffic."""
@@ -102,8 +77,11 @@ class System:
 @contextmanager
 def watched_system(directory: Path) -> Iterator[System]:
     """Everything started and ready, traffic on its way."""
-    rabbitmq, postgresql, endpoint = RabbitMQ(), PostgreSQL(), Endpoint()
-    try:
+    with (
+        closing(debian.or_skip(RabbitMQ)) as rabbitmq,
+        closing(debian.or_skip(PostgreSQL)) as postgresql,
+        an_endpoint() as endpoint,
+    ):
         metrics = expose_metrics(rabbitmq)
         store = postgresql.make_database()
         with (
@@ -127,10 +105,6 @@ def watched_system(directory: Path) -> Iterator[System]:
                 )
             finally:
                 prometheus.close()
-    finally:
-        endpoint.close()
-        postgresql.close()
-        rabbitmq.close()
 
 
 def _extra(endpoint: Endpoint) -> str:

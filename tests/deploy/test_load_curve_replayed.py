@@ -19,7 +19,6 @@ import pika
 import pytest
 
 from schemas.topology import stage_queue
-from tests.conftest import _or_skip
 from tests.deploy import chart
 from tests.deploy.autoscaler import Autoscaler, rules
 from tests.deploy.managed import ManagedRabbitMQ
@@ -27,7 +26,7 @@ from tests.e2e.balance import parked, wait_until_balanced
 from tests.e2e.programs import Role, end
 from tests.e2e.roles import FILE_WORKERS, running_roles
 from tests.e2e.running import Emulator, Up, playing
-from tests.services import ports
+from tests.services import debian, ports
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -48,7 +47,7 @@ FOR_HERE: Final = (
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[ManagedRabbitMQ]:
-    one = _or_skip(ManagedRabbitMQ)
+    one = debian.or_skip(ManagedRabbitMQ)
     yield one
     one.close()
 

@@ -12,7 +12,6 @@ from runtime.telemetry.family import DOOR, EVERY_ROLE, EVERY_STAGE, SUPERVISOR, 
 from tests.e2e.programs import Role, request
 
 _TYPED = {"counter": "_total", "histogram": "", "gauge": ""}
-_PARTS = ("_bucket", "_count", "_sum")
 
 
 @dataclass(frozen=True)

@@ -143,8 +143,5 @@ def chaos(directory: Path, *options: str, rabbitmq_of: str = "") -> tuple[int, s
 
 def install(*packages: Callable[[], object]) -> None:
     """Have Debian's packages in place, or skip."""
-    try:
-        for package in packages:
-            package()
-    except debian.Missing as missing:
-        pytest.skip(str(missing))
+    for package in packages:
+        debian.or_skip(package)

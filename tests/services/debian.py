@@ -7,10 +7,15 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
 
 _INSTALL_SCRIPT = Path(__file__).with_name("install_package.sh")
 _INSTALL_TIMEOUT_SECONDS = 600
@@ -18,6 +23,14 @@ _INSTALL_TIMEOUT_SECONDS = 600
 
 class Missing(Exception):
     """A service or program is not there and cannot be installed; the text is the reason to skip with."""
+
+
+def or_skip(make: Callable[[], T]) -> T:
+    """What it makes; a test that cannot have it is skipped with the reason, and fails in CI (tests/conftest.py)."""
+    try:
+        return make()
+    except Missing as missing:
+        pytest.skip(str(missing))
 
 
 def in_ci() -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 
 from tests.building.tree import PACKAGES, ROOT, modules
+from tests.conftest import LONGEST_FIRST
 
 MOST_LINES: Final = 300
 MOST_LINES_OF_A_FUNCTION: Final = 50
@@ -131,3 +132,7 @@ def test_imports_are_seen() -> None:
         "runtime.broker"
     )
     assert sum(len(imported_by(name)) for name in NAMES) > len(NAMES)
+
+
+def test_the_files_that_go_first_are_there() -> None:
+    assert [name for name in LONGEST_FIRST if not (ROOT / "tests" / name).exists()] == []

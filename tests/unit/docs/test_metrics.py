@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from console.reference.metrics import PAGE, renewed
 from runtime.telemetry.families import FAMILIES, PROCESS_FAMILIES
 from runtime.telemetry.family import LABELS, Family
-from runtime.telemetry.page import PAGE, renewed
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_the_page_is_what_the_definitions_make() -> None:
     page = (ROOT / PAGE).read_text()
-    assert page == renewed(page), "python -m runtime.telemetry.page writes it anew"
+    assert page == renewed(page), "make examples writes it anew"
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *PROCESS_FAMILIES], ids=lambda family: family.name)

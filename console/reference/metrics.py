@@ -1,4 +1,4 @@
-"""The tables of docs/metrics.md, made from the definitions: `python -m runtime.telemetry.page` writes them anew."""
+"""`make examples`: the tables of docs/metrics.md, made from the definitions in `runtime/telemetry/`."""
 
 from __future__ import annotations
 
