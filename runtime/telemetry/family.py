@@ -43,7 +43,7 @@ LABELS: Final[Mapping[str, str]] = {
     "state": "of a recording: `wanted` `stored` `failed`; of an hour: `ok` `in_flight` `differs`",
     "sink": "a `[[sink]]` of the config",
     "queue": "a queue of the topology that the config makes",
-    "check": "as `/readyz` names it: `broker`, `door`, a stage",
+    "check": "as `/readyz` names it: `broker`, `door`, a stage, `upgrade`",
     "version": "of Callstitch",
     "python": "its version",
     "process": "which of `--processes N`: 1 to N",

@@ -26,9 +26,9 @@ class Node(rabbitmq.RabbitMQ):
         """Of RabbitMQ."""
         return self.eval("element(2, application:get_key(rabbit, vsn)).").strip('"')
 
-    def start(self) -> None:
+    def wait(self) -> None:
         """As the tests' node; clients of AMQP 1.0 then find the vhost that `url` names."""
-        super().start()
+        super().wait()
         vhost = self.url.rpartition("/")[2]
         self.eval(f'application:set_env(rabbitmq_amqp1_0, default_vhost, <<"{vhost}">>).')
 

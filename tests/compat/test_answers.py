@@ -18,10 +18,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 def wall(tmp_path: Path) -> WallClock:
-    try:
-        return WallClock(tmp_path)
-    except debian.Missing as missing:
-        pytest.skip(str(missing))
+    return debian.or_skip(lambda: WallClock(tmp_path))
 
 
 def test_every_push_is_answered_as_it_was(tmp_path: Path, wall: WallClock) -> None:

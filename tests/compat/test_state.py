@@ -38,10 +38,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 def wall(tmp_path: Path) -> WallClock:
-    try:
-        return WallClock(tmp_path)
-    except debian.Missing as missing:
-        pytest.skip(str(missing))
+    return debian.or_skip(lambda: WallClock(tmp_path))
 
 
 def test_a_state_directory_is_gone_on_with(tmp_path: Path, wall: WallClock) -> None:
@@ -56,10 +53,7 @@ async def test_a_postgresql_dump_is_gone_on_with(
     tmp_path: Path, wall: WallClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server's clock is what counts there, so it is set as the program's."""
-    try:
-        postgresql.install()
-    except debian.Missing as missing:
-        pytest.skip(str(missing))
+    debian.or_skip(postgresql.install)
     state = read_state(STATES["postgresql"])
     restore(state, tmp_path)
     with monkeypatch.context() as patch:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -29,6 +29,7 @@ MEGABYTE: Final = 1_000_000
 MOST_OVER_BASE: Final = 150 * MEGABYTE
 BACK_SECONDS: Final = 15.0
 RESOLVED_SECONDS: Final = 120.0
+START_SECONDS: Final = 60.0
 PLAY_SECONDS: Final = 420.0
 RECONCILED_SECONDS: Final = 90.0
 SCALED: Final = ("dedupe", "correlate")
@@ -106,7 +107,7 @@ def test_a_command_that_knows_no_drain_ends_at_a_signal_too(engine: Engine) -> N
     name = "callstitch-told-to-stop"
     arguments = ["emulate", "--linger", "-1", "--to", "http://127.0.0.1:1/v1/a/b"]
     engine.podman("run", "--detach", "--name", name, "--network", "none", stand_ins.IMAGE, *arguments)
-    time.sleep(2)
+    wait_for(lambda: handles_sigterm(engine, name), START_SECONDS)
     engine.podman("stop", "--time", "30", name)
     assert engine.podman("inspect", "--format", "{{.State.ExitCode}}", name).stdout.strip() == "143"
 
@@ -184,6 +185,12 @@ def all_reach_rabbitmq(stack: Stack) -> bool:
     """Whether every role can open a connection: podman's resolver loses a restarted name for a while."""
     names = [name for service in ROLES for name in stack.names(service)]
     return all(stack.engine.podman("exec", name, "python", "-c", REACH, check=False).returncode == 0 for name in names)
+
+
+def handles_sigterm(engine: Engine, name: str) -> bool:
+    """Whether the container's first process would notice."""
+    status = engine.podman("exec", name, "python", "-c", STATUS, check=False).stdout
+    return bool(int(environ_of(status).get("SigCgt", "0"), 16) & 1 << (signal.SIGTERM - 1))
 
 
 def recordings(stack: Stack) -> int:

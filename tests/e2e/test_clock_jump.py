@@ -32,10 +32,7 @@ BALANCED_SECONDS = 120.0
 
 @pytest.fixture
 def wall(tmp_path: Path) -> WallClock:
-    try:
-        return WallClock(tmp_path)
-    except debian.Missing as missing:
-        pytest.skip(str(missing))
+    return debian.or_skip(lambda: WallClock(tmp_path))
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["forwards", "backwards"])

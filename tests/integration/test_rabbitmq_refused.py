@@ -40,10 +40,7 @@ def rabbitmq_release(request: pytest.FixtureRequest) -> str | None:
 @pytest.fixture(scope="module")
 def strict_node(rabbitmq_release: str | None) -> Iterator[Node]:
     """Its own settings say so: RabbitMQ 4 reads them once, when it starts."""
-    try:
-        node = Node(rabbitmq_release, settings={"max_message_size": LIMIT})
-    except debian.Missing as missing:
-        pytest.skip(str(missing))
+    node = debian.or_skip(lambda: Node(rabbitmq_release, settings={"max_message_size": LIMIT}))
     yield node
     node.close()
 
