@@ -70,7 +70,9 @@ class StageLoop:
         self._over.set()
 
     def resume(self) -> None:
-        """Go on, slowly at first; also where the sink asked for a rest that is not over."""
+        """Go on, slowly at first; also where the sink asked for a rest that is not over; one that runs runs on."""
+        if not self.paused:
+            return
         self._told_to_rest = False
         self._batches.pause(0)
         self._ramp.begin()

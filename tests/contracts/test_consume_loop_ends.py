@@ -25,6 +25,7 @@ async def test_one_that_may_only_go_slowly_gives_back_what_it_holds_at_its_end(s
 
     await send(stages, [an_envelope(n) for n in range(100)], each_alone=True)
     loop, stopping = a_loop(stages, Stage(handle)), asyncio.Event()
+    loop.pause()
     loop.resume()
     began = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
@@ -35,6 +36,23 @@ async def test_one_that_may_only_go_slowly_gives_back_what_it_holds_at_its_end(s
     assert len(tried) <= allowed < 100
     left = await read(stages, RECEIVED, expected=100 - len(tried))
     assert sorted([*tried, *map(number, left)]) == list(range(100))
+
+
+async def test_one_that_does_not_rest_is_not_slowed_down_by_a_word_to_go_on(stages: Broker) -> None:
+    sizes: list[int] = []
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        sizes.append(len(batch))
+        return []
+
+    await send(stages, [an_envelope(n) for n in range(48)], each_alone=True)
+    loop, stopping = a_loop(stages, Stage(handle)), asyncio.Event()
+    loop.resume()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(loop.run(stopping))
+        await until(lambda: sum(sizes) == 48)
+        stopping.set()
+    assert max(sizes) > 2 * FIRST_RATE
 
 
 async def test_one_that_is_sent_away_and_hangs_is_cut_off_and_its_work_comes_again(stages: Broker) -> None:
