@@ -40,5 +40,15 @@ def test_the_nodes_find_each_other_by_the_names_that_they_have() -> None:
     assert {services()[node]["hostname"] for node in NODES[1:]} == set(NODES[1:])
 
 
+def test_prometheus_asks_every_node_and_each_of_them_once() -> None:
+    jobs = yaml.safe_load((DEPLOY / "prometheus.yaml").read_text())["scrape_configs"]
+    file, _, place = services()["prometheus"]["volumes"][0].removesuffix(":ro").partition(":")
+    more = yaml.safe_load((DEPLOY / file).read_text())
+    for job in jobs[1:]:
+        asked = [one for group in (*job["static_configs"], *more) for one in group["targets"]]
+        assert asked == [f"{node}:15692" for node in NODES], job["job_name"]
+        assert [Path(place).match(glob) for known in job["file_sd_configs"] for glob in known["files"]] == [True]
+
+
 def test_queues_are_declared_once_all_nodes_are_there() -> None:
     assert set(services()["declare"]["depends_on"]) >= set(NODES[1:])
