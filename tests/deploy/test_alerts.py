@@ -62,6 +62,19 @@ def test_every_alert_fires_on_what_it_is_for_and_on_nothing_near_it(tmp_path: Pa
         assert failed is None, failed
 
 
+def test_whoever_answered_questions_and_is_gone_is_missed(tmp_path: Path) -> None:
+    queue = 'callstitch_queue_consumers{queue="callstitch.decisions.v1"}'
+    gone, back = Case(fires={queue: "2x20 0x40"}, quiet={}), Case(fires={queue: "2x20 0x3 1x40"}, quiet={})
+    failed = run_rules(
+        tmp_path,
+        [
+            tried("CallstitchNoConsumer", gone.fires, gone, fires=True),
+            tried("CallstitchNoConsumer", back.fires, back, fires=False),
+        ],
+    )
+    assert failed is None, failed
+
+
 def test_an_alert_that_does_not_fire_and_one_that_fires_too_early_are_noticed(tmp_path: Path) -> None:
     late = CASES["CallstitchLate"]
     for tests in ([tried("CallstitchLate", late.quiet, late, fires=True)],
