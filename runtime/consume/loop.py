@@ -90,7 +90,7 @@ class StageLoop:
             tasks.create_task(self._end(stopping), name=f"{self.spec.name}.end")
             if self._bench.stage.tick is not None:
                 tasks.create_task(self._ticks.run(stopping), name=f"{self.spec.name}.tick")
-        self._bench.metrics.line.tell()
+        self._bench.metrics.ended()
 
     async def _end(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
@@ -105,6 +105,7 @@ class StageLoop:
             self._over.clear()
             async with self._bench.broker.consume(self.spec.queue, prefetch=self.spec.prefetch) as consumer:
                 self._consumer = consumer
+                self._bench.metrics.subscribed()
                 try:
                     await self._consume(consumer, stopping)
                 finally:

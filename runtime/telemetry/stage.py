@@ -107,6 +107,17 @@ class StageMetrics:
             self._in_hand.discard(taken)
             self._last, self._resting = taken, True
 
+    def subscribed(self) -> None:
+        """What went back comes again now, unless another process has it."""
+        self._resting = False
+
+    def ended(self) -> None:
+        """The stage is over, maybe long before its process: nothing of it rests, is held or grows older."""
+        self._resting = False
+        self._held.set(0)
+        self._paused.set(0)
+        self.line.tell()
+
     def handled(self, envelopes: int, seconds: float) -> None:
         """One batch went through the handler."""
         self._handled.inc(envelopes)
