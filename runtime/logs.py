@@ -67,7 +67,7 @@ def configure_logs(*, json: bool, level: int = logging.INFO, waiting: bool = Fal
             *([_Sentences(renderer)] if waiting else [renderer]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line in one write: processes share the stream
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING, force=True)
