@@ -88,7 +88,7 @@ def rabbitmq_node(rabbitmq_nodes: Callable[[str | None], RabbitMQ], rabbitmq_rel
 @pytest.fixture
 def amqp_url(request: pytest.FixtureRequest, rabbitmq_release: str | None) -> str:
     """A vhost that the whole run shares: for tests whose names are all their own."""
-    if (outside := os.environ.get(OUTSIDE_RABBITMQ)) and rabbitmq_release is None:
+    if outside := _outside(request, rabbitmq_release):
         return outside
     node: RabbitMQ = request.getfixturevalue("rabbitmq_node")
     return node.url
@@ -100,7 +100,7 @@ def fresh_amqp_url(request: pytest.FixtureRequest, rabbitmq_release: str | None)
 
     On a RabbitMQ from outside it is that one's vhost, with our exchanges and queues deleted before and after.
     """
-    if (outside := os.environ.get(OUTSIDE_RABBITMQ)) and rabbitmq_release is None:
+    if outside := _outside(request, rabbitmq_release):
         outside_rabbitmq.delete_topology(outside)
         yield outside
         outside_rabbitmq.delete_topology(outside)
@@ -214,6 +214,12 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+def _outside(request: pytest.FixtureRequest, release: str | None) -> str | None:
+    """The RabbitMQ from outside, unless a test wants a release of its own or has a hand in the node itself."""
+    ours = release is not None or "rabbitmq_node" in request.fixturenames
+    return None if ours else os.environ.get(OUTSIDE_RABBITMQ)
+
+
 def _fail(report: pytest.TestReport | pytest.CollectReport) -> None:
     report.longrepr = f"skipped, and CI=true skips nothing: {report.longreprtext}"
     report.outcome = "failed"
@@ -223,8 +229,8 @@ def _installs(fixtures: set[str]) -> Iterator[Callable[[], object]]:
     newest = rabbitmq.RELEASES.get("rabbitmq-4")
     if newest is not None and "rabbitmq_release" in fixtures:
         yield partial(rabbitmq.install, newest)
-    shares_rabbitmq = fixtures & {"rabbitmq_node", "amqp_url", "fresh_amqp_url"} and OUTSIDE_RABBITMQ not in os.environ
-    if shares_rabbitmq or "own_rabbitmq" in fixtures:
+    shares_rabbitmq = fixtures & {"amqp_url", "fresh_amqp_url"} and OUTSIDE_RABBITMQ not in os.environ
+    if shares_rabbitmq or fixtures & {"rabbitmq_node", "own_rabbitmq"}:
         yield rabbitmq.install
     shares_postgresql = fixtures & {"postgresql_cluster", "postgres_dsn"} and OUTSIDE_POSTGRESQL not in os.environ
     if shares_postgresql or "own_postgresql" in fixtures:
