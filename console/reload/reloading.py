@@ -20,12 +20,13 @@ from console.config_file import load_config
 from console.reload.changes import as_far_as_taken, differences, needs_restart
 from console.reload.sight import sight_of
 from runtime.verdict import reason_of
-from schemas.errors import CallstitchError
+from schemas.errors import CallstitchError, Unavailable
 from workers.config import Config
 from workers.wiring import Process, config_topology
 
 LOOK_SECONDS: Final = 2.0
 AGAIN_SECONDS: Final = 30.0  # what could not be taken may be the broker's fault, or a file's that comes later
+PATIENCE_SECONDS: Final = 60.0  # to make all ready: a broker in an alarm opens no channel until that ends
 
 log = structlog.get_logger()
 
@@ -33,8 +34,9 @@ log = structlog.get_logger()
 class Reloading:
     """Told to look (`ask`), or seeing for itself; `stale` says why what lies in the file was not taken."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, patience: float = PATIENCE_SECONDS) -> None:
         self._path = path
+        self._patience = patience
         self._asked = asyncio.Event()
         self._first_sight = self._look()  # before anybody reads it
         self._first = Config()
@@ -104,10 +106,13 @@ class Reloading:
         wanted = as_far_as_taken(running, loaded)
         rebound = config_topology(wanted) != config_topology(running)
         async with AsyncExitStack() as opened:
-            commits = [await prepare(wanted, opened) for prepare in process.reloads]
-            if process.whole and rebound:
-                for sentence in leftovers.told_of(await leftovers.declare(wanted, process.broker)):
-                    log.warning("topology.left_over", reason=sentence)
+            try:
+                async with asyncio.timeout(self._patience):
+                    commits = [await prepare(wanted, opened) for prepare in process.reloads]
+                    if process.whole and rebound:
+                        await self._declare(process, wanted)
+            except TimeoutError:
+                raise Unavailable(f"not made ready within {self._patience:.0f} s: who has to help is away") from None
             opened.pop_all()
         for commit in commits:
             await commit()
@@ -115,6 +120,10 @@ class Reloading:
         for warning in set(warnings(wanted)) - set(warnings(running)):
             log.warning("config.look", reason=warning)
         return wanted
+
+    async def _declare(self, process: Process, wanted: Config) -> None:
+        for sentence in leftovers.told_of(await leftovers.declare(wanted, process.broker)):
+            log.warning("topology.left_over", reason=sentence)
 
     def _tell_taken(self, process: Process, keys: Sequence[str], *, declare: bool) -> None:
         process.telemetry.config_taken.inc()
