@@ -40,8 +40,8 @@ class Stack:
             "CALLSTITCH_DOOR": f"127.0.0.1:{ports.free_port()}",
             "RABBITMQ_PAGE": f"127.0.0.1:{ports.free_port()}",
             "CALLSTITCH_IMAGE": stand_ins.IMAGE,
-            "DEMO_CALLS": "500",
-            "DEMO_RATE": "60",
+            "DEMO_CALLS": "1000",  # a play of two minutes at least: all that comes and goes does so under its load
+            "DEMO_RATE": "50",
             "PATH": os.environ["PATH"],
         }
 

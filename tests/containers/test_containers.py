@@ -149,7 +149,6 @@ def test_nothing_is_lost_while_containers_come_and_go(stack: Stack) -> None:
     stack.wait_until_healthy("rabbitmq")
     wait_for(lambda: all_reach_rabbitmq(stack), RESOLVED_SECONDS, why=lambda: stack.tail("rabbitmq"))
     said(f"RabbitMQ restarted: roles healthy {stack.wait_until_healthy(*ROLES, seconds=BACK_SECONDS):.1f} s after it")
-    assert_playing(stack, demo)
 
     for name in [name for service in SCALED for name in stack.names(service)[1:]]:
         code, took = stack.stop(name)
