@@ -57,7 +57,8 @@ def probed(host: str, port: int) -> int:
         ready = answer.status == http.client.OK and checks is not None
         told = "it is no admin port of ours" if checks is None else ", ".join(_checks(checks))
     except (OSError, http.client.HTTPException) as error:
-        ready, told = False, f"no answer from {host}:{port} ({type(error).__name__})"
+        words = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+        ready, told = False, f"no answer from {host}:{port}: {words}"
     finally:
         connection.close()
     sys.stdout.write(f"{'ready' if ready else 'not ready'}: {shown(told)}\n")
@@ -102,3 +103,5 @@ def _checks(found: dict[str, Any]) -> Iterator[str]:
     if not failing:
         yield from (name for name, state in found.items() if state is True)
     yield from (f"{name} is paused" for name in found.get("paused", ()))
+    if stale := found.get("stale"):
+        yield f"its config was not taken ({stale})"

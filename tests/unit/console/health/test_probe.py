@@ -58,10 +58,18 @@ async def test_one_whose_sink_rests_is_healthy(tmp_path: Path, capsys: pytest.Ca
     assert (code, capsys.readouterr().out) == (0, "ready: fan_out.crm, fan_out.crm is paused\n")
 
 
+async def test_one_that_could_not_take_its_config_is_healthy_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    admin = f"127.0.0.1:{ports.free_port()}"
+    why = "c.toml is not TOML"
+    async with serve_admin(admin, Telemetry(), lambda: {"door": True}, commands={}, token=None, stale=lambda: why):
+        code = await asyncio.to_thread(probe.main, [], {"CALLSTITCH_INGEST_ADMIN": admin})
+    assert (code, capsys.readouterr().out) == (0, f"ready: door, its config was not taken ({why})\n")
+
+
 def test_nobody_there_is_unhealthy(capsys: pytest.CaptureFixture[str]) -> None:
     port = ports.free_port()
     assert probe.main([], {"CALLSTITCH_INGEST_ADMIN": f"0.0.0.0:{port}"}) == 1
-    assert f"no answer from 127.0.0.1:{port}" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"not ready: no answer from 127.0.0.1:{port}: Connection refused\n"
 
 
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
