@@ -36,6 +36,9 @@ READY_SECONDS: Final = 120.0
 # The platform pushes again after 1, 4, 9, 106, 203, 300 minutes: here 0.1 to 30 s, or 0.04 to 12 s where no service has
 # to start; longer than an outage lasts.
 REPUSH_FACTOR: Final[Mapping[str, int]] = {"rabbitmq": 600, "embedded": 1500}
+# A recording that is "not there yet" twice and meets a fault besides, by default tries again in ten minutes: here too
+# late for a run that looks at its end whether it is there.
+RETRIES: Final = '[retry.fetch_recording]\nschedule = ["1s", "5s", "5s", "5s", "30s"]\n'
 CONCURRENCY: Final = 256  # a platform goes on pushing while the door waits three seconds for a broker that is away
 STAGES: Final = ("dedupe", "correlate", "fetch_recording", "park")
 SINKS: Final = ("file", "hook")
@@ -77,7 +80,7 @@ def open_stack(settings: Settings, calls: int) -> Iterator[Stack]:
         urls = _Urls(settings, backstage, cleaning)
         door = prepared_up(
             settings.directory,
-            extra=_hook(backstage.serve(receiver)),
+            extra=_hook(backstage.serve(receiver)) + RETRIES,
             environ={HOOK_SECRET: secret},
             command=("up",) if settings.stack == "embedded" else ("ingest",),
             broker=urls.broker,

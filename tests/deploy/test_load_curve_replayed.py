@@ -34,8 +34,8 @@ FASTER: Final = 8.0  # a minute of the rules takes 7.5 s: about as long as a wor
 SCALED: Final = {"dedupe": "callstitch.received.v1", "correlate": "callstitch.unique.v1"}
 STEPS: Final = 0.25
 PEAKS: Final = int(os.environ.get("CALLSTITCH_PEAKS", "1"))
-CALLS: Final = 500 * PEAKS
-RATE: Final = 150.0
+CALLS: Final = 600 * PEAKS  # a minute of it each: longer than a second pod takes to be at work on a slow machine
+RATE: Final = 60.0
 PATIENCE_SECONDS: Final = 150.0
 # Fewer messages a second than the slowest machine makes of a peak, whose bundles are the larger the slower it is; in
 # place of what a pod of its own would bear.
