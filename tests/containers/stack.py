@@ -107,18 +107,29 @@ class Stack:
         return int(state["ExitCode"])
 
     def sick(self, names: Iterable[str]) -> list[str]:
-        """Those whose own health check fails now."""
+        """Those whose own health check fails now; two asked at a time, for each costs a busy machine a process."""
         asked = list(names)
-        with ThreadPoolExecutor(len(asked)) as pool:
+        with ThreadPoolExecutor(2) as pool:
             codes = pool.map(lambda name: self.engine.podman("healthcheck", "run", name, check=False).returncode, asked)
             return [name for name, code in zip(asked, codes, strict=True) if code]
 
     def wait_until_healthy(self, *services: str, seconds: float = START_SECONDS) -> float:
-        """Return once every container of these is healthy; how long that took."""
+        """Return once every container of these was healthy; how long that took."""
         began = time.monotonic()
-        names = [name for service in services for name in self.names(service, everything=True)]
-        wait_for(lambda: not self.sick(names), seconds, why=lambda: "\n".join(map(self.tail_of, self.sick(names))))
+        waited_for = [name for service in services for name in self.names(service, everything=True)]
+
+        def all_were() -> bool:
+            waited_for[:] = self.sick(waited_for)
+            return not waited_for
+
+        wait_for(all_were, seconds, why=lambda: "\n".join(map(self.why_sick, waited_for)))
         return time.monotonic() - began
+
+    def why_sick(self, name: str) -> str:
+        """What its health checks said of late, and the end of its log."""
+        log = self.inspect(name)["State"].get("Health", {}).get("Log") or []
+        checks = [f"{one['End']} exit {one['ExitCode']}: {one['Output'].strip()}" for one in log[-3:]]
+        return "\n".join([self.tail_of(name), *checks])
 
     def python(self, name: str, code: str) -> str:
         """What a line of Python prints inside."""

@@ -10,12 +10,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from console.ledger.equations import Sight
-from runtime.wire import dead_envelope
-from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured, Unavailable
-from tests.building.facts import a_cdr, enveloped, kept
-from tests.building.states import state_1
+from tests.building.facts import a_cdr
 from tests.building.stores import (
     PostgresqlRig,
     a_claim,
@@ -30,17 +26,14 @@ from tests.building.stores import (
     stepping,
     types,
 )
-from tests.building.traffic import HOUR, arrive, found, passed_on, rows
 from tests.services.postgresql import PostgreSQL
-from workers.stores.claims import claim_row
 from workers.stores.postgresql import open_claims, open_parked, open_reads, open_sessions
 from workers.stores.postgresql.claims import PostgresqlClaims
 from workers.stores.postgresql.pool import Database, open_database
-from workers.stores.postgresql.schema import CLAIMS_MIGRATIONS, PARKED_MIGRATIONS, SESSIONS_MIGRATIONS, migrate
+from workers.stores.postgresql.schema import migrate
 from workers.stores.postgresql.sessions import PostgresqlSessions
 
 MOST_STATEMENTS = 8
-_VERSION_1 = {"claims": CLAIMS_MIGRATIONS[:1], "sessions": SESSIONS_MIGRATIONS[:1], "parked": PARKED_MIGRATIONS[:1]}
 SECRET = "hunter2hunter2"
 
 
@@ -245,47 +238,6 @@ async def test_many_processes_may_open_an_empty_database_at_once(dsn: str) -> No
             pass
 
     await asyncio.gather(*(opens() for _ in range(4)))
-
-
-async def test_an_older_state_is_brought_forward_and_a_newer_one_is_refused(dsn: str) -> None:
-    first = "CREATE TABLE thing (n int); INSERT INTO thing VALUES (1)"
-    second = "ALTER TABLE thing ADD COLUMN word text NOT NULL DEFAULT 'kept'"
-    async with open_database(dsn) as database:
-        await migrate(database, "things", [first])
-        await migrate(database, "things", [first, second])
-        await migrate(database, "things", [first, second])
-        assert [dict(row) for row in await database.fetch("SELECT * FROM thing")] == [{"n": 1, "word": "kept"}]
-        with pytest.raises(Misconfigured, match="version 2; this program knows 1"):
-            await migrate(database, "things", [first])
-
-
-async def test_the_ledger_of_version_1_is_read_and_only_hours_after_it_are_compared(dsn: str) -> None:
-    rig, claim = PostgresqlRig(dsn), a_claim("cdr|s1|r1", "f1")
-    session = stepping(70)(None, [kept(a_whole_call())]).session
-    dead = dead_envelope(enveloped(a_cdr(told=70)), reason="broken", stage="callstitch.unique.v1")
-    async with open_database(dsn) as database:
-        for part, migrations in _VERSION_1.items():
-            await migrate(database, part, migrations)
-        await database.execute(
-            "INSERT INTO claim VALUES ($1, $2, $3, $4)", *claim_row(claim).pair, claim.owner, claim.at
-        )
-        state = (state_1(session, [a_whole_call()]), at(70))
-        insert = "INSERT INTO session VALUES ($1, 'huawei-bj', $2, 0, 'open', '2026-11-21T08', NULL, $3)"
-        await database.execute(insert, b"huawei-bj:s1", *state)
-        parked = "INSERT INTO parked VALUES ('d1', 'dead', '', 'huawei-bj', '', '', $1, $1, 1, $2, 'parked')"
-        await database.execute(parked, at(2 * HOUR), encode_envelope(dead))
-    (before,) = await rows(rig)
-    assert (before["sessions"], before["compared"], await found(rig)) == (1, False, [])
-    async with rig.open_claims() as claims, rig.open_sessions() as sessions, rig.open_parked():
-        (after,) = await rows(rig)
-        assert (after["dead_facts"], after["compared"], await found(rig)) == (1, False, [])
-        lost = a_cdr("r3", told=2 * HOUR + 1)
-        await arrive(sessions, await passed_on(claims, a_cdr("r2", told=2 * HOUR)))
-        await passed_on(claims, lost)
-        counts = [(row["hour"], row["compared"], row["arrived"]) for row in await rows(rig, at(5 * HOUR))]
-        assert counts == [("2026-11-21T08", False, 1), ("2026-11-21T10", True, 1)]
-        (difference,) = await found(rig, Sight(now=at(5 * HOUR)))
-        assert difference.names == [f"fact {lost.id} received 2026-11-21T10:00:01.000000Z"]
 
 
 async def test_a_migration_that_fails_changes_nothing(dsn: str) -> None:

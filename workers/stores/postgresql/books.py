@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import asyncpg
-
 from schemas.envelope import JsonObject
 from workers.stores.ledger import (
     LAST_HOUR,
@@ -23,7 +21,7 @@ from workers.stores.ledger import (
     parked_pair,
 )
 from workers.stores.postgresql.pool import Database
-from workers.stores.postgresql.schema import fetched, is_there
+from workers.stores.postgresql.schema import fetched, has_column, is_there
 
 _RECEIPTS: Final = (
     'SELECT source, hour, count(*) receipts, sum(items)::bigint items, sum(new)::bigint "unique",'
@@ -72,8 +70,9 @@ _PARKED: Final = (
     f"SELECT source, coalesce(hour, substr({_RAW} ->> 'at', 1, 13),"  # noqa: S608 - our own text
     " to_char(first_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24')) AS hour, box, stage,"
     f" coalesce(kind, {_RAW} #>> '{{body,envelope,kind}}', '') AS kind, state, count(*) AS count,"
-    f" sum(coalesce(items, {_BAD}::int, 1))::bigint AS items FROM parked GROUP BY 1, 2, 3, 4, 5, 6"
+    " {items} AS items FROM parked GROUP BY 1, 2, 3, 4, 5, 6"
 )
+_ITEMS: Final = f"sum(coalesce(items, {_BAD}::int, 1))::bigint"
 _PASSED_FACTS: Final = "SELECT * FROM " + _CLAIMS.format(  # noqa: S608 - our own text
     columns="key, fingerprint, owner, at", which="at >= $1 AND at < $2 AND source = $3"
 )
@@ -105,18 +104,16 @@ class PostgresqlBooks:
 
     async def passed(self, since: datetime) -> Sequence[HourCount]:
         """As `CountReads` promises."""
-        try:
-            rows = await self._ask(_PASSED, since)
-        except asyncpg.UndefinedColumnError:  # an older program is still at it
+        if not await has_column(self._database, "claim", "source"):  # an older program is still at it
             return [(None, LAST_HOUR, 1)]
+        rows = await self._ask(_PASSED, since)
         return [(row["source"], hour_of(row["hour"]), row["count"]) for row in rows]
 
     async def arrived(self) -> Sequence[HourCount]:
         """As `CountReads` promises."""
-        try:
-            rows, ((uncounted, last),) = await self._ask(_ARRIVED), await self._ask(_UNCOUNTED)
-        except asyncpg.UndefinedColumnError:
+        if not await has_column(self._database, "session", "arrived"):
             return []
+        rows, ((uncounted, last),) = await self._ask(_ARRIVED), await self._ask(_UNCOUNTED)
         counted: list[HourCount] = [(row["source"], row["hour"], row["count"]) for row in rows]
         return [*counted, (None, hour_of(last), uncounted)] if uncounted else counted
 
@@ -126,12 +123,10 @@ class PostgresqlBooks:
 
     async def parked(self) -> Sequence[ParkedCount]:
         """As `CountReads` promises."""
-        if not await is_there(self._database, "parked"):
+        if not await has_column(self._database, "parked", "hour"):
             return []
-        try:
-            rows = await self._ask(_PARKED)
-        except asyncpg.UndefinedColumnError:
-            return []
+        newer = await has_column(self._database, "parked", "items")  # an older program parks one item a row
+        rows = await self._ask(_PARKED.replace("{items}", _ITEMS if newer else "count(*)"))
         return [ParkedCount(**dict(row)) for row in rows]
 
     async def passed_facts(self, source: str, since: datetime, until: datetime) -> Sequence[PassedFact]:

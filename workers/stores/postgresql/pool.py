@@ -45,7 +45,7 @@ _TRY_AGAIN: Final = frozenset({"40001", "40P01"})
 _BLAMED: Final = ("21", "22", "23", "44", "54", "P0")
 _SPOKEN: Final = ("08", "25006", "3F", "42501", "42P01", "53", "55", "57")  # words for these hold no values
 _READ_ONLY: Final = "25006"  # of several servers another has taken over, or one of a managed service is in trouble
-NOT_MADE_YET: Final = ("42P01", "42703")  # what a question meets where no stage, or an older one, made the tables
+NOT_MADE_YET: Final = ("42P01",)  # what a question meets where no stage made the tables
 _IS_SET: Final = f"SELECT 1 WHERE current_setting('search_path') = '{SCHEMA}'"
 _YES: Final = "SELECT 1"  # the tag of one row
 
@@ -169,8 +169,7 @@ async def open_database(dsn: str, *, start_seconds: float = START_SECONDS) -> As
 async def open_read_only(dsn: str) -> AsyncIterator[Database]:
     """The same for the operator's questions: the server lets it write nothing, and an absent one is not waited for.
 
-    Its `fetch` raises asyncpg.UndefinedTableError where no stage has opened its tables yet, and
-    asyncpg.UndefinedColumnError where an older program made them.
+    Its `fetch` raises asyncpg.UndefinedTableError where no stage has opened its tables yet.
     """
     settings = {**_SETTINGS, "default_transaction_read_only": "on"}
     async with _open(dsn, settings, 0, read_only=True) as (pool, servers, frame):

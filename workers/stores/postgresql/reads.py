@@ -16,7 +16,7 @@ from workers.stores.postgresql.books import PostgresqlBooks
 from workers.stores.postgresql.declared import DECLARED
 from workers.stores.postgresql.pool import Database
 from workers.stores.postgresql.purge import SEARCHES, SIZED, UP_TO
-from workers.stores.postgresql.schema import clean, fetched, is_there
+from workers.stores.postgresql.schema import clean, fetched, has_column, is_there
 from workers.stores.sweep import within
 
 _EVENTS: Final = "SELECT route, count(*) made, count(sent_at) sent FROM outbox GROUP BY 1"
@@ -25,7 +25,7 @@ _ENDING: Final = (
     "SELECT id FROM session WHERE substr(id, greatest(length(id) - length($1::bytea) + 1, 1)) = $1::bytea LIMIT 20"
 )
 _GROUPS: Final = (
-    "SELECT signature, stage, reason, source, state, count(*) count, sum(coalesce(items, 1))::bigint items,"
+    "SELECT signature, stage, reason, source, state, count(*) count, {items} items,"
     " min(first_at) first_at, max(last_at) last_at, max(attempts) attempts, min(id) example"
     " FROM parked WHERE box = $1 AND state IN ('parked', 'wanted')"
     " GROUP BY signature, stage, reason, source, state ORDER BY count DESC, state"
@@ -93,7 +93,8 @@ class PostgresqlReads:
 
     async def parked_groups(self, box: str) -> Sequence[JsonObject]:
         """As `ParkedReads` promises."""
-        rows = await self._ask(_GROUPS, box)
+        newer = await has_column(self._database, "parked", "items")  # an older program parks one item a row
+        rows = await self._ask(_GROUPS.format(items="sum(coalesce(items, 1))::bigint" if newer else "count(*)"), box)
         return [{**row, "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])} for row in rows]
 
     async def parked_ids(

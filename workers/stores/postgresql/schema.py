@@ -87,6 +87,7 @@ _PARKED_4: Final = "ALTER TABLE parked ADD COLUMN emptied boolean NOT NULL DEFAU
 PARKED_MIGRATIONS: Final = (_PARKED_1, _PARKED_2, _PARKED_3, _PARKED_4)
 _ONE_AT_A_TIME: Final = 0x63616C6C  # several processes start at once
 _SESSION: Final = "SELECT current_database(), current_user"
+_COLUMN: Final = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = $2 AND NOT attisdropped"
 _RENAMED: Final = """
 SELECT nspname FROM pg_namespace n WHERE EXISTS (
     SELECT FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
@@ -147,7 +148,6 @@ async def fetched(database: Database, query: str, *args: object) -> Sequence[Any
     Raises:
         Misconfigured: no stage has ever opened its tables there.
         Unavailable: see Database.transact.
-        asyncpg.UndefinedColumnError: an older program made the tables.
     """
     try:
         return await database.fetch(query, *args)
@@ -164,3 +164,9 @@ async def is_there(database: Database, table: str) -> bool:
 def clean(text: Any) -> str:
     """Text without NUL, which PostgreSQL's text cannot hold."""
     return str(text).replace("\0", "\ufffd")
+
+
+async def has_column(database: Database, table: str, column: str) -> bool:
+    """Whether the table is there and has that column: an older program's has not."""
+    found = await database.fetch(_COLUMN, f"{SCHEMA}.{table}", column)
+    return bool(found)
