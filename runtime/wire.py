@@ -13,6 +13,7 @@ from typing import Final
 import orjson
 
 from runtime.broker.base import Delivery, Message
+from runtime.events.batch import ROUTE, batches, events_of, id_in, is_batch
 from schemas.envelope import (
     BUNDLE_CONTENT_TYPE,
     EVENT_CONTENT_TYPE,
@@ -117,8 +118,12 @@ def _alone(envelope: Envelope, *, exchange: str, queue: str, message_id: str, he
 def again(delivery: Delivery, *, queue: str, message_id: str) -> Message:
     """The same content for the same queue, with a delivery count that starts again.
 
-    A lone event becomes a bundle of one, because the message's own routing key now has to name the queue.
+    A lone event becomes a bundle of one, because the message's own routing key now has to name the queue; a batch of
+    them says in a header which was theirs.
     """
+    if is_batch(delivery):
+        copy = _copy(delivery, queue, message_id)
+        return copy._replace(headers={ROUTE: delivery.routing_key, **delivery.headers})
     if not _is_event(delivery):
         return _copy(delivery, queue, message_id)
     try:
@@ -146,7 +151,7 @@ def unpack(delivery: Delivery, now: datetime, *, queue: str) -> list[Envelope]:
     becomes a dead letter with its bytes.
     """
     try:
-        found = [_single_event(delivery, now)] if _is_event(delivery) else decode_bundle(delivery.body)
+        found = _found(delivery, now)
     except Malformed as error:
         raw = {"base64": base64.b64encode(delivery.body).decode(), "content_type": delivery.content_type}
         return [
@@ -155,6 +160,12 @@ def unpack(delivery: Delivery, now: datetime, *, queue: str) -> list[Envelope]:
     if queue != DEAD:
         return found
     return [envelope if envelope.kind == Kind.DEAD else _given_up(envelope, delivery) for envelope in found]
+
+
+def _found(delivery: Delivery, now: datetime) -> list[Envelope]:
+    if is_batch(delivery):
+        return events_of(delivery, now)
+    return [_single_event(delivery, now)] if _is_event(delivery) else decode_bundle(delivery.body)
 
 
 def _identity(delivery: Delivery) -> str:
@@ -176,7 +187,7 @@ def _is_event(delivery: Delivery) -> bool:
 
 
 def _single_event(delivery: Delivery, now: datetime) -> Envelope:
-    event_id = delivery.headers.get("cloudEvents_id") or _id_in_body(delivery.body)
+    event_id = delivery.headers.get("cloudEvents_id") or id_in(delivery.body)
     return Envelope(
         id=str(event_id),
         kind=Kind.EVENT,
@@ -186,16 +197,6 @@ def _single_event(delivery: Delivery, now: datetime) -> Envelope:
         trace=str(delivery.headers.get("traceparent", "")),
         route=delivery.routing_key,
     )
-
-
-def _id_in_body(body: bytes) -> str:
-    try:
-        event_id = orjson.loads(body)["id"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        event_id = None
-    if not isinstance(event_id, str) or not event_id:  # others would be taken for the same one
-        raise Malformed("not_an_event")
-    return event_id
 
 
 def dead_envelope(envelope: Envelope, *, reason: str, stage: str) -> Envelope:
@@ -226,10 +227,12 @@ def dead(
 
 
 def each_alone(bundle: Message, message_ids: Iterator[str]) -> list[Message]:
-    """Its envelopes in bundles of one; nothing where it holds only one, or is no bundle."""
+    """Its envelopes in bundles of one, its events in batches of one; nothing where it holds only one, or no such."""
     held = _held_by(bundle)
     if len(held) == 1:
         return []
+    if is_batch(bundle):
+        return batches(held, message_ids, exchange=bundle.exchange, most=1)
     exchange, queue = bundle.exchange, bundle.routing_key
     return [_alone(one, exchange=exchange, queue=queue, message_id=next(message_ids), headers={}) for one in held]
 
@@ -251,8 +254,10 @@ def too_large(message: Message, *, stage: str, at: datetime) -> Envelope:
 
 
 def _held_by(message: Message) -> list[Envelope]:
-    """The envelopes of a bundle; none in what is no bundle, which may be a foreign message."""
+    """The envelopes of a bundle or a batch; none in what is neither, which may be a foreign message."""
     try:
+        if is_batch(message):
+            return events_of(message, datetime.fromtimestamp(0, UTC))
         return decode_bundle(message.body) if message.content_type == BUNDLE_CONTENT_TYPE else []
     except Malformed:
         return []

@@ -20,6 +20,7 @@ from schemas.errors import Malformed
 
 BUNDLE_CONTENT_TYPE: Final = "application/vnd.callstitch.bundle+json"
 EVENT_CONTENT_TYPE: Final = "application/cloudevents+json"
+BATCH_CONTENT_TYPE: Final = "application/cloudevents-batch+json"
 BUNDLE_ENVELOPES: Final = 128
 BUNDLE_BYTES: Final = 256 * 1024
 NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:callstitch")

@@ -16,6 +16,7 @@ from schemas.topology import Topology
 
 BATCH_BYTES: Final = 1024 * 1024  # decoded, that is some 20 times as much memory
 MESSAGE_BYTES: Final = 15 * 1024 * 1024  # of a body; RabbitMQ 4 takes 16 MiB, as its max_message_size says
+EVENTS_HELD: Final = "callstitch_events"  # header: how many events a message holds, where that may be more than one
 NO_HEADERS: Final[Mapping[str, str | int]] = MappingProxyType({})
 
 
@@ -53,6 +54,12 @@ class Delivery(NamedTuple):
     reply_to: str = ""
     correlation_id: str = ""
 
+    @property
+    def events(self) -> int:
+        """How many events it says it holds, and 1 where it says nothing."""
+        held = self.headers.get(EVENTS_HELD, 1)
+        return max(held, 1) if isinstance(held, int) else 1
+
 
 class Consumer(Protocol):
     """One subscription to one queue: buffers what arrives, hands out batches, settles by hand.
@@ -63,6 +70,8 @@ class Consumer(Protocol):
 
     async def batch(self, most: int) -> Sequence[Delivery]:
         """Up to `most` consecutive deliveries and BATCH_BYTES, at least one; waits until there is one.
+
+        One that holds several events counts as so many.
 
         Raises:
             Unavailable: it cannot consume now; calling again waits for the recovery.
@@ -177,17 +186,20 @@ class Broker(Protocol):
         ...
 
 
-class _WithBody(Protocol):
+class _Waiting(Protocol):
     @property
     def body(self) -> bytes: ...
+    @property
+    def events(self) -> int: ...
 
 
-def batch_size(waiting: Iterable[_WithBody], most: int) -> int:
-    """How many of the waiting ones make the next batch: up to `most` and BATCH_BYTES, but at least one."""
-    room, count = BATCH_BYTES, 0
+def batch_size(waiting: Iterable[_Waiting], most: int) -> int:
+    """How many of the waiting ones make the next batch: up to `most` events and BATCH_BYTES, but at least one."""
+    room, left, count = BATCH_BYTES, most, 0
     for message in islice(waiting, most):
         room -= len(message.body)
-        if room < 0 and count:
+        left -= message.events
+        if count and (room < 0 or left < 0):
             break
         count += 1
     return count

@@ -13,6 +13,7 @@ import structlog
 from runtime.bench import Bench
 from runtime.broker.base import Consumer, Delivery
 from runtime.consume.age import oldest_age
+from runtime.consume.ramp import Ramp
 from runtime.consume.waiting import stopped_within
 from runtime.isolate import run_isolated
 from runtime.poison import QUIET_SECONDS, Aside, Sorted
@@ -38,10 +39,11 @@ class Batches:
     `held` while something of ours is away, `paused` once a sink asked us to stop.
     """
 
-    def __init__(self, bench: Bench, settler: Settler) -> None:
+    def __init__(self, bench: Bench, settler: Settler, ramp: Ramp) -> None:
         self._bench = bench
         self._name = bench.spec.name
         self._settler = settler
+        self._ramp = ramp
         self.held = False
         self.paused = False
         self._failed: set[str] = set()
@@ -111,7 +113,27 @@ class Batches:
         return [envelope for envelope in envelopes if envelope.kind != Kind.DEAD], unreadable, age
 
     async def _hold(self, envelopes: Sequence[Envelope], stopping: asyncio.Event) -> list[Envelope | Failed] | None:
-        """Run the handler; while something of ours is away, wait and run it again on the same batch."""
+        """Run the handler on all of them, on a few at a time where it may only go slowly; None if that is not possible.
+
+        While something of ours is away, wait and run it again on the same ones.
+        """
+        done: list[Envelope | Failed] = []
+        rest = envelopes
+        while True:
+            some = rest[: self._ramp.most(max(len(rest), 1))]
+            outcome = await self._hold_some(some, stopping)
+            if outcome is None:
+                return None
+            done += outcome
+            rest = rest[len(some) :]
+            if len(some) < len(envelopes) and await stopped_within(stopping, self._ramp.pause(len(some))) and rest:
+                return None
+            if not rest:
+                return done
+
+    async def _hold_some(
+        self, envelopes: Sequence[Envelope], stopping: asyncio.Event
+    ) -> list[Envelope | Failed] | None:
         waiting, since = backoffs(), time.monotonic()
         while True:
             started = time.perf_counter()

@@ -43,7 +43,7 @@ class StageLoop:
         self._ramp = Ramp(time.monotonic)
         self._suspects = Suspects(queue=bench.spec.queue, message_ids=bench.message_ids)
         self._settler = Settler(bench)
-        self._batches = Batches(bench, self._settler)
+        self._batches = Batches(bench, self._settler, self._ramp)
         self._ticks = Ticks(bench, self._settler)
 
     @property
@@ -153,8 +153,8 @@ class StageLoop:
                 deliveries = await next_batch(consumer, self._ramp.most(self.spec.most), stopping, given_up)
                 if deliveries is None:
                     return None, held
-                pace = PACE_SECONDS if len(deliveries) < self.spec.most else 0.0
-                next_at = time.monotonic() + max(pace, self._ramp.pause(len(deliveries)))
+                full = consumer.buffered or sum(one.events for one in deliveries) >= self.spec.most
+                next_at = time.monotonic() + max(0.0 if full else PACE_SECONDS, self._ramp.pause(len(deliveries)))
                 found = self._suspects.sort(deliveries, self._bench.clock())
                 if found.trial is not None:
                     return found, held

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from pamqp import decode
 
-from runtime.broker.base import Delivery
+from runtime.broker.base import EVENTS_HELD, Delivery
 
 _TAG: Final = struct.Struct(">Q")
 _FLAGS: Final = struct.Struct(">H")
@@ -23,6 +23,7 @@ _FLAGS_AT, _PROPERTIES_AT = 12, 14  # behind class, weight and size of the body
 _CONTENT_TYPE, _ENCODING, _HEADERS, _DELIVERY_MODE, _PRIORITY = 0x8000, 0x4000, 0x2000, 0x1000, 0x0800
 _CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID = 0x0400, 0x0200, 0x0100, 0x0080
 _TEXT, _NUMBER = b"Sl"
+_HELD: Final = EVENTS_HELD.encode() + b"l"
 _DELIVERY_COUNT, _ACQUIRED_COUNT = "x-delivery-count", "x-acquired-count"  # the broker's own, not sent by anybody
 
 
@@ -32,6 +33,15 @@ class Content(NamedTuple):
     method: bytes
     header: bytes
     body: bytes
+
+    @property
+    def events(self) -> int:
+        """As `Delivery.events`, before its header is read as a whole."""
+        at = self.header.find(_HELD)
+        if at < 0 or len(self.header) < at + len(_HELD) + _SIGNED.size:
+            return 1
+        held: int = _SIGNED.unpack_from(self.header, at + len(_HELD))[0]
+        return max(held, 1)
 
 
 class _Properties(NamedTuple):
