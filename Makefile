@@ -55,7 +55,8 @@ lint: $(DEV)  ## Lint, format, types and import contracts, without the tests
 containers: $(DEV)  ## The image and deploy/compose.yaml in real containers: scaled, killed and restarted under load
 	@CI=true $(BIN)/pytest tests/containers -s
 
-# BENCH says more: make bench BENCH='--case ingest --rounds 3'; --help tells it all. All of it takes about 40 minutes.
+# BENCH says more: make bench BENCH='--beside 7189888' measures that commit's tree in the same run, '--python 3.14' runs
+# ours on Debian's Python of that version (or on a path); --help tells it all. All of it takes about an hour.
 bench: $(DEV)  ## The benchmarks, each peer in the same run; a whole run writes docs/bench.md
 	@$(BIN)/python -m tests.bench $(BENCH)
 

@@ -17,11 +17,13 @@ from typing import Final
 import structlog
 import uvloop
 
+from tests.bench.builds import SUITES, Build, environment, interpreter, trees
 from tests.bench.cases import growth, ingest, job, latency, recovery, relay
 from tests.bench.contender import ROOT
 from tests.bench.figures import Row, Run, rows
+from tests.bench.goals import goals
 from tests.bench.machine import conditions, load
-from tests.bench.report import Goal, page
+from tests.bench.report import page
 from tests.bench.settings import CASES, Settings
 from tests.bench.theatre import Theatre
 
@@ -29,21 +31,6 @@ EXIT_NOT_COUNTED: Final = 1
 QUICK_SESSIONS: Final = (100, 1000)
 QUICK_BACKLOG: Final = 1000
 PAGE: Final = ROOT / "docs" / "bench.md"
-_INGEST = {"case": ingest.CASE, "of": "Callstitch"}
-_RELAY = {"case": relay.CASE, "of": "Callstitch, bundles of 1"}
-_STEPS = {"case": job.CASES["steps"], "to": job.FASTSTREAM[0].name}
-GOALS: Final = (
-    Goal(**_INGEST, to="bare aiohttp, server", least=0.8),
-    Goal(**_INGEST, to="aiohttp + aio-pika", least=4),
-    Goal(**_INGEST, to="FastAPI + FastStream", least=4),
-    Goal(**_INGEST, to="mq-bridge", least=1),
-    Goal(**_RELAY, to="aio-pika", least=3),
-    Goal(**_RELAY, to="mq-bridge", least=1),
-    Goal(case=relay.CASE, of="Callstitch, broker only", to="aio-pika", least=3),
-    Goal(case=relay.CASE, of="Callstitch, one event a message", to="aio-pika", least=3),
-    Goal(**_STEPS, of=job.SQLITE.name, least=8),
-    Goal(**_STEPS, of=job.POSTGRESQL.name, least=8),
-)
 
 
 async def play(theatre: Theatre) -> AsyncIterator[Run]:
@@ -51,10 +38,10 @@ async def play(theatre: Theatre) -> AsyncIterator[Run]:
     played: list[Run] = []
     for case in theatre.settings.cases:
         runs = {
-            "ingest": lambda: ingest.play(theatre),
+            "ingest": lambda: ingest.play_all(theatre),
             "relay": lambda: relay.play(theatre),
             "job": lambda: job.play(theatre),
-            "latency": lambda: latency.play(theatre, latency.Maxima(runs=played)),
+            "latency": lambda: latency.play(theatre, played),
             "growth": lambda: growth.play(theatre),
             "recovery": lambda: recovery.play(theatre),
         }[case]()
@@ -66,30 +53,43 @@ async def play(theatre: Theatre) -> AsyncIterator[Run]:
 async def _play_all(settings: Settings, command: str) -> Sequence[Row]:
     before, began, runs = load(), time.monotonic(), list[Run]()
     with ExitStack() as cleaning:
-        theatre = Theatre(settings=settings, cleaning=cleaning)
+        theatre = _theatre(settings, cleaning)
         async for run in play(theatre):
             runs.append(run)
             print(f"{time.monotonic() - began:6.0f} s  {_told(run)}", flush=True)
+            _write(settings.directory / "runs.json", json.dumps([asdict(one) for one in runs], indent=1))
         found = rows(runs)
-        told = conditions(theatre, command=command, load_before=before)
-        text = page(found, GOALS, told, cost_goals=growth.goals(settings))
-    _write(settings, runs, text)
+        text = page(found, goals(settings), conditions(theatre, command=command, load_before=before))
+    _write(settings.directory / "bench.md", text)
+    if settings.whole:
+        _write(PAGE, text)
+    print("\n" + text)
     return found
+
+
+def _theatre(settings: Settings, cleaning: ExitStack) -> Theatre:
+    """With the trees and the interpreters that are asked for.
+
+    Raises:
+        Trouble: one of the trees is not to be had.
+        debian.Missing: one of the interpreters is not.
+    """
+    pythons = [environment(asked, settings.directory) for asked in settings.pythons] or [sys.executable]
+    bases = cleaning.enter_context(trees(settings.beside, pythons[0]))
+    others = [Build(name=f"Python {interpreter(python).partition(',')[0]}", python=python) for python in pythons[1:]]
+    return Theatre(settings=settings, cleaning=cleaning, ours=Build(python=pythons[0]), beside=[*bases, *others])
 
 
 def _told(run: Run) -> str:
     if run.trouble:
         return f"{run.case}: {run.contender}: does not count: {run.trouble}"
     late = f", p99 {run.latency.p99:.1f} ms" if run.latency else ""
-    return f"{run.case}: {run.contender}: {run.rate:,.0f}/s, {run.cpu_per_thousand:.3f} CPU s per 1,000{late}"
+    cost = run.each(run.used.cpu + run.used.broker + run.used.store)
+    return f"{run.case}: {run.contender}: {run.rate:,.0f}/s, {cost:,.0f} CPU us{late}"
 
 
-def _write(settings: Settings, runs: Sequence[Run], text: str) -> None:
-    (settings.directory / "runs.json").write_text(json.dumps([asdict(run) for run in runs], indent=1))
-    (settings.directory / "bench.md").write_text(text)
-    if settings.whole:
-        PAGE.write_text(text)
-    print("\n" + text)
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
 
 
 def _settings(arguments: Sequence[str] | None) -> Settings:
@@ -100,7 +100,14 @@ def _settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--quick", action="store_true", help="everything tiny, one round: figures that mean nothing")
     parser.add_argument("--no-tune", action="store_true", help="do not try the peers' other settings first")
     parser.add_argument("--sessions", action="append", type=int, help="growth: a store with so many; again for more")
-    parser.add_argument("--backlog", type=int, help="recovery: CDRs that wait (100,000)")
+    parser.add_argument("--backlog", type=int, help="recovery: CDRs that wait (1,000,000)")
+    parser.add_argument("--beside", action="append", default=[], help="a commit whose tree is measured too; again")
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        help=f"run ours on this interpreter: a path, or {' or '.join(SUITES)}, Debian's; again: one to stand beside it",
+    )
     parser.add_argument("--directory", type=Path, default=Path("var/bench"), help="of logs and results (var/bench)")
     given = parser.parse_args(arguments)
     directory = given.directory.resolve()
@@ -115,6 +122,8 @@ def _settings(arguments: Sequence[str] | None) -> Settings:
         sessions=tuple(given.sessions or sessions),
         backlog=given.backlog or backlog,
         directory=directory,
+        beside=tuple(given.beside),
+        pythons=tuple(given.python),
     )
 
 

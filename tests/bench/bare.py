@@ -1,7 +1,7 @@
 """Bare aiohttp, the limit of any door written with it: reads the body, answers 200, keeps nothing.
 
 `python -m tests.bench.bare PORT application|server`, in the same process shape as ours: one process, uvloop, no
-access log.
+access log, and the memory and garbage settings of our roles.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import sys
 
-import uvloop
 from aiohttp import web
+
+from runtime.lifecycle import run_process
 
 
 async def _answer(request: web.BaseRequest) -> web.Response:
@@ -26,12 +27,13 @@ def _runner(shape: str) -> web.AppRunner | web.ServerRunner:
     return web.AppRunner(application, access_log=None)
 
 
-async def _serve(port: int, shape: str) -> None:
+async def _serve(port: int, shape: str, stopping: asyncio.Event) -> None:
     runner = _runner(shape)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    await asyncio.Event().wait()
+    await stopping.wait()
+    await runner.cleanup()
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(int(sys.argv[1]), sys.argv[2]))
+    run_process(lambda stopping: _serve(int(sys.argv[1]), sys.argv[2], stopping))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from tests.bench.sockets import listens
@@ -23,6 +24,7 @@ ROOT: Final = Path(__file__).parents[2]
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 POLL_SECONDS: Final = 0.05
+TAIL_CHARACTERS: Final = 400
 
 
 class Trouble(Exception):
@@ -36,13 +38,13 @@ class Processes:
     directory: Path
     started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def start(self, name: str, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+    def start(self, name: str, command: Sequence[str], environ: Mapping[str, str] = MappingProxyType({})) -> None:
         """Start one; it inherits our environment and finds the repository's modules."""
         with (self.directory / f"{name}.log").open("ab") as log:
             self.started[name] = subprocess.Popen(
                 [*debian.dies_with_us(), *command],
                 cwd=self.directory,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -87,7 +89,7 @@ class Processes:
         """Raise Trouble when one of them ended by itself."""
         for name, process in self.started.items():
             if process.poll() is not None:
-                raise Trouble(f"{name} ended with code {process.returncode}; {self._tails()}")
+                raise Trouble(f"{name} ended with code {process.returncode}; {self.tail(name)}")
 
     def end(self) -> None:
         """End them in order, at last by force."""
@@ -101,9 +103,13 @@ class Processes:
                 process.kill()
                 process.wait()
 
+    def tail(self, name: str) -> str:
+        """The end of its log."""
+        text = (self.directory / f"{name}.log").read_text(errors="replace")
+        return f"{name} said: {text[-TAIL_CHARACTERS:].strip()}"
+
     def _tails(self) -> str:
-        logs = [self.directory / f"{name}.log" for name in self.started]
-        return " | ".join(f"{log.name}: {log.read_text(errors='replace')[-600:].strip()}" for log in logs)
+        return " | ".join(self.tail(name) for name in self.started)
 
 
 @contextmanager

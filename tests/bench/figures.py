@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
-THOUSAND: Final = 1000
+MILLION: Final = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +21,25 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Used:
+    """CPU seconds of one run by who took them: `cpu` the contender's processes, `parts` each of them by its name.
+
+    `generator` and `watcher` are the bench's own, told apart and in no contender's figure.
+    """
+
+    cpu: float = 0.0
+    broker: float = 0.0
+    store: float = 0.0
+    generator: float = 0.0
+    watcher: float = 0.0
+    parts: Mapping[str, float] = field(default_factory=dict)
+    peak_mib: float = 0.0  # of its largest process
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One contender, once. `count` is what the rate counts (the case says what), within `seconds`.
 
-    CPU seconds and memory are those of the contender's processes; `services_cpu` is the broker's and the store's.
     `trouble` says why the run does not count; None: it does.
     """
 
@@ -32,11 +47,10 @@ class Run:
     contender: str
     count: int
     seconds: float
-    cpu: float
-    services_cpu: float
-    peak_mib: float  # of its largest process
+    used: Used = Used()
     latency: Latency | None = None
     trouble: str | None = None
+    setting: str = ""
     note: str = ""
 
     @property
@@ -45,38 +59,45 @@ class Run:
         return self.count / self.seconds if self.count else 0.0
 
     @property
-    def cpu_per_thousand(self) -> float:
-        """CPU seconds of the contender's processes for a thousand."""
-        return THOUSAND * self.cpu / self.count if self.count else math.nan
+    def played(self) -> bool:
+        """Whether it came to a figure at all; one that could not be played is not tried again."""
+        return self.count > 0
 
-    @property
-    def services_cpu_per_thousand(self) -> float:
-        """CPU seconds of broker and store for a thousand."""
-        return THOUSAND * self.services_cpu / self.count if self.count else math.nan
+    def each(self, seconds: float) -> float:
+        """These CPU seconds as microseconds for each that the rate counts."""
+        return MILLION * seconds / self.count if self.count else math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Middle:
+    """The median of some runs, and how far they lie apart."""
+
+    median: float
+    least: float
+    greatest: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What the counted runs of one contender in one case come to: medians; least and greatest rate; greatest memory."""
+    """What the counted runs of one contender in one case come to. CPU in microseconds for each that the rate counts."""
 
     case: str
     contender: str
-    rate: float
-    least: float
-    greatest: float
-    cpu_per_thousand: float
-    services_cpu_per_thousand: float
-    peak_mib: float
+    rate: Middle
+    cost: Middle  # the contender's, the broker's and the store's
+    cpu: float
+    broker: float
+    store: float
+    generator: float
+    watcher: float
+    parts: Mapping[str, float]
+    peak_mib: float  # the greatest
     latency: Latency | None
     counted: int
     played: int
     troubles: Sequence[str]
+    settings: Sequence[str]
     notes: Sequence[str]
-
-    @property
-    def spread(self) -> float:
-        """Greatest minus least rate, as a share of the median."""
-        return (self.greatest - self.least) / self.rate if self.rate else math.nan
 
 
 def rows(runs: Iterable[Run]) -> list[Row]:
@@ -87,16 +108,9 @@ def rows(runs: Iterable[Run]) -> list[Row]:
     return [_row(group) for group in groups.values()]
 
 
-def ratio(found: Iterable[Row], *, case: str, of: str, to: str) -> float:
-    """The median rate of one contender as a multiple of another's in the same case; NaN when one has no counted run."""
-    rates = {row.contender: row.rate for row in found if row.case == case}
-    return rates.get(of, math.nan) / (rates.get(to) or math.nan)
-
-
-def cost_ratio(found: Iterable[Row], *, case: str, of: str, to: str) -> float:
-    """The same for CPU, with the broker's and the store's; NaN when one has no counted run."""
-    costs = {row.contender: row.cpu_per_thousand + row.services_cpu_per_thousand for row in found if row.case == case}
-    return costs.get(of, math.nan) / (costs.get(to) or math.nan)
+def find(found: Iterable[Row], case: str, contender: str) -> Row | None:
+    """The row of this contender in this case, if it has a run that counts."""
+    return next((row for row in found if (row.case, row.contender) == (case, contender) and row.counted), None)
 
 
 def latency(milliseconds: Collection[float]) -> Latency | None:
@@ -138,24 +152,40 @@ def _rank(ordered: Sequence[float], percent: int) -> float:
 def _row(runs: Sequence[Run]) -> Row:
     counted = [run for run in runs if run.trouble is None]
 
-    def middle(value: Callable[[Run], float]) -> float:
-        return median(value(run) for run in counted) if counted else math.nan
+    def middle(value: Callable[[Run], float]) -> Middle:
+        found = [value(run) for run in counted] or [math.nan]
+        return Middle(median=median(found), least=min(found), greatest=max(found))
+
+    def each(seconds: Callable[[Used], float]) -> Middle:
+        return middle(lambda run: run.each(seconds(run.used)))
 
     return Row(
         case=runs[0].case,
         contender=runs[0].contender,
         rate=middle(lambda run: run.rate),
-        least=min((run.rate for run in counted), default=math.nan),
-        greatest=max((run.rate for run in counted), default=math.nan),
-        cpu_per_thousand=middle(lambda run: run.cpu_per_thousand),
-        services_cpu_per_thousand=middle(lambda run: run.services_cpu_per_thousand),
-        peak_mib=max((run.peak_mib for run in counted), default=math.nan),
+        cost=each(lambda used: used.cpu + used.broker + used.store),
+        cpu=each(lambda used: used.cpu).median,
+        broker=each(lambda used: used.broker).median,
+        store=each(lambda used: used.store).median,
+        generator=each(lambda used: used.generator).median,
+        watcher=each(lambda used: used.watcher).median,
+        parts={name: each(_part(name)).median for name in _names(counted)},
+        peak_mib=max((run.used.peak_mib for run in counted), default=math.nan),
         latency=_middle_latency([run.latency for run in counted if run.latency is not None]),
         counted=len(counted),
         played=len(runs),
-        troubles=[run.trouble for run in runs if run.trouble is not None],
+        troubles=list(dict.fromkeys(run.trouble for run in runs if run.trouble is not None)),
+        settings=list(dict.fromkeys(run.setting for run in runs if run.setting)),
         notes=list(dict.fromkeys(run.note for run in runs if run.note)),
     )
+
+
+def _names(runs: Iterable[Run]) -> Iterable[str]:
+    return dict.fromkeys(name for run in runs for name in run.used.parts)
+
+
+def _part(name: str) -> Callable[[Used], float]:
+    return lambda used: used.parts.get(name, 0.0)
 
 
 def _middle_latency(found: Sequence[Latency]) -> Latency | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.bench.contender import Processes
+from tests.bench.builds import HERE, Build
+from tests.bench.contender import Processes, Trouble
 from tests.e2e.programs import request
 from tests.services import ports
 
@@ -25,13 +25,16 @@ _ENVIRON: Final = {"BENCH_TOKEN": TOKEN}
 class Ours:
     """The processes of Callstitch in one run. `merged`: the source pushes no call events.
 
+    `batch`: the downstream queue takes its events in batches.
     `sinks`: so many jsonl sinks beside the downstream queue, each for the same events.
     """
 
     processes: Processes
     broker: str
     store: str
+    build: Build = HERE
     merged: bool = False
+    batch: bool = False
     sinks: int = 0
     port: int = field(default_factory=ports.free_port)
 
@@ -51,16 +54,23 @@ class Ours:
         return [self.processes.directory / f"sink-{number}.jsonl" for number in range(1, self.sinks + 1)]
 
     async def declare(self) -> None:
-        """Declare the topology; returns when it is there."""
-        self.processes.start("declare", self._command("declare"), _ENVIRON)
+        """Declare the topology; returns when it is there.
+
+        Raises:
+            Trouble: this tree cannot, or does not know this config.
+        """
+        self.processes.start("declare", self._command("declare"), {**self.build.environ, **_ENVIRON})
         declaring = self.processes.started.pop("declare")
         await self.processes.wait_until(lambda: declaring.poll() is not None)
+        if declaring.returncode:
+            raise Trouble(f"declare ended with code {declaring.returncode}; {self.processes.tail('declare')}")
 
     async def start(self, name: str, *arguments: str) -> None:
         """Start `callstitch ARGUMENTS` and wait until it is ready."""
         port = ports.free_port()
         admin = f"127.0.0.1:{port}"
         environ = {
+            **self.build.environ,
             **_ENVIRON,
             "CALLSTITCH_INGEST_LISTEN": f"127.0.0.1:{self.port}",
             "CALLSTITCH_INGEST_ADMIN": admin,
@@ -69,11 +79,12 @@ class Ours:
         await self.processes.wait_until(lambda: self.processes.listens(port) and _is_ready(admin))
 
     def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "console", *arguments, "--config", "config.toml"]
+        return self.build.command("console", *arguments, "--config", "config.toml")
 
     def _config(self) -> str:
         embedded = self.broker.startswith("embedded:")
-        out = _jsonl("file", EVENTS_FILE) if embedded else f'[[queue]]\nname = "{DOWNSTREAM}"\nevents = {_EVENTS}\n'
+        queue = f'[[queue]]\nname = "{DOWNSTREAM}"\nevents = {_EVENTS}\n' + "batch = true\n" * self.batch
+        out = _jsonl("file", EVENTS_FILE) if embedded else queue
         out += "".join([_jsonl(file.stem, file.name) for file in self.sink_files])
         return (
             f'broker = "{self.broker}"\nstore = "{self.store}"\nobjects = "file:recordings"\n\n'

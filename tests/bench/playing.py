@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from runtime.verdict import reason_of
@@ -44,6 +43,17 @@ async def best(theatre: Theatre, case: str, row: Sequence[C], play: Callable[[C]
     return row[rates.index(max(rates))]
 
 
+async def in_turn(rounds: int, plays: Iterable[Callable[[], Awaitable[Run]]]) -> AsyncIterator[Run]:
+    """Each once a round, the other way round in every second one; what could not be played at all is left out."""
+    left = list(plays)
+    for number in range(rounds):
+        for play in list(reversed(left) if number % 2 else left):
+            run = await play()
+            if not run.played:
+                left.remove(play)
+            yield run
+
+
 async def guarded(case: str, contender: str, playing: Awaitable[Run]) -> Run:
     """The run, or one that does not count and says why."""
     try:
@@ -53,13 +63,4 @@ async def guarded(case: str, contender: str, playing: Awaitable[Run]) -> Run:
     except CallstitchError as error:
         trouble = reason_of(error)
     await asyncio.sleep(1)
-    return Run(
-        case=case,
-        contender=contender,
-        count=0,
-        seconds=math.nan,
-        cpu=0,
-        services_cpu=0,
-        peak_mib=0,
-        trouble=trouble,
-    )
+    return Run(case=case, contender=contender, count=0, seconds=1, trouble=trouble)

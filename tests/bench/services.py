@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,12 @@ from typing import Final
 
 from tests.services import debian, postgresql, rabbitmq
 
+GO: Final = "/usr/bin/go"
 _LIBRARY: Final = "/usr/include/amqp.h"
+_GO_LIBRARIES: Final = {
+    "/usr/share/gocode/src/github.com/rabbitmq/amqp091-go/types.go": "golang-github-rabbitmq-amqp091-go-dev",
+    "/usr/share/gocode/src/github.com/lib/pq/conn.go": "golang-github-lib-pq-dev",
+}
 
 
 class Node(rabbitmq.RabbitMQ):
@@ -98,4 +104,26 @@ def limit(directory: Path) -> Path:
     compiler = shutil.which("cc") or str(debian.program("/usr/bin/gcc", package="gcc"))
     source, program = Path(__file__).with_name("limit.c"), directory / "limit"
     subprocess.run([compiler, "-O2", "-o", str(program), str(source), "-lrabbitmq"], check=True)
+    return program
+
+
+def go_peer(directory: Path) -> Path:
+    """The peer in Go, compiled into `directory` against Debian's packages of its libraries: nothing is downloaded.
+
+    Raises:
+        debian.Missing: there is no compiler or no library, and they cannot be installed.
+    """
+    debian.programs({GO: "golang-go", **_GO_LIBRARIES})
+    program, source = directory / "go-peer", Path(__file__).with_name("peers") / "peer.go"
+    environ = {
+        **os.environ,
+        "GO111MODULE": "off",
+        "GOPATH": "/usr/share/gocode",
+        "GOCACHE": str(directory / "go-cache"),
+    }
+    built = subprocess.run(
+        [GO, "build", "-o", str(program), str(source)], env=environ, capture_output=True, text=True, check=False
+    )
+    if built.returncode:
+        raise debian.Missing(f"go build failed: {built.stderr.strip()[-400:]}")
     return program

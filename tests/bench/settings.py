@@ -20,7 +20,9 @@ class Settings:
     quick: bool = False
     tune: bool = True  # try each peer's settings alone first
     sessions: tuple[int, ...] = (10_000, 100_000, 1_000_000)  # in the store, for the growth case
-    backlog: int = 100_000  # CDRs that wait, for the recovery case
+    backlog: int = 1_000_000  # CDRs that wait, for the recovery case
+    beside: tuple[str, ...] = ()  # commits whose trees are measured in the same run
+    pythons: tuple[str, ...] = ()  # the first runs all of ours, each further one stands beside it
     directory: Path = Path("var/bench")
 
     def __post_init__(self) -> None:

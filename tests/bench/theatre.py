@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.bodies import cdr_template
+from tests.bench.builds import HERE, Build
 from tests.bench.contender import Trouble, module
 from tests.bench.peers_environment import peers_python
 from tests.bench.posting import Order, Report
-from tests.bench.services import Cluster, Node, limit, wrk
+from tests.bench.services import Cluster, Node, go_peer, limit, wrk
 from tests.bench.settings import CONNECTIONS, Settings
-from tests.bench.usage import Usage, usage
+from tests.bench.usage import usage
 
 PROGRAM_SECONDS = 300.0
 
@@ -31,6 +32,8 @@ class Theatre:
 
     settings: Settings
     cleaning: ExitStack
+    ours: Build = HERE  # today's tree
+    beside: Sequence[Build] = ()  # other trees, and today's on other interpreters
 
     @property
     def directory(self) -> Path:
@@ -71,16 +74,25 @@ class Theatre:
         """The C client."""
         return limit(self.directory)
 
+    @cached_property
+    def go(self) -> Path:
+        """The peer in Go."""
+        return go_peer(self.directory)
+
     @property
     def uses_cluster(self) -> bool:
         """Whether somebody needed PostgreSQL so far."""
         return "cluster" in self.__dict__
 
     @property
-    def services_usage(self) -> Usage:
-        """Of the broker, and of the store where one runs."""
-        pids = [self.node.pid, *([self.cluster.pid] if self.uses_cluster else [])]
-        return usage(pids)
+    def broker_cpu(self) -> float:
+        """Seconds, of all its processes, so far."""
+        return usage([self.node.pid]).cpu
+
+    @property
+    def store_cpu(self) -> float:
+        """The same of PostgreSQL."""
+        return usage([self.cluster.pid]).cpu
 
     @asynccontextmanager
     async def vhost(self) -> AsyncIterator[str]:

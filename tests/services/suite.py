@@ -59,7 +59,6 @@ def unpacked(name: str, *packages: str) -> Suite:
     Raises:
         debian.Missing: it cannot be had here, with the reason.
     """
-    debian.program(_TOOL, package="mmdebstrap")
     kept = os.environ.get(KEPT_IN)
     place = Path(kept or tempfile.gettempdir()) / f"callstitch-suite-{os.geteuid()}-{'-'.join([name, *packages])}"
     with _alone(place):
@@ -67,11 +66,17 @@ def unpacked(name: str, *packages: str) -> Suite:
             _remove_after_all_who_use_it(place)
         if not (place / _MADE).exists():
             shutil.rmtree(place, ignore_errors=True)
-            _unpack(name, packages, place)
+            unpack(name, packages, place)
     return Suite(place)
 
 
-def _unpack(name: str, packages: tuple[str, ...], place: Path) -> None:
+def unpack(name: str, packages: tuple[str, ...], place: Path) -> None:
+    """Make that folder, which must not be there or be empty, such a root file system.
+
+    Raises:
+        debian.Missing: it cannot be had here, with the reason.
+    """
+    debian.program(_TOOL, package="mmdebstrap")
     wanted = [f"--include={each}" for each in ("?essential", *packages)]
     how = ["--variant=extract", "--aptopt=Acquire::Check-Valid-Until false"]  # a mirror may stand still for a while
     try:

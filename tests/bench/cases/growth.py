@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tests.bench.cases import job
+from tests.bench.cases import job, jobs
 from tests.bench.figures import Run
-from tests.bench.playing import guarded
-from tests.bench.report import CostGoal
+from tests.bench.playing import guarded, in_turn
 from tests.bench.seeding import seed_postgresql, seed_sqlite
-from tests.bench.settings import Settings
 from tests.bench.theatre import Theatre, new_run
 
 CASES: Final = {
@@ -29,80 +28,69 @@ CASES: Final = {
 }
 PROCESSES: Final = (1, 2, 4)
 SINKS: Final = (1, 8)
-EXPECTED: Final = {"steps": 1500, "merged": 2500}
 TEMPLATE_SECONDS: Final = 0.05
-MOST: Final = 1.15  # CPU per notification, from the smallest store to the largest
 
 
-def goals(settings: Settings) -> Sequence[CostGoal]:
-    """What a notification may cost with the most sessions, against the fewest."""
-    fewest, most = min(settings.sessions), max(settings.sessions)
-    return [
-        CostGoal(case=CASES["sessions"], of=_holding(store, most), to=_holding(store, fewest), most=MOST)
-        for store in STORES
-    ]
+def holding(store: str, sessions: int) -> str:
+    """What the tables call the contender whose store held so many."""
+    return f"{store}, {sessions:,} sessions"
 
 
 async def play(theatre: Theatre) -> AsyncIterator[Run]:
     """Every contender in turn, in each round."""
-    holding: list[job.Contender] = []
+    filled: list[jobs.Contender] = []
     for store in STORES:
         for count in theatre.settings.sessions:
-            if theatre.settings.wants(_holding(store, count)):
-                made = await guarded(CASES["sessions"], _holding(store, count), _make(theatre, store, count, holding))
+            if theatre.settings.wants(holding(store, count)):
+                made = await guarded(CASES["sessions"], holding(store, count), _make(theatre, store, count, filled))
                 if made.trouble:
                     yield made
     chosen = [
         *(("processes", contender) for contender in _with_processes()),
-        *(("sessions", contender) for contender in holding),
+        *(("sessions", contender) for contender in filled),
         *(("sinks", contender) for contender in _with_sinks()),
     ]
-    for _ in range(theatre.settings.growth_rounds):
-        for case, contender in chosen:
-            if theatre.settings.wants(contender.name):
-                yield await _play_one(theatre, CASES[case], contender)
+    plays = [partial(_play_one, theatre, CASES[case], one) for case, one in chosen if theatre.settings.wants(one.name)]
+    async for run in in_turn(theatre.settings.growth_rounds, plays):
+        yield run
 
 
-async def _play_one(theatre: Theatre, case: str, contender: job.Contender) -> Run:
+async def _play_one(theatre: Theatre, case: str, contender: jobs.Contender) -> Run:
     seconds = theatre.settings.growth_seconds
     playing = job.play_one(theatre, contender, kind="steps", seconds=seconds, case=case)
     run = await guarded(case, contender.name, playing)
     return replace(run, latency=None)  # of a queue that fills as fast as it can: says nothing
 
 
-def _with_processes() -> Iterator[job.Contender]:
+def _with_processes() -> Iterator[jobs.Contender]:
     for count in PROCESSES:
         name = f"PostgreSQL, {count} of each"
-        yield job.ours(name, job.new_database, expected=EXPECTED, processes=count)
+        yield jobs.ours(name, jobs.new_database, processes=count)
 
 
-def _with_sinks() -> Iterator[job.Contender]:
+def _with_sinks() -> Iterator[jobs.Contender]:
     for count in SINKS:
-        yield job.ours(f"SQLite, sinks: {count}", job.own_files, expected=EXPECTED, sinks=count)
+        yield jobs.ours(f"SQLite, sinks: {count}", jobs.own_files, sinks=count)
 
 
-async def _make(theatre: Theatre, store: str, count: int, made: list[job.Contender]) -> Run:
+async def _make(theatre: Theatre, store: str, count: int, made: list[jobs.Contender]) -> Run:
     """Add the contender whose store holds so many sessions; the run is of the few calls that were the template.
 
     Raises:
         Trouble: they could not be played, or not copied.
     """
     url = STORES[store](theatre)
-    empty = job.ours("template", lambda _: url, expected=EXPECTED)
+    empty = jobs.ours("template", lambda _: url)
     run = await job.play_one(theatre, empty, kind="merged", seconds=TEMPLATE_SECONDS)
     began = time.monotonic()
     if store == "SQLite":
         await asyncio.to_thread(seed_sqlite, Path(url.removeprefix("sqlite:")), count)
     else:
         await seed_postgresql(url, count)
-    print(f"{CASES['sessions']}: made {_holding(store, count)} in {time.monotonic() - began:.0f} s", flush=True)
-    contender = job.ours(_holding(store, count), lambda _: url, expected=EXPECTED)
+    print(f"{CASES['sessions']}: made {holding(store, count)} in {time.monotonic() - began:.0f} s", flush=True)
+    contender = jobs.ours(holding(store, count), lambda _: url)
     made.append(replace(contender, setting=f"{contender.setting}; before: so many calls of one CDR, settled and sent"))
     return run
-
-
-def _holding(store: str, sessions: int) -> str:
-    return f"{store}, {sessions:,} sessions"
 
 
 def _shared_files(theatre: Theatre) -> str:
@@ -110,4 +98,4 @@ def _shared_files(theatre: Theatre) -> str:
     return f"sqlite:{theatre.scratch(f'{new_run()}-state')}"
 
 
-STORES: Final[Mapping[str, Callable[[Theatre], str]]] = {"SQLite": _shared_files, "PostgreSQL": job.new_database}
+STORES: Final[Mapping[str, Callable[[Theatre], str]]] = {"SQLite": _shared_files, "PostgreSQL": jobs.new_database}

@@ -10,15 +10,18 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from schemas.topology import RECEIVED
 from tests.bench import queues
-from tests.bench.contender import Processes, module, processes
+from tests.bench.builds import Build
+from tests.bench.contender import Processes, processes
 from tests.bench.figures import Latency, Run, counts_differ, rows
+from tests.bench.metering import Meter
 from tests.bench.ours import PATH, Ours
 from tests.bench.peers_environment import PEERS
-from tests.bench.playing import best, guarded
+from tests.bench.playing import best, guarded, in_turn
 from tests.bench.posting import Order
 from tests.bench.settings import CONNECTIONS
 from tests.bench.theatre import Theatre, new_run
@@ -54,21 +57,39 @@ class Contender:
     half: bool = False  # played at half load too
 
 
-async def _ours(_: Theatre, found: Processes, url: str) -> Door:
-    ours = Ours(processes=found, broker=url, store="sqlite:state")
+async def _ours(theatre: Theatre, found: Processes, url: str) -> Door:
+    return await _door(found, url, theatre.ours)
+
+
+def _beside(build: Build) -> Contender:
+    async def start(_: Theatre, found: Processes, url: str) -> Door:
+        return await _door(found, url, build)
+
+    return Contender(name=build.name, setting="defaults", start=start)
+
+
+async def _door(found: Processes, url: str, build: Build) -> Door:
+    ours = Ours(processes=found, broker=url, store="sqlite:state", build=build)
     await ours.declare()
     await ours.start("ingest", "ingest")
     return Door(port=ours.port, path=f"{PATH}/fee", queue=RECEIVED)
 
 
-def _bare(shape: str) -> Contender:
-    async def start(_: Theatre, found: Processes, __: str) -> Door:
+def _bare(shape: str, build: Build | None = None) -> Contender:
+    async def start(theatre: Theatre, found: Processes, __: str) -> Door:
         port = ports.free_port()
-        found.start("bare", module("tests.bench.bare", str(port), shape))
+        found.start("bare", (build or theatre.ours).command("tests.bench.bare", str(port), shape))
         await found.wait_for_port(port)
         return Door(port=port, path="/fee", queue=None)
 
-    return Contender(name=f"{BARE}, {shape}", setting="uvloop", start=start, half=shape == "server")
+    name = f"{BARE}, {shape}" + (f", {build.name}" if build else "")
+    return Contender(name=name, setting="uvloop", start=start, half=shape == "server" and not build)
+
+
+def bares(theatre: Theatre) -> list[Contender]:
+    """Bare aiohttp on each interpreter of this run: each build is measured by what its own makes of it."""
+    others = [build for build in theatre.beside if build.python != theatre.ours.python]
+    return [SERVER, *(_bare("server", build) for build in others)]
 
 
 def _peer(name: str, setting: str, script: str, *arguments: str) -> Contender:
@@ -99,10 +120,12 @@ def _mq_bridge(batch: int, concurrency: int) -> Contender:
     return Contender(name="mq-bridge", setting=f"batch_size {batch}, concurrency {concurrency}", start=start, half=True)
 
 
+SERVER: Final = _bare("server")
+
 # Each row is one contender, in the settings to try; the first one is taken where none is tried.
 CONTENDERS: Final[Sequence[Sequence[Contender]]] = (
     (Contender(name="Callstitch", setting="defaults", start=_ours, half=True),),
-    (_bare("server"),),
+    (SERVER,),
     (_bare("application"),),
     (
         _peer("aiohttp + aio-pika", "uvloop, one channel", "ingest_aio_pika", "1"),
@@ -122,9 +145,9 @@ async def play_one(theatre: Theatre, contender: Contender, *, seconds: int) -> R
     async with _open(theatre, contender) as (found, door, url):
         warm, run = new_run(), new_run()
         warmed, _ = await theatre.wrk(door.port, door.path, seconds=WARM_SECONDS, run=warm)
-        before, services = found.usage, theatre.services_usage
+        meter = Meter(theatre, found)
         told, generator = await theatre.wrk(door.port, door.path, seconds=seconds, run=run)
-        after, services_after = found.usage, theatre.services_usage
+        used = meter.used(generator=generator)
         found.check()
         trouble = await _trouble(door, url, [(warm, warmed["answered"]), (run, told["answered"])])
         bad = told["refused"] + told["broken"] + warmed["refused"] + warmed["broken"]
@@ -133,12 +156,10 @@ async def play_one(theatre: Theatre, contender: Contender, *, seconds: int) -> R
             contender=contender.name,
             count=told["answered"],
             seconds=told["seconds"],
-            cpu=after.cpu - before.cpu,
-            services_cpu=services_after.cpu - services.cpu,
-            peak_mib=after.peak_mib,
+            used=used,
             latency=Latency(p50=told["p50"], p95=told["p95"], p99=told["p99"]),
             trouble=f"{bad} posts were refused or broken" if bad else trouble,
-            note=f"{contender.setting}; wrk took {generator / told['seconds']:.0%} of a core",
+            setting=contender.setting,
         )
 
 
@@ -150,25 +171,23 @@ async def play_half(theatre: Theatre, contender: Contender, rate: float) -> Run:
     """
     run, calls = new_run(), max(CONNECTIONS, round(rate * theatre.settings.ingest_seconds))
     async with _open(theatre, contender) as (found, door, url):
-        before, services = found.usage, theatre.services_usage
+        meter = Meter(theatre, found)
         path = door.path.removesuffix("/fee")  # the generator's posts name their kind themselves
         order = Order(port=door.port, path=path, kind="cdrs", run=run, calls=calls, connections=CONNECTIONS, rate=rate)
         report = await theatre.post(order)
-        after, services_after = found.usage, theatre.services_usage
+        used = meter.used(generator=report.cpu)
         found.check()
         return Run(
             case=HALF,
             contender=contender.name,
             count=report.answered,
             seconds=report.ended - report.began,
-            cpu=after.cpu - before.cpu,
-            services_cpu=services_after.cpu - services.cpu,
-            peak_mib=after.peak_mib,
+            used=used,
             latency=Latency(**report.latency),
             trouble=f"{report.refused} posts were refused"
             if report.refused
             else await _trouble(door, url, [(run, report.answered)]),
-            note=contender.setting,
+            setting=contender.setting,
         )
 
 
@@ -194,21 +213,27 @@ async def _trouble(door: Door, url: str, answered: Sequence[tuple[str, int]]) ->
     return None
 
 
-async def play(theatre: Theatre) -> AsyncIterator[Run]:
-    """Every contender in turn, in each round."""
+async def play(theatre: Theatre, contender: Contender) -> Run:
+    """One run of the case's length, or one that says why there is none."""
+    return await guarded(CASE, contender.name, play_one(theatre, contender, seconds=theatre.settings.ingest_seconds))
+
+
+async def play_all(theatre: Theatre) -> AsyncIterator[Run]:
+    """Every contender in turn, in each round, then some of them again at half of what they made."""
     chosen = [
         await best(theatre, CASE, row, lambda contender: play_one(theatre, contender, seconds=TUNE_SECONDS))
-        for row in CONTENDERS
+        for row in [*((_beside(build),) for build in theatre.beside), *CONTENDERS]
         if theatre.settings.wants(row[0].name)
     ]
     played: list[Run] = []
-    for _ in range(theatre.settings.rounds):
-        for contender in chosen:
-            playing = play_one(theatre, contender, seconds=theatre.settings.ingest_seconds)
-            played.append(await guarded(CASE, contender.name, playing))
-            yield played[-1]
-    rates = {row.contender: row.rate for row in rows(played) if row.counted}
-    for _ in range(theatre.settings.rounds):
-        for contender in chosen:
-            if contender.half and contender.name in rates:
-                yield await guarded(HALF, contender.name, play_half(theatre, contender, rates[contender.name] / 2))
+    async for run in in_turn(theatre.settings.rounds, [partial(play, theatre, one) for one in chosen]):
+        played.append(run)
+        yield run
+    rates = {row.contender: row.rate.median for row in rows(played) if row.counted}
+
+    async def at_half(contender: Contender) -> Run:
+        return await guarded(HALF, contender.name, play_half(theatre, contender, rates[contender.name] / 2))
+
+    halved = [partial(at_half, one) for one in chosen if one.half and one.name in rates]
+    async for run in in_turn(theatre.settings.rounds, halved):
+        yield run

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Final
 
 from schemas.envelope import BUNDLE_CONTENT_TYPE
@@ -17,32 +17,36 @@ from schemas.topology import RECEIVED
 from tests.bench import queues
 from tests.bench.bodies import Posts
 from tests.bench.bundles import bundles
-from tests.bench.cases import job
+from tests.bench.cases import jobs
 from tests.bench.contender import processes
 from tests.bench.downstream import arrivals, watch_queue
 from tests.bench.figures import Run
+from tests.bench.metering import Meter
 from tests.bench.ours import DOWNSTREAM, SOURCE, Ours
 from tests.bench.playing import guarded
 from tests.bench.theatre import Theatre, new_run
 
 CASE: Final = "recovery of a backlog"
 BUNDLE: Final = 64
-SHARES: Final = (0.01, 0.1, 1.0)  # of the backlog that is asked for
-STORES: Final = {"SQLite": job.own_files, "PostgreSQL": job.new_database}
+SHARES: Final = (0.01, 1.0)  # of the backlog that is asked for
 
 
 async def play(theatre: Theatre) -> AsyncIterator[Run]:
-    """Each store with each backlog, in each round."""
-    for _ in range(theatre.settings.growth_rounds):
-        for share in SHARES:
-            for store, url_of in STORES.items():
-                count = max(BUNDLE, round(theatre.settings.backlog * share))
-                name = f"{store}, {count:,} CDRs wait"
-                if theatre.settings.wants(name):
-                    yield await guarded(CASE, name, play_one(theatre, name, url_of, count=count))
+    """Each store with each backlog, once: what is asked is memory, and the largest takes minutes."""
+    for share in SHARES:
+        for store, url_of in jobs.STORES.items():
+            count = max(BUNDLE, round(theatre.settings.backlog * share))
+            name = waiting(store, count)
+            if theatre.settings.wants(name):
+                yield await guarded(CASE, name, play_one(theatre, name, url_of, count=count))
 
 
-async def play_one(theatre: Theatre, name: str, url_of: Callable[[Theatre], str], *, count: int) -> Run:
+def waiting(store: str, count: int) -> str:
+    """What the tables call the contender in front of which so many waited."""
+    return f"{store}, {count:,} CDRs wait"
+
+
+async def play_one(theatre: Theatre, name: str, url_of: jobs.Store, *, count: int) -> Run:
     """One run.
 
     Raises:
@@ -51,31 +55,29 @@ async def play_one(theatre: Theatre, name: str, url_of: Callable[[Theatre], str]
     run = new_run()
     async with theatre.vhost() as url:
         with processes(theatre.run_directory()) as found:
-            ours = Ours(processes=found, broker=url, store=url_of(theatre), merged=True)
+            ours = Ours(processes=found, broker=url, store=url_of(theatre), build=theatre.ours, merged=True)
             await ours.declare()
             filled = await _fill(url, run, count)
             await ours.start("correlate", "work", "correlate")
             seen = arrivals("cdrs", run=run, calls=count)
-            before, services, began = found.usage, theatre.services_usage, time.monotonic()
+            meter, began = Meter(theatre, found, store="PostgreSQL" in name), time.monotonic()
             watching = asyncio.ensure_future(watch_queue(url, DOWNSTREAM, seen, lambda: True))
             try:
                 await ours.start("dedupe", "work", "dedupe")
                 await watching
             finally:
                 watching.cancel()
-            after, services_after = found.usage, theatre.services_usage
+            used = meter.used()
             found.check()
     return Run(
         case=CASE,
         contender=name,
         count=count,
         seconds=seen.last - began,
-        cpu=after.cpu - before.cpu,
-        services_cpu=services_after.cpu - services.cpu,
-        peak_mib=after.peak_mib,
+        used=used,
         trouble=seen.trouble,
-        note=f"one process each: dedupe, correlate; bundles of {BUNDLE}, put there in {filled:.0f} s;"
-        f" drained in {seen.last - began:.0f} s",
+        setting=f"one process each: dedupe, correlate; bundles of {BUNDLE}",
+        note=f"put there in {filled:.0f} s, drained in {seen.last - began:.0f} s",
     )
 
 

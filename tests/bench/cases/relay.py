@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from runtime.broker import open_broker
@@ -22,13 +23,13 @@ from schemas.topology import Subscription, sink_queue, topology
 from tests.bench import queues
 from tests.bench.bodies import Posts
 from tests.bench.bundles import bundles
-from tests.bench.contender import Processes, Trouble, module, processes
-from tests.bench.figures import Run, difference
+from tests.bench.contender import Processes, Trouble, processes
+from tests.bench.figures import Run, Used, difference
+from tests.bench.metering import Meter
 from tests.bench.ours_relay import EVENT_ROUTE, IN, OUT, SOURCE, TARGET
 from tests.bench.peers_environment import PEERS
-from tests.bench.playing import best, guarded
+from tests.bench.playing import best, guarded, in_turn
 from tests.bench.theatre import Theatre, new_run
-from tests.bench.usage import Usage
 
 CASE: Final = "relay"
 LOOK_SECONDS: Final = 0.05
@@ -62,8 +63,8 @@ class Contender:
 
 
 def _ours(name: str, way: str, *, expected: int, content_type: str, bundle: int = 0) -> Contender:
-    def start(_: Theatre, found: Processes, url: str) -> None:
-        found.start("relay", module("tests.bench.ours_relay", url, way))
+    def start(theatre: Theatre, found: Processes, url: str) -> None:
+        found.start("relay", theatre.ours.command("tests.bench.ours_relay", url, way))
 
     return Contender(
         name=name,
@@ -101,6 +102,10 @@ def _mq_bridge(batch: int, concurrency: int) -> Contender:
     return Contender(name="mq-bridge", setting=setting, expected=6000, start=start)
 
 
+def _go(theatre: Theatre, found: Processes, url: str) -> None:
+    found.start("relay", [str(theatre.go), "relay", url, SOURCE, TARGET])
+
+
 CONTENDERS: Final[Sequence[Sequence[Contender]]] = (
     (_ours("Callstitch, broker only", "messages", expected=5000, content_type=queues.JSON),),
     (_ours("Callstitch, one event a message", "events", expected=4000, content_type=EVENT_CONTENT_TYPE),),
@@ -110,6 +115,7 @@ CONTENDERS: Final[Sequence[Sequence[Contender]]] = (
     [_peer("aio-pika", f"prefetch {n}", "relay_aio_pika", str(n), expected=1500) for n in (100, 300)],
     [_peer("FastStream", f"prefetch {n}", "relay_faststream", str(n), expected=600) for n in (100, 300)],
     (_mq_bridge(512, 1), _mq_bridge(512, 4), _mq_bridge(64, 4)),
+    (Contender(name="Go", setting="prefetch 512, batches of up to 256", expected=9000, start=_go),),
     [_peer(REPID, f"tasks_limit {n}", "relay_repid", str(n), expected=600, shared_vhost=True) for n in (100, 1000)],
 )
 
@@ -134,11 +140,9 @@ async def play_one(theatre: Theatre, contender: Contender, *, seconds: float) ->
             contender=contender.name,
             count=count,
             seconds=moved.seconds,
-            cpu=moved.cpu,
-            services_cpu=moved.services_cpu,
-            peak_mib=moved.peak_mib,
+            used=moved.used,
             trouble=f"{twice} sessions arrived twice" if twice else difference(sent=sent, arrived=arrived),
-            note=contender.setting,
+            setting=contender.setting,
         )
 
 
@@ -176,9 +180,7 @@ class _Moved:
     """From the last look that found nothing in the target to the first that found all of it."""
 
     seconds: float
-    cpu: float
-    services_cpu: float
-    peak_mib: float
+    used: Used
 
 
 async def _moving(theatre: Theatre, url: str, contender: Contender, found: Processes, *, messages: int) -> _Moved:
@@ -189,7 +191,7 @@ async def _moving(theatre: Theatre, url: str, contender: Contender, found: Proce
     """
     async with open_broker(broker_address(url)) as broker:
         there, began, grown = 0, time.monotonic(), time.monotonic()
-        before = (found.usage, theatre.services_usage)
+        meter = Meter(theatre, found)
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             found.check()
@@ -197,9 +199,9 @@ async def _moving(theatre: Theatre, url: str, contender: Contender, found: Proce
             if depth > there:
                 there, grown = depth, now
             elif not there:
-                began, before = now, (found.usage, theatre.services_usage)
+                began, meter = now, Meter(theatre, found)
             if there >= messages or (there and now - grown > SETTLED_SECONDS and not await _left(broker, contender)):
-                return _moved(before, (found.usage, theatre.services_usage), grown - began)
+                return _Moved(seconds=grown - began, used=meter.used())
             if now - grown > STALL_SECONDS:
                 raise Trouble(f"nothing moved for {STALL_SECONDS:g} s; {there} arrived of {messages}")
 
@@ -208,32 +210,20 @@ async def _left(broker: Broker, contender: Contender) -> int:
     return await queues.depth(broker, contender.source)
 
 
-def _moved(before: tuple[Usage, Usage], after: tuple[Usage, Usage], seconds: float) -> _Moved:
-    return _Moved(
-        seconds=seconds,
-        cpu=after[0].cpu - before[0].cpu,
-        services_cpu=after[1].cpu - before[1].cpu,
-        peak_mib=after[0].peak_mib,
-    )
-
-
-async def limits(theatre: Theatre, *, count: int) -> AsyncIterator[Run]:
-    """The broker's limit: a C client that publishes with confirms, then one that consumes with acks, each alone."""
+async def _limit(theatre: Theatre, way: str) -> Run:
+    """The broker's limit: a C client that publishes with confirms, or one that consumes with acks, alone."""
+    name, count = f"C client, {way} alone", max(LEAST, round(LIMIT_EXPECTED * theatre.settings.relay_seconds))
     async with theatre.vhost() as url:
         await queues.declare(url, SOURCE)
         place = ["127.0.0.1", str(theatre.node.port), url.rpartition("/")[2], SOURCE, str(count)]
-        for way, options in (("publish", [str(BODY_BYTES)]), ("consume", [])):
-            name = f"C client, {way} alone"
-            yield await guarded(CASE, name, _limit(theatre, name, [way, *place, *options, str(WINDOW)], count))
-
-
-async def _limit(theatre: Theatre, name: str, arguments: Sequence[str], count: int) -> Run:
-    services = theatre.services_usage
-    seconds, cpu = await theatre.run_limit(*arguments)
-    used = theatre.services_usage.cpu - services.cpu
-    note = f"librabbitmq, window {WINDOW}"
-    return Run(case=CASE, contender=name, count=count, seconds=seconds, cpu=cpu, services_cpu=used, peak_mib=0,
-               note=note)  # fmt: skip
+        publish, consume = [*place, str(BODY_BYTES), str(WINDOW)], [*place, str(WINDOW)]
+        if way == "consume":
+            await theatre.run_limit("publish", *publish)
+        broker = theatre.broker_cpu
+        seconds, cpu = await theatre.run_limit(way, *(consume if way == "consume" else publish))
+        used = Used(cpu=cpu, broker=theatre.broker_cpu - broker)
+    setting = f"librabbitmq, window {WINDOW}"
+    return Run(case=CASE, contender=name, count=count, seconds=seconds, used=used, setting=setting)
 
 
 async def play(theatre: Theatre) -> AsyncIterator[Run]:
@@ -244,9 +234,14 @@ async def play(theatre: Theatre) -> AsyncIterator[Run]:
         for row in CONTENDERS
         if theatre.settings.wants(row[0].name)
     ]
-    for _ in range(theatre.settings.rounds):
-        for contender in chosen:
-            yield await guarded(CASE, contender.name, play_one(theatre, contender, seconds=seconds))
-        if theatre.settings.wants("C client"):
-            async for run in limits(theatre, count=max(LEAST, round(LIMIT_EXPECTED * seconds))):
-                yield run
+
+    async def play_guarded(contender: Contender) -> Run:
+        return await guarded(CASE, contender.name, play_one(theatre, contender, seconds=seconds))
+
+    async def play_limit(way: str) -> Run:
+        return await guarded(CASE, f"C client, {way} alone", _limit(theatre, way))
+
+    plays = [partial(play_guarded, one) for one in chosen]
+    plays += [partial(play_limit, way) for way in ("publish", "consume") if theatre.settings.wants("C client")]
+    async for run in in_turn(theatre.settings.rounds, plays):
+        yield run

@@ -4,46 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
-import socket
-import time
 from array import array
-from contextlib import ExitStack
 from pathlib import Path
 
 import orjson
 import pytest
 
 from tests.bench.bodies import session_id
-from tests.bench.cases import job
-from tests.bench.contender import ROOT, Processes, Trouble, module, processes
+from tests.bench.cases import growth, ingest, job, jobs, recovery, relay
+from tests.bench.cases import latency as latency_case
+from tests.bench.contender import ROOT
 from tests.bench.downstream import arrivals, watch_file
-from tests.bench.figures import Latency, Run, counts_differ, difference, latency, ratio, rows
+from tests.bench.figures import Latency, Middle, Run, Used, counts_differ, difference, find, latency, rows
+from tests.bench.goals import goals, multiple
 from tests.bench.peers_environment import LOCK, versions
-from tests.bench.playing import best, guarded
-from tests.bench.report import INTRODUCTION, Goal, page, table
+from tests.bench.report import INTRODUCTION, page, table
 from tests.bench.settings import Settings
-from tests.bench.sockets import listens
-from tests.bench.theatre import Theatre
-from tests.bench.usage import usage
-from tests.services import ports
 
 RUN = "r1234567"
 
 
 def a_run(
-    contender: str = "ours", *, count: int = 1000, seconds: float = 1.0, cpu: float = 0.5, trouble: str | None = None
+    contender: str = "ours",
+    *,
+    case: str = "ingest",
+    count: int = 1000,
+    seconds: float = 1.0,
+    cpu: float = 0.5,
+    trouble: str | None = None,
+    setting: str = "",
 ) -> Run:
     return Run(
-        case="ingest",
+        case=case,
         contender=contender,
         count=count,
         seconds=seconds,
-        cpu=cpu,
-        services_cpu=2 * cpu,
-        peak_mib=50,
+        used=Used(cpu=cpu, broker=2 * cpu, generator=0.1, watcher=0.2, peak_mib=50, parts={"one": cpu, "two": 0.0}),
         latency=Latency(p50=1, p95=2, p99=3),
         trouble=trouble,
+        setting=setting,
     )
 
 
@@ -56,36 +55,31 @@ def an_event(short_type: str, call: int, event_id: str) -> bytes:
 # --- arithmetic ---
 
 
-def test_a_row_holds_medians_the_spread_and_costs_per_thousand() -> None:
+def test_a_row_holds_medians_how_far_they_lie_apart_and_who_took_the_cpu() -> None:
     [row] = rows([a_run(seconds=1), a_run(seconds=2, cpu=1.0), a_run(seconds=4)])
 
-    assert (row.rate, row.least, row.greatest) == (500, 250, 1000)
-    assert row.spread == 1.5
-    assert (row.cpu_per_thousand, row.services_cpu_per_thousand) == (0.5, 1.0)
+    assert row.rate == Middle(median=500, least=250, greatest=1000)
+    assert row.cost == Middle(median=1500, least=1500, greatest=3000)
+    assert (row.cpu, row.broker, row.store, row.generator, row.watcher) == (500, 1000, 0, 100, 200)
     assert (row.counted, row.played, row.latency) == (3, 3, Latency(p50=1, p95=2, p99=3))
+    assert row.parts == {"one": 500, "two": 0}
 
 
 def test_a_run_with_trouble_changes_no_figure_and_says_why() -> None:
     [row] = rows([a_run(seconds=1), a_run(seconds=0.001, trouble="3 of 9 sent never arrived")])
 
-    assert (row.rate, row.greatest, row.counted, row.played) == (1000, 1000, 1, 2)
+    assert (row.rate.median, row.rate.greatest, row.counted, row.played) == (1000, 1000, 1, 2)
     assert row.troubles == ["3 of 9 sent never arrived"]
 
 
-def test_a_contender_without_a_run_that_counts_has_no_figures() -> None:
-    found = rows([a_run("ours", trouble="lost"), a_run("peer")])
+def test_a_contender_without_a_run_that_counts_has_no_figures_but_its_reason() -> None:
+    found = rows([a_run("ours", trouble="lost\n  for good"), a_run("peer")])
 
-    assert math.isnan(found[0].rate)
-    assert math.isnan(ratio(found, case="ingest", of="ours", to="peer"))
-    assert math.isnan(ratio(found, case="ingest", of="peer", to="ours"))
-    assert "| ours | - | - to - |" in table(found, "ingest")
-
-
-def test_a_ratio_is_of_medians_in_one_case() -> None:
-    found = rows([a_run("ours", seconds=1), a_run("peer", seconds=4), a_run("peer", seconds=5), a_run("peer")])
-
-    assert ratio(found, case="ingest", of="ours", to="peer") == 4.0
-    assert math.isnan(ratio(found, case="relay", of="ours", to="peer"))
+    assert math.isnan(found[0].rate.median)
+    assert find(found, "ingest", "ours") is None
+    text = table(found, "ingest")
+    assert "| ours |" not in text
+    assert "- ours: 0 of 1 runs count: lost for good" in text
 
 
 def test_percentiles_are_by_the_nearest_rank() -> None:
@@ -94,12 +88,75 @@ def test_percentiles_are_by_the_nearest_rank() -> None:
     assert latency([]) is None
 
 
-def test_the_page_tells_conditions_settings_and_goals() -> None:
-    found = rows([a_run("ours"), a_run("peer", seconds=2)])
-    text = page(found, [Goal(case="ingest", of="ours", to="peer", least=0.8)], [("command", "`make bench`")])
+# --- the page ---
 
+JOB = job.CASES["steps"]
+PLAIN = jobs.named("SQLite")
+
+
+def test_cpu_is_told_as_a_multiple_of_what_bare_aiohttp_took_on_the_same_python() -> None:
+    found = rows(
+        [
+            a_run(ingest.SERVER.name, cpu=0.1),
+            a_run(f"{ingest.SERVER.name}, Python 3.13.5", cpu=0.05),
+            a_run(PLAIN, case=JOB, cpu=0.2),
+            a_run("Python 3.13.5, SQLite", case=JOB, cpu=0.2),
+        ]
+    )
+
+    assert [round(multiple(found, row), 6) for row in found[2:]] == [6.0, 12.0]
+    assert math.isnan(multiple(found[2:], found[2]))
+    assert "| 6.0 |" in table(found, JOB)
+
+
+def test_the_page_begins_with_goals_met_and_missed_and_what_was_not_measured() -> None:
+    found = rows(
+        [
+            a_run(ingest.SERVER.name, cpu=0.1),
+            a_run(PLAIN, case=JOB, cpu=0.2),
+            a_run(jobs.named("SQLite", batch=True), case=JOB, cpu=0.2),
+            a_run(jobs.FASTSTREAM[0].name, case=JOB, seconds=20),
+        ]
+    )
+    text = page(found, goals(Settings(cases=("job",))), [("command", "`make bench`")])
+
+    assert text.index("## Goals") < text.index("## Conditions") < text.index("## ingest")
+    assert f"| job (i): {PLAIN}: CPU, ours and RabbitMQ's / bare aiohttp's request | 6.00 | at most 7 | met |" in text
+    assert (
+        f"{PLAIN}, batches: CPU, ours and RabbitMQ's / bare aiohttp's request | 6.00 | at most 5 | **missed** |" in text
+    )
+    assert f"| job (i): rate, {PLAIN} / FastStream + PostgreSQL | 20.00 | at least 10 | met |" in text
+    assert (
+        f"{PLAIN}, batches, fused: CPU, ours and RabbitMQ's / bare aiohttp's request | - | at most 4.5 | not me" in text
+    )
     assert "| command | `make bench` |" in text
-    assert "| ingest | ours / peer | 2.00 | 0.80 |" in text
+
+
+def test_a_whole_runs_goals_are_about_contenders_that_it_plays() -> None:
+    settings = Settings(beside=("7189888", "abcdef0"), sessions=(10, 20), backlog=7)
+    base = [jobs.named(store, of=commit) for commit in settings.beside for store in jobs.STORES]
+    in_job = [*(row[0].name for row in jobs.CONTENDERS), *base]
+    names = {
+        **dict.fromkeys(job.CASES.values(), in_job),
+        **{latency_case.case(share): in_job for share in latency_case.SHARES},
+        ingest.CASE: [row[0].name for row in ingest.CONTENDERS],
+        relay.CASE: [row[0].name for row in relay.CONTENDERS],
+        growth.CASES["sessions"]: [growth.holding(store, n) for store in growth.STORES for n in settings.sessions],
+        recovery.CASE: [recovery.waiting(store, settings.backlog) for store in jobs.STORES],
+    }
+    found = rows(a_run(name, case=case) for case, chosen in names.items() for name in chosen)
+
+    asked = list(goals(settings))
+    assert len(asked) > 30
+    assert [goal.what for goal in asked if math.isnan(goal.measured(found))] == []
+
+
+def test_what_holds_for_all_contenders_stands_once() -> None:
+    both = rows([a_run("ours", setting="alike"), a_run("peer", setting="alike")])
+    apart = rows([a_run("ours", setting="alike"), a_run("peer", setting="other")])
+
+    assert "- all: alike" in table(both, "ingest")
+    assert "- ours: alike\n- peer: other" in table(apart, "ingest")
 
 
 # --- what counts ---
@@ -157,6 +214,14 @@ def test_a_job_that_lost_a_call_or_tells_of_another_run_does_not_count() -> None
     assert seen.trouble == "1 events of no call that was sent"
 
 
+def test_events_in_a_batch_are_counted_each_by_its_id() -> None:
+    seen = arrivals("steps", run=RUN, calls=1)
+    events = [an_event("call.progress", 0, f"{step}") for step in range(5)] + [an_event("call.completed", 0, "c")]
+    seen.take_batch(b"[" + b",".join(events) + b"]", now=1.0)
+
+    assert (seen.whole, seen.trouble) == (True, None)
+
+
 async def test_the_embedded_stacks_file_is_read_as_it_grows(tmp_path: Path) -> None:
     path, seen = tmp_path / "calls.jsonl", arrivals("merged", run=RUN, calls=2)
     watching = asyncio.create_task(watch_file(path, seen, lambda: False))
@@ -168,55 +233,6 @@ async def test_the_embedded_stacks_file_is_read_as_it_grows(tmp_path: Path) -> N
     await asyncio.wait_for(watching, 5)
 
     assert seen.trouble is None
-
-
-# --- playing ---
-
-
-async def test_a_contender_that_ends_by_itself_has_trouble_and_no_figure(tmp_path: Path) -> None:
-    async def playing() -> Run:
-        with processes(tmp_path) as found:
-            found.start("broken", module("tests.bench.no_such_module"))
-            await found.wait_for_port(ports.free_port())
-            return a_run()
-
-    run = await guarded("ingest", "broken", playing())
-
-    assert run.trouble is not None
-    assert "broken ended with code 1" in run.trouble
-    assert run.rate == 0
-
-
-async def test_somebody_elses_server_is_not_taken_for_ours(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        assert listens([os.getpid()], port)
-        found = Processes(directory=tmp_path)
-        found.start("sleeper", ["sleep", "30"])
-        try:
-            with pytest.raises(Trouble, match="not ready"):
-                await found.wait_until(lambda: found.listens(port), seconds=0.2)
-        finally:
-            found.end()
-
-
-async def test_without_tuning_the_first_setting_is_taken_and_none_is_played(tmp_path: Path) -> None:
-    theatre = Theatre(settings=Settings(quick=True, directory=tmp_path), cleaning=ExitStack())
-
-    async def never(_: job.Contender) -> Run:
-        raise AssertionError("played")
-
-    assert await best(theatre, "job", job.FASTSTREAM, never) is job.FASTSTREAM[0]
-
-
-def test_cpu_and_peak_memory_are_those_of_this_process() -> None:
-    before, until = usage([os.getpid()]), time.process_time() + 0.1
-    while time.process_time() < until:
-        pass
-
-    assert usage([os.getpid()]).cpu - before.cpu >= 0.05
-    assert before.peak_mib > 5
-    assert usage([]).cpu == 0
 
 
 # --- settings ---

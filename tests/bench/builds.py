@@ -1,0 +1,136 @@
+"""What of ours is measured: this tree, trees of other commits beside it, and either on other interpreters."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from tests.bench.contender import ROOT, Trouble
+from tests.services import debian, suite
+
+LOCK: Final = ROOT / "requirements" / "runtime.lock"
+SUITES: Final[Mapping[str, str]] = {"3.13": "trixie", "3.14": "sid"}  # where Debian has that Python
+_PATCHELF: Final = "/usr/bin/patchelf"
+_ASKED: Final = "import json, sys, sysconfig; v = sysconfig.get_config_var; \
+print(json.dumps([sys.version.split()[0], v('CONFIG_ARGS') or '', v('PGO_PROF_USE_FLAG'), sys.base_prefix]))"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """A tree of ours, and the interpreter that it runs on; "Callstitch" is today's, on the interpreter asked for."""
+
+    name: str = "Callstitch"
+    root: Path = ROOT
+    python: str = sys.executable
+
+    def command(self, module: str, *arguments: str) -> list[str]:
+        """What runs one of its modules."""
+        return [self.python, "-m", module, *arguments]
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """In which it finds its own code before all other."""
+        return {"PYTHONPATH": str(self.root)}
+
+
+HERE: Final = Build()
+
+
+@cache
+def interpreter(python: str) -> str:
+    """Version of an interpreter, and how it was built, as far as it tells."""
+    told = subprocess.run([python, "-c", _ASKED], capture_output=True, text=True, check=True).stdout
+    version, arguments, profile, prefix = json.loads(told)
+    if "--enable-optimizations" in arguments:
+        return f"{version}, optimised (PGO{' and LTO' if '--with-lto' in arguments else ''})"
+    if prefix.endswith("/usr") and not profile:  # Debian's rules make `profile-opt` by hand, and wipe its flags
+        return f"{version}, Debian's, optimised (PGO and LTO by its own rules)"
+    return f"{version}, not optimised (neither --enable-optimizations nor a distribution's)"
+
+
+@contextmanager
+def trees(commits: Sequence[str], python: str) -> Iterator[list[Build]]:
+    """The trees of these commits, unpacked in a temporary folder for as long; they run on this tree's packages.
+
+    Raises:
+        Trouble: there is no such commit here.
+    """
+    with tempfile.TemporaryDirectory(prefix="callstitch-bench-") as folder:
+        yield [Build(name=commit, root=_unpacked(commit, Path(folder)), python=python) for commit in commits]
+
+
+def _unpacked(commit: str, folder: Path) -> Path:
+    archive, root = folder / f"{commit}.tar", folder / commit
+    made = subprocess.run(
+        ["git", "-C", str(ROOT), "archive", f"--output={archive}", commit], capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        raise Trouble(f"no tree of {commit}: {made.stderr.strip()}")
+    with tarfile.open(archive) as tar:
+        tar.extractall(root, filter="data")
+    archive.unlink()
+    return root
+
+
+def environment(asked: str, directory: Path) -> str:
+    """The interpreter of a virtual environment with what Callstitch runs on; made anew when the lock changed.
+
+    `asked` is a path, or 3.13 or 3.14: Debian's, unpacked into `directory`.
+
+    Raises:
+        debian.Missing: that Python cannot be had here.
+        subprocess.CalledProcessError: the packages could not be installed; pip has said why.
+    """
+    python = asked if "/" in asked else _debian_python(asked, directory)
+    version = interpreter(python).partition(",")[0]
+    home = directory / f"python-{version}-{'own' if '/' in asked else 'debian'}"
+    stamp, wanted = home / "lock", f"{python}\n{LOCK.read_text()}"
+    if not (stamp.exists() and stamp.read_text() == wanted):
+        print(f"Installing what Callstitch runs on for Python {version} into {home} (once)", flush=True)
+        shutil.rmtree(home, ignore_errors=True)
+        subprocess.run([python, "-m", "venv", "--without-pip", str(home)], check=True)
+        pip = [sys.executable, "-m", "pip", "--python", str(home / "bin" / "python"), "--disable-pip-version-check"]
+        subprocess.run([*pip, "-qq", "install", "--no-deps", "--require-hashes", "-r", str(LOCK)], check=True)
+        _name_our_version(home)
+        stamp.write_text(wanted)
+    return str(home / "bin" / "python")
+
+
+def _name_our_version(home: Path) -> None:
+    """The code is found by PYTHONPATH; what it asks its version of is copied from our own environment."""
+    (metadata,) = Path(sysconfig.get_path("purelib")).glob("callstitch-*.dist-info")
+    (site,) = (home / "lib").glob("python3*/site-packages")
+    shutil.copytree(metadata, site / metadata.name)
+
+
+def _debian_python(version: str, directory: Path) -> str:
+    """Debian's interpreter of that version, made to bring its own C library, so that it runs here as any program does.
+
+    No chroot: what runs on it must find the services, files and tools of this machine.
+    """
+    if version not in SUITES:
+        raise debian.Missing(f"Python {version}: a path, or one of {', '.join(SUITES)}")
+    root = directory / f"suite-{SUITES[version]}-python{version}"
+    python = root / "usr" / "bin" / f"python{version}"
+    if not (root / "made").exists():
+        print(f"Unpacking Debian's Python {version} into {root} (once)", flush=True)
+        shutil.rmtree(root, ignore_errors=True)
+        suite.unpack(SUITES[version], (f"python{version}", f"python{version}-venv"), root)
+        libraries = ":".join(str(root / path) for path in ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"))
+        loader = next((root / "lib64").glob("ld-linux*"), None) or next((root / "lib").rglob("ld-linux*"))
+        patchelf = str(debian.program(_PATCHELF, package="patchelf"))
+        subprocess.run([patchelf, "--set-interpreter", str(loader), str(python)], check=True)
+        subprocess.run([patchelf, "--force-rpath", "--set-rpath", libraries, str(python)], check=True)
+        (root / "made").touch()
+    return str(python)

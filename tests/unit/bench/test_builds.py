@@ -1,0 +1,49 @@
+"""Which trees and interpreters the benchmarks run, and what they tell of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bench.builds import Build, interpreter, trees
+from tests.bench.contender import ROOT, Trouble
+
+
+def a_python(tmp_path: Path, *told: object) -> str:
+    """A program that answers what an interpreter would."""
+    program = tmp_path / f"python{len(list(tmp_path.iterdir()))}"
+    program.write_text("#!/bin/sh\ncat <<'END'\n" + json.dumps(told) + "\nEND\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_an_interpreter_is_named_with_how_it_was_built(tmp_path: Path) -> None:
+    official = a_python(tmp_path, "3.13.16", "'--enable-optimizations' '--with-lto'", "-fprofile-use", "/usr/local")
+    debian = a_python(tmp_path, "3.11.2", "'--with-dtrace'", "", "/usr")
+    plain = a_python(tmp_path, "3.11.7", "'--enable-shared'", "-fprofile-use", "/root")
+
+    assert interpreter(official) == "3.13.16, optimised (PGO and LTO)"
+    assert interpreter(debian).startswith("3.11.2, Debian's, optimised")
+    assert interpreter(plain).startswith("3.11.7, not optimised")
+    assert interpreter(sys.executable).startswith(".".join(map(str, sys.version_info[:3])))
+
+
+def test_a_tree_beside_ours_runs_its_own_code_on_our_packages() -> None:
+    with trees(["HEAD"], sys.executable) as found:
+        [beside] = found
+        where = [*beside.command("console")[:1], "-c", "import console; print(console.__path__[0])"]
+        told = subprocess.run(where, env=dict(beside.environ), capture_output=True, text=True, check=True, cwd="/")
+        assert Path(told.stdout.strip()) == beside.root / "console"
+        assert beside.root != ROOT
+
+    assert not beside.root.exists()
+    assert Build().root == ROOT
+
+
+def test_a_commit_that_is_not_here_is_refused() -> None:
+    with pytest.raises(Trouble, match="no tree of 0000000"), trees(["0000000"], sys.executable):
+        pass
