@@ -150,7 +150,7 @@ async def _look(found: Found, reads: Reads, call_id: str) -> None:
     session = await reads.session(call_id)
     if session is None:
         return
-    unsent = any(row["sent_at"] is None for row in session["outbox"])
+    unsent = any(not row["sent"] for row in session["outbox"])
     now = datetime.now(UTC)
     changed_at = datetime.fromisoformat(session["updated_at"])
     why = open_work(session["state"], due=session["due_at"] is not None, unsent=unsent, changed_at=changed_at, now=now)

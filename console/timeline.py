@@ -1,9 +1,9 @@
-"""One call's story as lines: what was pushed, what was published about it, and when it left."""
+"""One call's story as lines: what was pushed, what was published about it, and whether it has left."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -24,7 +24,7 @@ class Step:
     at: str
     what: str
     details: Mapping[str, Any]
-    times: Mapping[str, str | None]
+    times: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def steps(session: JsonObject) -> list[Step]:
@@ -43,7 +43,7 @@ def story(session: JsonObject, zone: ZoneInfo, *, show_numbers: bool) -> Iterato
     for step in steps(session):
         yield f"{shown(step.at, zone)}  {step.what}"
         details = step.details if show_numbers else masked_json(dict(step.details), numbers)
-        times = {name: at if at == NOT_SENT else shown(at, zone) for name, at in step.times.items() if at is not None}
+        times = {name: shown(at, zone) for name, at in step.times.items() if at is not None}
         words = [f"{name}={value}" for name, value in {**details, **times}.items() if value is not None]
         if words:
             yield packed(words, indent="    ")
@@ -75,9 +75,10 @@ def _facts(session: JsonObject) -> Iterator[Step]:
 
 def _leaving(session: JsonObject) -> Iterator[Step]:
     for row in session["outbox"]:
-        times = {"sent": row["sent_at"] or NOT_SENT}
+        sent = {"sent": "yes" if row["sent"] else NOT_SENT}
         if row["kind"] != Kind.EVENT:
-            yield Step(at=row["at"], what=f"ordered: {row['kind']}", details={"key": row["body"]["key"]}, times=times)
+            details = {"key": row["body"]["key"], **sent}
+            yield Step(at=row["at"], what=f"ordered: {row['kind']}", details=details)
             continue
         event = orjson.loads(row["body"])
         call = event["data"].get("call", {})
@@ -88,5 +89,6 @@ def _leaving(session: JsonObject) -> Iterator[Step]:
             "status": event["data"].get("sms", {}).get("status"),
             "changed": " ".join(event["data"].get("changed", [])) or None,
             "id": event["id"],
+            **sent,
         }
-        yield Step(at=row["at"], what=f"published: {event['type']}", details=details, times=times)
+        yield Step(at=row["at"], what=f"published: {event['type']}", details=details)

@@ -26,7 +26,8 @@ Expire = Callable[[datetime, int], Awaitable[int]]
 class Retention(Settings):
     """How long what is kept.
 
-    `outbox`: after it was sent. `sessions`: after the last change, with nothing due and nothing left in the outbox.
+    `outbox`: after it was said, and until it was sent. `sessions`: after the last change, with nothing due and nothing
+    younger in the outbox.
     `tombstones`: what stays of a session. `parked`: messages that were set aside, for ever unless it is set.
     """
 

@@ -25,15 +25,13 @@ Changed = Mapping[str, str]  # an expression over `i` for each column that diffe
 
 _BEFORE, _, _AFTER = f"{SOURCE}:{session_id('seed', 0)}".partition("00000000")
 _SETTLED: Final[Changed] = {"due_at": "NULL", "state": f"substr(template.state, 1, {STATE_BYTES})"}
-_SENT: Final[Changed] = {
-    "sent_at": "template.leased_at",
-    "envelope": f"substr(template.envelope, 1, {ENVELOPE_BYTES})",
-}
+_LEFT: Final[Changed] = {"envelope": f"substr(template.envelope, 1, {ENVELOPE_BYTES})"}
+_SENT: Final[Changed] = {**_LEFT, "sent_at": "template.leased_at"}
 _SQLITE_CALL: Final = f"printf('{_BEFORE}%08d{_AFTER}', i)"
 _SQLITE: Final[Mapping[str, Mapping[str, Changed]]] = {
     "correlate.db": {
-        "session": {"id": _SQLITE_CALL, **_SETTLED},
-        "outbox": {"n": "NULL", "id": "lower(hex(randomblob(18)))", "call_id": _SQLITE_CALL, **_SENT},
+        "session": {"id": _SQLITE_CALL, "said": "NULL", **_SETTLED},
+        "outbox": {"n": "NULL", "id": "lower(hex(randomblob(18)))", "call_id": _SQLITE_CALL, **_LEFT},
     },
     "dedupe.db": {
         "claim": {"key": "randomblob(16)", "owner": "lower(hex(randomblob(18)))"},

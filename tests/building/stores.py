@@ -139,6 +139,12 @@ async def fold(store: SessionStore, *facts: Fact, told: float, patience: Patienc
     return list(await store.fold(news, stepping(told, patience=patience), at(told)))
 
 
+async def marked(store: SessionStore, ids: Sequence[str], *, told: float) -> None:
+    """They have left; a mark rides in the next transaction, as of a tick."""
+    await store.sent(ids, at(told))
+    await store.look(at(told))
+
+
 def a_whole_call(session: str = "s1", *, told: float = 70, record: str = "r1") -> Fact:
     """A CDR that completes a call at once."""
     return a_cdr(record, session=session, told=told, implies=())

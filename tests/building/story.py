@@ -10,7 +10,8 @@ import orjson
 from schemas.envelope import Envelope, JsonObject, Kind
 from schemas.facts import Fact
 from tests.building.facts import T0, kept, seconds
-from workers.calls.session import Session, decode_session, encode_session
+from tests.building.states import come_back
+from workers.calls.session import Session
 from workers.calls.step import Patience, Step, step
 
 PATIENCE = Patience()
@@ -39,7 +40,7 @@ class Story:
 
     def _kept(self, taken: Step) -> Story:
         # what a store keeps is what comes back
-        self.session, self.due_at = decode_session(encode_session(taken.session)), taken.due_at
+        self.session, self.due_at = come_back(taken.session), taken.due_at
         for envelope in taken.envelopes:
             if envelope.kind == Kind.EVENT:
                 assert isinstance(envelope.body, bytes)

@@ -16,7 +16,7 @@ from console.ledger.equations import Difference, Sight, compare
 from schemas.envelope import JsonObject
 from schemas.facts import Fact
 from tests.building.facts import T0, a_cdr, all_events
-from tests.building.stores import PostgresqlRig, SqliteRig, StoreRig, a_receipt, a_whole_call, asked, at, fold
+from tests.building.stores import PostgresqlRig, SqliteRig, StoreRig, a_receipt, a_whole_call, asked, fold, marked
 from workers.correlate import SessionStore
 from workers.dedupe import Claim, ClaimStore, Receipt
 
@@ -46,7 +46,7 @@ async def arrive(sessions: SessionStore, facts: Sequence[Fact]) -> None:
     for fact in facts:
         told = (fact.at - T0).total_seconds()
         said = await fold(sessions, fact, told=told)
-        await sessions.sent([envelope.id for envelope in said], at(told))
+        await marked(sessions, [envelope.id for envelope in said], told=told)
 
 
 async def an_hour_of_traffic(claims: ClaimStore, sessions: SessionStore) -> None:

@@ -24,6 +24,7 @@ _TABLES_ADDED: Final = {
     "dedupe.db: latest", "dedupe.db: latest_at",  # of numbers whose states have no time
     "correlate.db: purge_key",  # by which it is known what was erased
 }  # fmt: skip
+_OUTBOX_COLUMNS: Final = 6  # then
 _VERSIONS: Final = {"dedupe.db: version": [[3]], "correlate.db: version": [[4]]}  # of the schema then
 
 
@@ -32,6 +33,19 @@ def without_tables(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for row in rows:
         if row["what"] not in _TABLES_ADDED:
             yield {**row, "gave": _VERSIONS.get(row["what"], row["gave"])} if row["what"] in _VERSIONS else row
+
+
+_LAYOUT: Final = {"outbox", "outbox_unsent", "outbox_sent", "outbox_call", "session", "unsent"}
+
+
+def without_layout(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows without the tables that look otherwise today; of an outbox row whether it was sent, for when."""
+    for row in rows:
+        what, gave = row["what"], row.get("gave", ())
+        if what.startswith("correlate.db: outbox ") and len(gave) == _OUTBOX_COLUMNS:
+            yield {**row, "gave": [*gave[:4], int(gave[-1] is not None)]}
+        elif what.removeprefix("correlate.db: ") not in _LAYOUT:
+            yield row
 
 
 # A dead letter of what nobody can read is known by its content: by its message's id, one of twenty without was kept.

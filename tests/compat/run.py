@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from tests.compat.adapter import Product, open_product, topology_of, wanted_back, wire_forms
 from tests.compat.recorded import Message, Push
+from workers.stores.sessions import taken_over
 
 RECEIVED: Final = "callstitch.received.v1"
 UNIQUE: Final = "callstitch.unique.v1"
@@ -175,8 +176,8 @@ _TABLES: Final = {
         "SELECT * FROM tally ORDER BY 1",
     ),
     "correlate.db": (
-        "SELECT * FROM session ORDER BY 1",
-        "SELECT id, call_id, route, envelope, leased_at, sent_at FROM outbox ORDER BY n",
+        "SELECT id, source, state, revision, status, hour, due_at, updated_at, arrived, said FROM session ORDER BY 1",
+        "SELECT id, call_id, route, envelope, leased_at IS NULL FROM outbox LEFT JOIN unsent USING (n) ORDER BY n",
         "SELECT * FROM tombstone ORDER BY 1",
     ),
     "park.db": ("SELECT * FROM parked ORDER BY 1",),
@@ -192,8 +193,18 @@ def _tables(directory: Path) -> list[tuple[str, Any]]:
             found.append((f"{name}: version", db.execute("SELECT version FROM meta").fetchall()))
             for query in queries:
                 table = query.partition(" FROM ")[2].split()[0]
-                found += [(f"{name}: {table} {row[0]}", list(map(_cell, row))) for row in db.execute(query)]
+                rows = [_with_its_record(db, row) if table == "session" else row for row in db.execute(query)]
+                found += [(f"{name}: {table} {row[0]}", list(map(_cell, row))) for row in rows]
     return found
+
+
+def _with_its_record(db: sqlite3.Connection, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The row of a session as it was when the state held what was said last, which the outbox holds now."""
+    *columns, said = row
+    query = "SELECT envelope FROM outbox WHERE call_id = ? AND id = ?"
+    if said is not None:
+        columns[2] = taken_over(columns[2], *db.execute(query, (row[0], said)).fetchone())
+    return tuple(columns)
 
 
 def _cell(value: object) -> object:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.compat.additions import WithoutAdditions, without_tables
+from tests.compat.additions import WithoutAdditions, without_layout, without_tables
 from tests.compat.parked_once import parked_once
 from tests.compat.recorded import CONFIG, RUN, read_pushes, read_rows
 from tests.compat.run import played
@@ -31,7 +31,7 @@ async def test_every_push_is_answered_read_and_told_as_it_was(recorded: list[dic
     script = [row["do"] for row in recorded if "do" in row]
     without = WithoutAdditions()
     made = [without(_as_json(row)) async for row in played(CONFIG, read_pushes(), script, tmp_path)]
-    once, made_once = parked_once(recorded), parked_once(without_tables(made))
+    once, made_once = parked_once(without_layout(recorded)), parked_once(without_layout(without_tables(made)))
     for then, now in zip_longest(map(_declared_in_any_order, once), map(_declared_in_any_order, made_once)):
         assert (found := first_difference(then, now)) is None, found
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from schemas.dialect.items import repeats_only_the_latest
 from schemas.envelope import Envelope
 from tests.building.facts import seconds
-from workers.calls.session import Session, decode_session, encode_session
+from tests.building.states import come_back
+from workers.calls.session import Session
 from workers.calls.step import Step
 from workers.correlate import News, StepFunction
 from workers.dedupe import Claim
@@ -117,7 +118,7 @@ class SessionsModel:
     def _keep(self, steps: Mapping[str, Step], now: datetime) -> list[Envelope]:
         said = []
         for call_id, step in steps.items():
-            self.sessions[call_id] = (decode_session(encode_session(step.session)), step.due_at)
+            self.sessions[call_id] = (come_back(step.session), step.due_at)
             for envelope in step.envelopes:
                 self.outbox.append(Row(call_id, envelope, now))
                 said.append(envelope)

@@ -91,9 +91,8 @@ async def test_a_session_that_vanished_is_named_by_its_facts(
 
 async def test_a_fact_in_two_sessions_is_named(store_rig: StoreRig, claims: ClaimStore, sessions: SessionStore) -> None:
     await an_hour_of_traffic(claims, sessions)
-    copied = "INSERT INTO session SELECT ?, {} FROM session WHERE id = ?".format(  # noqa: S608 - our own text
-        "source, state, revision, status, hour, due_at, updated_at, arrived"
-    )
+    names = "source, state, revision, status, hour, due_at, updated_at, arrived"
+    copied = f"INSERT INTO session (id, {names}) SELECT ?, {names} FROM session WHERE id = ?"  # noqa: S608 - our own text
     await behind_the_back(store_rig, "correlate", copied, "huawei-bj:s3", "huawei-bj:s2")
     facts, events = await found(store_rig)
     assert facts.what == "1 fact(s) are in a session and were not passed on, or are in two"

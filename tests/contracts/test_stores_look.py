@@ -49,9 +49,9 @@ async def test_on_sqlite_only_the_indexes_of_what_is_open_are_read(tmp_path: Pat
     with sqlite3.connect(tmp_path / "correlate.db") as db:
         plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sessions_query('?')}", (0,))]
     db.close()
-    tables = [line for line in plan if " session" in line or " outbox" in line]
+    tables = [line for line in plan if " session" in line or " unsent" in line]
     assert len(tables) == 3
-    assert [line for line in tables if "INDEX session_due" not in line and "INDEX outbox_unsent" not in line] == []
+    assert [line for line in tables if "INDEX session_due" not in line and line != "SCAN unsent"] == []
 
 
 async def test_on_postgresql_too_with_a_table_of_many_that_are_done(postgres_dsn: str) -> None:
@@ -72,4 +72,4 @@ async def test_on_postgresql_too_with_a_table_of_many_that_are_done(postgres_dsn
 
 
 def _of_now() -> str:
-    return sessions_query("now()")
+    return sessions_query("now()", "outbox WHERE sent_at IS NULL ORDER BY leased_at")

@@ -9,7 +9,7 @@ from schemas.dialect.items import latest_number_state
 from schemas.envelope import Envelope, Kind
 from schemas.facts import Announced
 from tests.building.facts import a_cdr, a_fact, all_events, kept
-from tests.building.stores import StoreRig, a_whole_call, asked, at, event, fold, types
+from tests.building.stores import StoreRig, a_whole_call, asked, at, event, fold, marked, types
 from workers.calls.events import number_event
 from workers.calls.kept import KeptFact
 from workers.correlate import SessionStore
@@ -87,7 +87,7 @@ async def test_marks_of_the_same_rows_at_once_agree(sessions: SessionStore) -> N
 async def test_the_operator_sees_what_was_said_and_what_was_sent(store_rig: StoreRig, sessions: SessionStore) -> None:
     recorded = a_cdr(implies=(), recordings=(Announced(name="a.wav"),))
     said = await fold(sessions, recorded, a_whole_call("s2"), told=70)
-    await sessions.sent([said[0].id], at(71.5))
+    await marked(sessions, [said[0].id], told=71.5)
     assert await asked(store_rig, lambda reads: reads.events()) == {
         "call.completed.huawei-bj": {"made": 2, "sent": 1},
         "recording_wanted": {"made": 1, "sent": 0},
@@ -95,7 +95,7 @@ async def test_the_operator_sees_what_was_said_and_what_was_sent(store_rig: Stor
     assert await asked(store_rig, lambda reads: reads.event_ids()) == {said[0].id, said[2].id}
     kept = await asked(store_rig, lambda reads: reads.session(recorded.call_id))
     assert kept is not None
-    assert [row["sent_at"] for row in kept["outbox"]] == ["2026-11-21T08:01:11.500000+00:00", None]
+    assert [row["sent"] for row in kept["outbox"]] == [True, False]
     assert kept["outbox"][0]["body"].encode() == said[0].body
 
 

@@ -183,7 +183,7 @@ async def test_what_is_searched_and_emptied_is_taken_some_mib_at_a_time(store_ri
             assert [row.id async for row in reads.rows("parked")] == ids
         if isinstance(store_rig, SqliteRig):
             with closing(sqlite3.connect(store_rig.directory / "park.db")) as db:
-                assert [row.id for row in rows(db, "parked", "")] == ["p0", "p1"]
+                assert [row.id for _, row in rows(db, "parked", None)] == ["p0", "p1"]
         assert await store.purge(ids) == 5
     if isinstance(store_rig, PostgresqlRig):
         connection = await asyncpg.connect(store_rig.dsn)

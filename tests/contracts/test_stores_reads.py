@@ -13,7 +13,7 @@ from schemas.envelope import Kind, encode_envelope
 from schemas.errors import Misconfigured
 from schemas.facts import Announced
 from tests.building.facts import T0, a_cdr, all_events, an_event, enveloped
-from tests.building.stores import SOURCE, StoreRig, a_receipt, a_tally, a_whole_call, at, event, fold
+from tests.building.stores import SOURCE, StoreRig, a_receipt, a_tally, a_whole_call, at, event, fold, marked
 from tests.building.traffic import CLOSED, HOUR, arrive, passed_on
 from workers.correlate import SessionStore
 from workers.dedupe import ClaimStore
@@ -143,12 +143,12 @@ async def _awaited(answer: Awaitable[object]) -> object:
 async def test_a_call_shows_what_left_in_the_order_in_which_it_was_said(reads: Reads, sessions: SessionStore) -> None:
     recorded = a_cdr(implies=(), recordings=(Announced(name="a.wav"),))
     said = await fold(sessions, *all_events(), recorded, told=70)
-    await sessions.sent([said[0].id], at(71))
+    await marked(sessions, [said[0].id], told=71)
     kept = await reads.session(recorded.call_id)
     assert kept is not None
     assert [row["id"] for row in kept["outbox"]] == [envelope.id for envelope in said]
     assert [row["kind"] for row in kept["outbox"]].count(Kind.EVENT) == sum(bool(event(one)) for one in said)
-    assert [row["sent_at"] for row in kept["outbox"]] == ["2026-11-21T08:01:11+00:00", *[None] * (len(said) - 1)]
+    assert [row["sent"] for row in kept["outbox"]] == [True, *[False] * (len(said) - 1)]
 
 
 async def test_calls_are_found_by_the_end_of_their_id(reads: Reads, sessions: SessionStore) -> None:
@@ -167,7 +167,7 @@ async def test_no_more_calls_are_found_than_an_operator_wants_to_read(reads: Rea
 async def test_events_are_counted_by_route_and_other_work_is_no_event(reads: Reads, sessions: SessionStore) -> None:
     said = await fold(sessions, a_cdr(implies=(), recordings=(Announced(name="a.wav"),)), a_whole_call("s2"), told=70)
     events = [envelope.id for envelope in said if event(envelope)]
-    await sessions.sent(events[:1], at(71))
+    await marked(sessions, events[:1], told=71)
     assert (await reads.events())[f"call.completed.{SOURCE}"] == {"made": 2, "sent": 1}
     assert await reads.event_ids() == set(events)
     assert len(said) > len(events)

@@ -106,11 +106,15 @@ async def test_a_session_with_something_unsent_is_kept_and_so_is_what_is_unsent(
     assert await sessions.unsent(at(70 + 2 * WEEK), 10) == said
 
 
-async def test_a_row_is_kept_for_seven_days_after_it_was_sent(store_rig: StoreRig, sessions: SessionStore) -> None:
+async def test_a_row_is_kept_for_seven_days_and_until_it_was_sent(store_rig: StoreRig, sessions: SessionStore) -> None:
     (said,) = await fold(sessions, a_whole_call(), told=70)
-    await sessions.sent([said.id], at(70 + WEEK))
-    await everything_expired(sessions, at(70 + 2 * WEEK - 1))
-    assert await asked(store_rig, lambda reads: reads.event_ids()) == {said.id}
+    (late,) = await fold(sessions, a_whole_call("s2", told=71), told=71)
+    await sessions.sent([said.id], at(72))
+    await everything_expired(sessions, at(70 + WEEK - 1))
+    assert await asked(store_rig, lambda reads: reads.event_ids()) == {said.id, late.id}
+    await everything_expired(sessions, at(70 + FORGOTTEN))
+    assert await asked(store_rig, lambda reads: reads.event_ids()) == {late.id}
+    await sessions.sent([late.id], at(70 + FORGOTTEN))
     await everything_expired(sessions, at(70 + 2 * WEEK + 86400))
     assert await asked(store_rig, lambda reads: reads.event_ids()) == frozenset()
 

@@ -52,7 +52,7 @@ async def test_everything_that_a_step_says_is_in_the_outbox(store_rig: StoreRig,
     kept = await asked(store_rig, lambda reads: reads.session(recorded.call_id))
     assert kept is not None
     assert [row["id"] for row in kept["outbox"]] == [envelope.id for envelope in said]
-    assert [row["sent_at"] for row in kept["outbox"]] == [None, None]
+    assert [row["sent"] for row in kept["outbox"]] == [False, False]
 
 
 async def test_one_bad_session_does_not_stop_the_deadlines_of_all_others(sessions: SessionStore) -> None:

@@ -24,10 +24,11 @@ from schemas.notification import Notification, from_json, to_json
 from schemas.question import Decision
 from schemas.settings.source import Source
 from tests.building.pushes import fact_of
+from tests.building.states import come_back
 from tests.fuzz.steps import counted
 from workers.calls.events import event_at_once
 from workers.calls.kept import KeptFact, kept_fact
-from workers.calls.session import Session, decode_session, encode_session
+from workers.calls.session import Session, encode_session
 from workers.calls.sms import is_sms, sms_step
 from workers.calls.step import Patience, step
 from workers.inflate import inflated, read_inflated
@@ -159,8 +160,8 @@ def folds(news: Sequence[KeptFact], bytes_read: int) -> None:
 def _kept(session: Session) -> Session:
     blob = encode_session(session)
     assert b"\\u0000" not in blob
-    assert encode_session(decode_session(blob)) == blob
-    return decode_session(blob)
+    assert encode_session(come_back(session)) == blob
+    return come_back(session)
 
 
 def is_an_event(envelope: Envelope, bytes_read: int) -> None:

@@ -156,7 +156,7 @@ async def test_opening_twice_migrates_once(rig: SqliteRig) -> None:
         async with rig.open_sessions(), rig.open_claims(), rig.open_parked():
             pass
     with closing(sqlite3.connect(rig.directory / "correlate.db")) as db:
-        assert db.execute("SELECT version FROM meta").fetchall() == [(5,)]
+        assert db.execute("SELECT version FROM meta").fetchall() == [(6,)]
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ from workers.dedupe import ClaimResult, ClaimStore, Receipt, Tally, dedupe
 from workers.fetch_recording import _fact
 from workers.stores.sqlite.claims import CLAIMS_MIGRATIONS, SqliteClaims
 from workers.stores.sqlite.file import SqliteFile
-from workers.stores.sqlite.sessions import SESSIONS_MIGRATIONS, SqliteSessions
+from workers.stores.sqlite.schema import SESSIONS_MIGRATIONS
+from workers.stores.sqlite.sessions import SqliteSessions
 
 SOURCE: Final = PrivateNumberSource(name="huawei", platform="huawei_privatenumber", tokens=(SecretStr("t"),))
 PATIENCE: Final = Patience(settle=timedelta(seconds=2), cdr_wait=timedelta(seconds=40), open_max=timedelta(seconds=60))
@@ -62,9 +63,12 @@ class Variant:
     sessions: Callable[[SqliteFile, bytes], SessionStore] = SqliteSessions
 
     def starts(self, world: World, audio: Mapping[str, Mapping[str, Any]]) -> dict[str, Callable[[], Stage]]:
-        """What starts the stage of each queue, over stores that outlive it; `audio` is what the platform serves."""
+        """What starts the stage of each queue, over files that outlive it; `audio` is what the platform serves.
+
+        What a store of sessions keeps in memory, such as marks, dies with its process.
+        """
         claims = self.claims(MemoryFile(world, CLAIMS_MIGRATIONS))
-        sessions = self.sessions(MemoryFile(world, SESSIONS_MIGRATIONS), b"a key")
+        file = MemoryFile(world, SESSIONS_MIGRATIONS)
         sources, names, patience = {SOURCE.name: SOURCE}, frozenset({SOURCE.name}), {SOURCE.name: PATIENCE}
         dialects = {str(SOURCE.platform): self.dialect}
 
@@ -73,7 +77,9 @@ class Variant:
 
         return {
             RECEIVED: lambda: dedupe(claims, sources=sources, dialects=dialects, count=lambda *_: None),
-            UNIQUE: lambda: correlate(sessions, patience=patience, progress=names, clock=lambda: world.now),
+            UNIQUE: lambda: correlate(
+                self.sessions(file, b"a key"), patience=patience, progress=names, clock=lambda: world.now
+            ),
             RECORDINGS: lambda: Stage(fetched),
         }
 
@@ -161,6 +167,14 @@ class _FirstToldIsFirstClaimed(SqliteClaims):
         return {owner: "duplicate" if result == "earlier" else result for owner, result in results.items()}
 
 
+class _MarkedAtOnce(SqliteSessions):
+    """Marks that rode in a transaction which is then undone would never come."""
+
+    async def sent(self, ids: Sequence[str], now: datetime) -> None:
+        await super().sent(ids, now)
+        await self.flush()
+
+
 class _LastWriterWins(SqliteSessions):
     """Of each fact only the version that was folded last is kept, whenever it was told."""
 
@@ -198,7 +212,7 @@ def _by_body(_: Parsed, notification: Notification, n: int) -> str:
 
 
 ACK_FIRST: Final = Variant(name="ack before publish", order=_ack_before_publish)
-PUBLISH_FIRST: Final = Variant(name="publish before commit", order=_publish_before_commit)
+PUBLISH_FIRST: Final = Variant(name="publish before commit", order=_publish_before_commit, sessions=_MarkedAtOnce)
 SEEN_FIRST: Final = Variant(name="a claim marks as seen, also for its owner", claims=_SeenIsSeen)
 MARK_FIRST: Final = Variant(name="outbox marked as sent before publish", order=_mark_before_publish)
 LAST_WRITER_WINS: Final = Variant(name="last writer wins by order of processing", sessions=_LastWriterWins)

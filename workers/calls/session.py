@@ -16,6 +16,7 @@ from schemas.vocabulary import ChangeReason
 from workers.calls.kept import KeptFact, kept_fact
 
 STATE_VERSION: Final = 2
+_SAID_ELSEWHERE: Final = 3
 
 
 @value
@@ -23,15 +24,17 @@ class Session:
     """The state of one call.
 
     `facts` holds every version of every fact that was told, each as of its earliest telling. `published` is the
-    record of the latest revision, as JSON. `completed`, `incomplete`: that event went out. `ordered`: recordings
-    whose fetch was ordered. `ended`: recordings whose end went out, as `key|state`. `changed_at`, `changed_by`: the
-    clock and reason of the first change that is not published yet. `full`: by kind of fact the place in the order of
-    their tellings from which on none is taken. `cut`: something found no room (workers/calls/bounds.py).
+    record of the latest revision, as JSON, `said` the id of the event that holds it where the state does not.
+    `completed`, `incomplete`: that event went out. `ordered`: recordings whose fetch was ordered. `ended`: recordings
+    whose end went out, as `key|state`. `changed_at`, `changed_by`: the clock and reason of the first change that is not
+    published yet. `full`: by kind of fact the place in the order of their tellings from which on none is taken. `cut`:
+    something found no room (workers/calls/bounds.py).
     """
 
     facts: dict[str, KeptFact]
     revision: int = 0
     published: bytes | None = None
+    said: str = ""
     completed: bool = False
     incomplete: bool = False
     ordered: frozenset[str] = frozenset()
@@ -95,11 +98,12 @@ def encode_session(session: Session) -> bytes:
     """The session as the blob that a store keeps: lines of JSON.
 
     The first tells everything but the published record, which is the second, and the bodies of the facts, one a line:
-    a step of a call needs few of them, so they are not read before they are looked at.
+    a step of a call needs few of them, so they are not read before they are looked at. The record is left out where
+    an event says it, which the store keeps as long: it is written once.
     """
     facts = list(session.facts.values())
     head: JsonObject = {
-        "v": STATE_VERSION,
+        "v": _SAID_ELSEWHERE if session.said else STATE_VERSION,
         "revision": session.revision,
         "completed": session.completed,
         "incomplete": session.incomplete,
@@ -113,24 +117,29 @@ def encode_session(session: Session) -> bytes:
     if session.cut:
         head |= {"cut": True, "full": session.full}
     first = orjson.dumps(head, option=orjson.OPT_UTC_Z)
-    return b"\n".join([first, session.published or b"null", *[fact.line for fact in facts]])
+    record = b"null" if session.said or session.published is None else session.published
+    return b"\n".join([first, record, *[fact.line for fact in facts]])
 
 
-def decode_session(blob: bytes) -> Session:
-    """The session of a blob; a blob of version 1 is read too, which is one line."""
+def decode_session(blob: bytes, *, said: str = "", published: bytes | None = None) -> Session:
+    """The session of a blob; `said` and `published` are known beside one that does not hold the record.
+
+    A blob of version 1 is read too, which is one line.
+    """
     first, *lines = blob.split(b"\n")
     head = orjson.loads(first)
     if head["v"] == 1:
         facts = {version_key(fact): fact for fact in map(kept_fact, head["facts"])}
-        published = orjson.dumps(head["published"]) if head["published"] is not None else None
+        published = orjson.dumps(head["published"]) if head["published"] is not None else published
     else:
         of, pairs = head["of"], zip(head["facts"], lines[1:], strict=True)
         facts = {f"{who['key']}|{who['fingerprint']}": KeptFact(of, who, line=line) for who, line in pairs}
-        published = lines[0] if lines[0] != b"null" else None
+        published = lines[0] if lines[0] != b"null" else published
     return Session(
         facts=facts,
         revision=head["revision"],
         published=published,
+        said=said,
         completed=head["completed"],
         incomplete=head["incomplete"],
         ordered=frozenset(head["ordered"]),
@@ -154,6 +163,13 @@ def state_of(blob: bytes) -> JsonObject:
     return {**head, "published": published, "facts": facts}
 
 
-def published_as(session: Session, record: bytes, revision: int, **changes: Any) -> Session:
-    """The session after a revision went out, with these changes besides: nothing is pending any more."""
-    return session.having(published=record, revision=revision, changed_at=None, changed_by=None, **changes)
+def with_record(blob: bytes, record: bytes) -> bytes:
+    """The blob of a session whose record an event held until now, with that record in it."""
+    head, _, *facts = blob.split(b"\n")
+    state: JsonObject = {**orjson.loads(head), "v": STATE_VERSION}
+    return b"\n".join([orjson.dumps(state), record, *facts])
+
+
+def published_as(session: Session, record: bytes, revision: int, *, said: str, **changes: Any) -> Session:
+    """The session after an event said a revision, with these changes besides: nothing is pending any more."""
+    return session.having(published=record, said=said, revision=revision, changed_at=None, changed_by=None, **changes)

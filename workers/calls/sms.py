@@ -117,5 +117,6 @@ def _say(session: Session, record: SmsRecord, *, now: datetime, trace: str) -> S
         data={"sms": orjson.Fragment(sms)},
         revision=record["revision"],
     )
-    after = published_as(session, sms, record["revision"], completed=True)
-    return Step(session=after, envelopes=(event_envelope(event, at=now, trace=trace),))
+    made = event_envelope(event, at=now, trace=trace)
+    after = published_as(session, sms, record["revision"], said=made.id, completed=True)
+    return Step(session=after, envelopes=(made,))

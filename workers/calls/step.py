@@ -206,17 +206,18 @@ def _say(
         discriminator = f"{_end(row)}|{revision}"
         ended |= {_end(row)}
     event = Event(type=kind, source=record["source"], subject=record["id"], time=now, data=data, revision=revision)
+    made = event_envelope(event, at=now, trace=trace, discriminator=discriminator)
     orders = _orders(session, record, now=now, trace=trace)
     after = published_as(
         session,
         call,
         revision,
+        said=made.id,
         completed=session.completed or kind == "call.completed",
         incomplete=session.incomplete or kind == "call.incomplete",
         ended=ended,
         ordered=session.ordered | {key for key, _ in orders},
     )
-    made = event_envelope(event, at=now, trace=trace, discriminator=discriminator)
     return after, (made, *(order for _, order in orders))
 
 

@@ -13,7 +13,7 @@ Place = Literal["session", "outbox", "tombstone", "parked"]
 
 OF_PEOPLE: Final[Mapping[Place, str]] = {
     "session": "calls and SMS in the making: numbers, times, texts, user data, the platform's own fields",
-    "outbox": "events and orders for recordings, whole, until some days after they were sent",
+    "outbox": "events and orders for recordings, whole, for some days and until they were sent",
     "tombstone": "the id of a call that was forgotten, which a platform may have made of numbers",
     "parked": "pushes and work that were set aside, whole",
 }
@@ -23,6 +23,7 @@ OF_NOBODY: Final[Mapping[str, str]] = {
     "latest": "the same of the latest state of a number",
     "receipt": "counts by source and hour",
     "tally": "counts by source and hour",
+    "unsent": "numbers of outbox rows, and times",
     "purge_key": "the key by which it is known what was erased",
     "declared": "names of queues",
     "sink": "which sinks rest, who said so (an operator), and how the last batch of each ended",

@@ -31,8 +31,8 @@ class CallReads(Protocol):
     async def session(self, call_id: str) -> JsonObject | None:
         """One call: `id`, `status`, `due_at`, `updated_at`, `state` (its facts and revision) and `outbox`.
 
-        None when unknown. `outbox` holds the envelopes that left or wait to leave, oldest first, each with its
-        `sent_at` or None.
+        None when unknown. `outbox` holds the envelopes that left or wait to leave, oldest first, each with
+        whether it is marked as `sent`, which may be so a second after it left.
         """
         ...
 
@@ -41,7 +41,7 @@ class OutboxReads(Protocol):
     """What correlate had to say of all calls."""
 
     async def events(self) -> Mapping[str, JsonObject]:
-        """By route: how many envelopes the outbox holds (`made`), and how many of them were `sent`."""
+        """By route: how many envelopes the outbox holds (`made`), and how many of them are marked as `sent`."""
         ...
 
     async def event_ids(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ import orjson
 import structlog
 
 from schemas.envelope import Envelope, decode_envelope
-from workers.calls.session import Session, decode_session, encode_session
+from workers.calls.session import Session, decode_session, encode_session, with_record
 from workers.calls.step import Step
 from workers.correlate import StepFunction
 from workers.stores.ledger import arrivals
@@ -28,7 +28,8 @@ log = structlog.get_logger()
 class SessionRow(NamedTuple):
     """A session's row; `hour` (`YYYY-MM-DDTHH`, UTC) is that of its first fact, under which the ledger counts it.
 
-    `arrived` counts the facts that dedupe passed on, each under its own hour.
+    `arrived` counts the facts that dedupe passed on, each under its own hour. `said` is the id of the event in the
+    outbox that holds the record which was said last; None where nothing was said, or the state itself holds it.
     """
 
     id: str
@@ -39,6 +40,15 @@ class SessionRow(NamedTuple):
     hour: str
     arrived: str
     due_at: datetime | None
+    said: str | None
+
+
+class KeptSession(NamedTuple):
+    """What a store knows of a session: its state, and the event that holds its record, with that row of the outbox."""
+
+    state: bytes
+    said: str | None = None
+    leaving: bytes | None = None
 
 
 def session_row(call_id: str, step: Step) -> SessionRow:
@@ -55,7 +65,13 @@ def session_row(call_id: str, step: Step) -> SessionRow:
         hour=hour,
         arrived=arrivals(facts),
         due_at=step.due_at,
+        said=session.said or None,
     )
+
+
+def holding_its_record(step: Step) -> Step:
+    """The step for a store that keeps the record in the state."""
+    return Step(session=step.session.having(said=""), envelopes=step.envelopes, due_at=step.due_at)
 
 
 def status_of(session: Session) -> str:
@@ -63,35 +79,52 @@ def status_of(session: Session) -> str:
     return "completed" if session.completed else "incomplete" if session.incomplete else "open"
 
 
-def swept(rows: Iterable[tuple[str, bytes]], step: StepFunction) -> tuple[dict[str, Step], list[str]]:
+def swept(rows: Iterable[tuple[str, KeptSession]], step: StepFunction) -> tuple[dict[str, Step], list[str]]:
     """What is due of each session, and the calls whose session cannot be read or stepped.
 
     One bad session must not stop the deadlines of all others: it is looked at again after POSTPONED.
     """
     steps: dict[str, Step] = {}
     bad: list[str] = []
-    for call_id, state in rows:
+    for call_id, kept in rows:
         try:
-            steps[call_id] = step(decode_session(state), [])
+            steps[call_id] = step(_session(kept), [])
         except Exception as error:  # noqa: BLE001 - whatever a newer or damaged state makes it raise
             log.error("session.unreadable", call=call_id, error=type(error).__name__)
             bad.append(call_id)
     return steps, bad
 
 
-def session_before(state: bytes | None, tombstone: tuple[int, str] | None) -> Session | None:
+def session_before(kept: KeptSession | None, tombstone: tuple[int, str] | None) -> Session | None:
     """The session as a step wants it: from its state, or else from its tombstone, or None for a new call.
 
     A forgotten call goes on above its last revision (a sink would ignore a lower one), and what was said once is
     not said twice: after `call.completed` a late CDR is `call.amended`, after `call.incomplete` it is the one
     `call.completed`, and without a CDR nothing is said. Its facts are gone: the record holds what came since.
     """
-    if state:
-        return decode_session(state)
+    if kept is not None and kept.state:
+        return _session(kept)
     if tombstone is None:
         return None
     revision, status = tombstone
     return Session(facts={}, revision=revision, completed=status == "completed", incomplete=status == "incomplete")
+
+
+def _session(kept: KeptSession) -> Session:
+    """With the record that was said last, read back from the event that said it."""
+    if kept.said is None or kept.leaving is None:
+        return decode_session(kept.state)
+    return decode_session(kept.state, said=kept.said, published=_record_in(kept.leaving))
+
+
+def taken_over(state: bytes, leaving: bytes) -> bytes:
+    """The state of a session that outlives the event which holds its record, with that record in it."""
+    return with_record(state, _record_in(leaving))
+
+
+def _record_in(leaving: bytes) -> bytes:
+    data = orjson.loads(orjson.loads(leaving)["body"])["data"]
+    return orjson.dumps(data["call"] if "call" in data else data["sms"])
 
 
 def stored_envelope(row: bytes) -> Envelope:

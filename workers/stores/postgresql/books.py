@@ -104,14 +104,14 @@ class PostgresqlBooks:
 
     async def passed(self, since: datetime) -> Sequence[HourCount]:
         """As `CountReads` promises."""
-        if not await has_column(self._database, "claim", "source"):  # an older program is still at it
+        if await self._lacks("claim", "source"):  # an older program is still at it
             return [(None, LAST_HOUR, 1)]
         rows = await self._ask(_PASSED, since)
         return [(row["source"], hour_of(row["hour"]), row["count"]) for row in rows]
 
     async def arrived(self) -> Sequence[HourCount]:
         """As `CountReads` promises."""
-        if not await has_column(self._database, "session", "arrived"):
+        if await self._lacks("session", "arrived"):
             return []
         rows, ((uncounted, last),) = await self._ask(_ARRIVED), await self._ask(_UNCOUNTED)
         counted: list[HourCount] = [(row["source"], row["hour"], row["count"]) for row in rows]
@@ -157,6 +157,9 @@ class PostgresqlBooks:
         """As `FactReads` promises."""
         rows = await self._ask(_UNSAID, _REVISED, source, hour, limit)
         return [(row["id"].decode(), row["revisions"], row["made"]) for row in rows]
+
+    async def _lacks(self, table: str, column: str) -> bool:
+        return await is_there(self._database, table) and not await has_column(self._database, table, column)
 
     async def _ask(self, query: str, *args: object) -> Sequence[Any]:
         return await fetched(self._database, query, *args)

@@ -76,7 +76,7 @@ class PostgresqlReads:
             "due_at": _time(row["due_at"]),
             "updated_at": _time(row["updated_at"]),
             "state": state_of(row["state"]),
-            "outbox": [{**orjson.loads(row["envelope"]), "sent_at": _time(row["sent_at"])} for row in leaving],
+            "outbox": [{**orjson.loads(row["envelope"]), "sent": row["sent_at"] is not None} for row in leaving],
         }
 
     async def events(self) -> Mapping[str, JsonObject]:

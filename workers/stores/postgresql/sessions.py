@@ -27,7 +27,9 @@ from workers.stores.sessions import (
     LEASE,
     OF_NO_SESSION,
     POSTPONED,
+    KeptSession,
     SessionRow,
+    holding_its_record,
     session_before,
     session_row,
     stored_envelope,
@@ -72,7 +74,7 @@ _SENT: Final = (
     "UPDATE outbox o SET sent_at = $1 FROM (SELECT n, day FROM outbox WHERE id = ANY ($2::text[]) AND sent_at IS NULL"
     " ORDER BY n FOR UPDATE) AS u WHERE o.n = u.n AND o.day = u.day"
 )
-_LOOK: Final = sessions_query("$1")
+_LOOK: Final = sessions_query("$1", "outbox WHERE sent_at IS NULL ORDER BY leased_at")
 
 
 class PostgresqlSessions:
@@ -154,13 +156,13 @@ async def _keep_ghosts(connection: Connection, keyed: str, step: Step, now: date
 
 def _session_before(row: Any) -> Any:
     tombstone = (row["revision"], row["status"]) if row["revision"] is not None else None
-    return session_before(row["state"], tombstone)
+    return session_before(KeptSession(row["state"]), tombstone)
 
 
 async def _due(connection: Connection, *, now: datetime, step: StepFunction, limit: int) -> list[Envelope]:
     found = within(await connection.fetch(_DUE, now, limit), lambda row: row["size"])
     rows = await connection.fetch(_STATES, [row["id"] for row in found]) if found else []
-    steps, bad = swept([(row["id"].decode(), row["state"]) for row in rows], step)
+    steps, bad = swept([(row["id"].decode(), KeptSession(row["state"])) for row in rows], step)
     if bad:
         await connection.execute(_POSTPONE, [call_id.encode() for call_id in bad], now + POSTPONED)
     return await _keep(connection, steps, now)
@@ -169,7 +171,7 @@ async def _due(connection: Connection, *, now: datetime, step: StepFunction, lim
 async def _keep(connection: Connection, steps: Mapping[str, Step], now: datetime) -> list[Envelope]:
     if not steps:
         return []
-    rows = [_columns(session_row(call_id, step)) for call_id, step in steps.items()]
+    rows = [_columns(session_row(call_id, holding_its_record(step))) for call_id, step in steps.items()]
     await connection.execute(_KEEP, *map(list, zip(*rows, strict=True)), now)
     return await _put_out(connection, [(call_id, e) for call_id, step in steps.items() for e in step.envelopes], now)
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from runtime.files import see_writable
+from schemas.errors import Unavailable
 from workers.stores.sqlite.claims import CLAIMS_MIGRATIONS, SqliteClaims
 from workers.stores.sqlite.declared import DECLARED_MIGRATIONS, SqliteDeclared
 from workers.stores.sqlite.file import open_sqlite_file
 from workers.stores.sqlite.parked import PARKED_MIGRATIONS, SqliteParked
 from workers.stores.sqlite.reads import SqliteReads
-from workers.stores.sqlite.sessions import SESSIONS_MIGRATIONS, SqliteSessions, purge_key
+from workers.stores.sqlite.schema import SESSIONS_MIGRATIONS
+from workers.stores.sqlite.sessions import SqliteSessions, purge_key
 from workers.stores.sqlite.sinks import SqliteSinks
 
 
@@ -33,7 +35,12 @@ async def open_claims(directory: Path) -> AsyncIterator[SqliteClaims]:
 async def open_sessions(directory: Path) -> AsyncIterator[SqliteSessions]:
     """Correlate's store. Raises Misconfigured when another process owns it."""
     async with open_sqlite_file(directory / "correlate.db", SESSIONS_MIGRATIONS) as file:
-        yield SqliteSessions(file, await file.write(purge_key))
+        store = SqliteSessions(file, await file.write(purge_key))
+        try:
+            yield store
+        finally:
+            with suppress(Unavailable):  # a mark that is lost costs one more publish
+                await store.flush()
 
 
 @asynccontextmanager

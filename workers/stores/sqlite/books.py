@@ -23,6 +23,7 @@ from workers.stores.ledger import (
     parked_pair,
 )
 from workers.stores.sqlite.file import asked, has_column, micros, moment
+from workers.stores.sqlite.outbox import has_left
 
 _RECEIPTS: Final = (
     "SELECT source, hour, count(*) receipts, sum(items) items, sum(new) 'unique', sum(amended) amended,"
@@ -43,7 +44,7 @@ _ARRIVED: Final = (
 _UNCOUNTED: Final = "SELECT count(*), max(updated_at) FROM session WHERE arrived IS NULL"
 _REVISED: Final = " OR ".join(f"route LIKE '{kind}.%'" for kind in REVISIONS)
 _BY_CALL: Final = (
-    "FROM session s LEFT JOIN tombstone t ON t.id = s.id LEFT JOIN (SELECT call_id, count(*) made, count(sent_at) sent"  # noqa: S608 - our own text
+    "FROM session s LEFT JOIN tombstone t ON t.id = s.id LEFT JOIN (SELECT call_id, count(*) made, sum({left}) sent"  # noqa: S608 - our own text
     f" FROM outbox WHERE {_REVISED} GROUP BY 1) o ON o.call_id = s.id"
 )
 _SAID: Final = (
@@ -154,7 +155,7 @@ def _arrived(db: sqlite3.Connection) -> list[HourCount]:
 def _said(db: sqlite3.Connection) -> list[Said]:
     if not has_column(db, "tombstone", "revision"):
         return []
-    rows = db.execute(_SAID)
+    rows = db.execute(_SAID.format(left=has_left(db)))
     return [
         Said(source=source, hour=hour, revisions=revisions, made=made, sent=sent)
         for source, hour, revisions, made, sent in rows
@@ -192,4 +193,5 @@ def _claimed(db: sqlite3.Connection, pairs: Collection[Pair]) -> list[Pair]:
 
 
 def _unsaid(db: sqlite3.Connection, source: str, hour: str, limit: int) -> list[tuple[str, int, int]]:
-    return [(call_id, revisions, made) for call_id, revisions, made in db.execute(_UNSAID, (source, hour, limit))]
+    rows = db.execute(_UNSAID.format(left=has_left(db)), (source, hour, limit))
+    return [(call_id, revisions, made) for call_id, revisions, made in rows]

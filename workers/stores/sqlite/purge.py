@@ -13,7 +13,7 @@ from workers.calls.step import Step
 from workers.stores.erasing import emptied, ghost_session, keyed_id, open_work
 from workers.stores.ledger import origin
 from workers.stores.places import ROWS_AT_ONCE, Place, Row
-from workers.stores.sessions import status_of
+from workers.stores.sessions import OF_NO_SESSION, status_of
 from workers.stores.sqlite.file import micros, moment
 from workers.stores.sweep import within
 
@@ -27,30 +27,30 @@ FILES: Final[Mapping[Place, str]] = {
     "parked": "park.db",
 }
 _SEARCHES: Final[Mapping[Place, str]] = {
-    "session": "SELECT id, id, state FROM session",
-    "outbox": "SELECT id, call_id, envelope FROM outbox",
-    "tombstone": "SELECT id, id, x'' FROM tombstone",
-    "parked": "SELECT id, NULL, raw FROM parked",
+    "session": "SELECT id, id, id, state FROM session WHERE id > coalesce(?, '') ORDER BY id",
+    "outbox": "SELECT n, id, call_id, envelope FROM outbox WHERE n > coalesce(?, 0) ORDER BY n",
+    "tombstone": "SELECT id, id, id, x'' FROM tombstone WHERE id > coalesce(?, '') ORDER BY id",
+    "parked": "SELECT id, id, NULL, raw FROM parked WHERE id > coalesce(?, '') ORDER BY id",
 }
 _SESSION: Final = "SELECT state, due_at, updated_at FROM session WHERE id = ?"
-_UNSENT: Final = "SELECT 1 FROM outbox WHERE call_id = ? AND sent_at IS NULL"
+_UNSENT: Final = "SELECT 1 FROM outbox JOIN unsent USING (n) WHERE call_id = ?"
 _TOMBSTONE: Final = "SELECT revision, status FROM tombstone WHERE id = ?"
 _ERASERS: Final[Mapping[Place, str]] = {
     "session": "DELETE FROM session WHERE id = ?",
     "outbox": "DELETE FROM outbox WHERE call_id = ?",
     "tombstone": "DELETE FROM tombstone WHERE id = ?",
 }
-_EVENT: Final = "DELETE FROM outbox WHERE id = ? AND sent_at IS NOT NULL"
+_EVENT: Final = "DELETE FROM outbox WHERE call_id = ? AND id = ? AND n NOT IN (SELECT n FROM unsent)"
+_LEFT: Final = "SELECT 1 FROM outbox WHERE call_id = ? AND id = ?"
 _EMPTY: Final = "UPDATE parked SET raw = ?, hour = ?, kind = ?, state = ?, emptied = 1 WHERE id = ?"
 
 Keep = Callable[[sqlite3.Connection, Mapping[str, Step], datetime], object]
 
 
-def rows(db: sqlite3.Connection, place: Place, after: str) -> list[Row]:
-    """The rows of a place after that id, some at a time and some bytes."""
-    query = f"{_SEARCHES[place]} WHERE id > ? ORDER BY id LIMIT ?"
-    with closing(db.execute(query, (after, ROWS_AT_ONCE))) as found:
-        return [Row(*row) for row in within(found, lambda row: len(row[2]))]
+def rows(db: sqlite3.Connection, place: Place, after: str | int | None) -> list[tuple[str | int, Row]]:
+    """The rows of a place after where others ended, each with its own place: some at a time and some bytes."""
+    with closing(db.execute(f"{_SEARCHES[place]} LIMIT ?", (after, ROWS_AT_ONCE))) as found:
+        return [(at, Row(*row)) for at, *row in within(found, lambda row: len(row[3]))]
 
 
 def purge(
@@ -59,9 +59,9 @@ def purge(
     """Erase these calls, and events of no call; why some cannot be yet, by id."""
     db.execute("PRAGMA secure_delete = ON")
     waiting = {call_id: why for call_id in calls if (why := _purge_call(db, call_id, now, key, keep))}
-    db.executemany(_EVENT, [(event_id,) for event_id in events])
+    db.executemany(_EVENT, [(OF_NO_SESSION, event_id) for event_id in events])
     db.execute("PRAGMA secure_delete = FAST")
-    left = [one for one in events if db.execute("SELECT 1 FROM outbox WHERE id = ?", (one,)).fetchone()]
+    left = [one for one in events if db.execute(_LEFT, (OF_NO_SESSION, one)).fetchone()]
     return waiting | dict.fromkeys(left, "it was not sent yet")
 
 

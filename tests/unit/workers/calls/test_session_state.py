@@ -11,9 +11,9 @@ from schemas.fact_json import FactJson, encode_fact
 from schemas.facts import Announced, CallEvent, Fact
 from tests.building.facts import T0, a_cdr, a_decision, a_stored_recording, all_events, an_event, an_sms, kept, seconds
 from tests.building.pushes import fact_in
-from tests.building.states import state_1
+from tests.building.states import come_back, state_1
 from workers.calls.kept import KeptFact, kept_fact
-from workers.calls.session import Session, decode_session, encode_session, state_of
+from workers.calls.session import Session, decode_session, encode_session, state_of, with_record
 from workers.calls.step import Patience, Step, step
 
 FACTS = [*all_events(), a_cdr(recordings=(Announced(name="a.wav"),), raw={"a": "line\nand\x00more", "n": [1.5, None]})]
@@ -29,11 +29,21 @@ def next_steps(session: Session) -> list[Step]:
 
 def test_a_session_of_version_1_goes_on_as_one_of_today() -> None:
     told = step(None, [*map(kept, FACTS)], now=T0 + seconds(70), patience=Patience()).session
-    older, today = decode_session(state_1(told, FACTS)), decode_session(encode_session(told))
-    assert older == today == told
+    older, today = decode_session(state_1(told, FACTS)), come_back(told)
+    assert older.having(said=told.said) == today == told
     assert [taken.envelopes for taken in next_steps(older)] == [taken.envelopes for taken in next_steps(told)]
     assert any(taken.envelopes for taken in next_steps(older))
     assert state_of(encode_session(older))["published"] == state_of(state_1(told, FACTS))["published"]
+
+
+def test_a_state_of_version_2_which_holds_the_record_goes_on_as_one_of_today() -> None:
+    told = step(None, [*map(kept, FACTS)], now=T0 + seconds(70), patience=Patience()).session
+    state = encode_session(told.having(said=""))
+    assert (state_of(state)["v"], state_of(state)["published"]["session_id"]) == (2, "s1")
+    older = decode_session(state)
+    assert older.having(said=told.said) == told
+    assert [taken.envelopes for taken in next_steps(older)] == [taken.envelopes for taken in next_steps(told)]
+    assert encode_session(older) == state == with_record(encode_session(told), told.published or b"")
 
 
 @pytest.mark.parametrize("fact", ONE_OF_EACH, ids=lambda fact: fact.kind)
@@ -51,8 +61,7 @@ def row_of(fact: KeptFact) -> FactJson:
 
 def test_a_state_is_told_as_one_object_with_facts_that_can_be_read() -> None:
     state = state_of(encode_session(step(None, [*map(kept, FACTS)], now=T0 + seconds(70), patience=Patience()).session))
-    assert (state["v"], state["revision"], state["completed"]) == (2, 1, True)
-    assert state["published"]["session_id"] == "s1"
+    assert (state["v"], state["revision"], state["completed"], state["published"]) == (3, 1, True, None)
     told = [{name: value for name, value in row.items() if name != "type"} for row in state["facts"]]
     assert [fact_in(row) for row in told] == FACTS
 

@@ -14,8 +14,9 @@ from schemas.facts import Code, Fact
 from schemas.record import SmsRecord
 from tests.building.facts import T0, a_cdr, a_decision, all_events, an_event, an_sms, kept, seconds
 from tests.building.records import record_of
+from tests.building.states import come_back
 from workers.calls.events import event_at_once
-from workers.calls.session import Session, decode_session, encode_session
+from workers.calls.session import Session
 from workers.calls.sms import is_sms, sms_step
 from workers.calls.step import Patience, step
 
@@ -40,7 +41,7 @@ class Story:
 
     def told(self, facts: Sequence[Fact], *, at: float) -> Story:
         taken = sms_step(self.session, [*map(kept, facts)], now=T0 + seconds(at), patience=Patience())
-        self.session, self.due_at = decode_session(encode_session(taken.session)), taken.due_at
+        self.session, self.due_at = come_back(taken.session), taken.due_at
         self.said += [orjson.loads(e.body) for e in taken.envelopes if isinstance(e.body, bytes)]
         return self
 
