@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from aiohttp import ClientError, web
+from aiohttp import ClientError, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ingest.shares import SMALL_BYTES, Stay
@@ -23,16 +23,25 @@ async def read_body(request: web.BaseRequest, stay: Stay) -> bytes:
     """
     try:
         if request.content.is_eof():  # a short one arrives together with the head
-            body = request.content.read_nowait()
-            if len(body) > SMALL_BYTES:
-                _check_size(len(body))
-                stay.take(len(body))
-            return body
+            return read_at_once(request.content, stay)
         return await _arriving(request, stay)
     except TimeoutError:
         raise Rejected("the body came too slowly", status=408) from None
     except (ConnectionError, ClientError, HttpProcessingError):
         raise Rejected("the body did not arrive whole", status=400) from None
+
+
+def read_at_once(content: StreamReader, stay: Stay) -> bytes:
+    """A body that is here.
+
+    Raises:
+        Rejected: it is too long (413), or finds no room beside others (503).
+    """
+    body = content.read_nowait()
+    if len(body) > SMALL_BYTES:
+        _check_size(len(body))
+        stay.take(len(body))
+    return body
 
 
 async def _arriving(request: web.BaseRequest, stay: Stay) -> bytes:

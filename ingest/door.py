@@ -7,71 +7,54 @@ It never parses a notification, except a possible question. The order of the che
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, get_args
 
 import structlog
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 
 from ingest.body import read_body
 from ingest.entrance import Asking, Entrance
-from ingest.group_commit import GroupCommit
 from ingest.headers import as_text, read_headers
+from ingest.plain_push import Desk, PlainPush, envelope_of
 from ingest.questions import Questions
 from ingest.response import response
-from ingest.shares import Shares
-from ingest.state import DoorState
-from ingest.tallies import HOUR_SECONDS
 from runtime.telemetry import Telemetry
-from runtime.telemetry.door import UNKNOWN
-from runtime.tracing.base import Tracing
-from runtime.tracing.off import NO_TRACING
 from runtime.verdict import reason_of
 from schemas.dialect.dialect import AnyDialect
-from schemas.envelope import Envelope, Kind, new_id
+from schemas.envelope import Envelope
 from schemas.errors import Rejected, Unavailable
-from schemas.notification import Notification, Reply, to_json
+from schemas.notification import Notification, Reply
 from schemas.question import Asked
 from schemas.settings.source import Source
 from schemas.vocabulary import DecidedBy
 
 log = structlog.get_logger()
 
-RETRY_AFTER_SECONDS: Final = 5
 _PATH_PARTS: Final = 4  # "", v1, source, token
 
 
 class Door:
-    """Answers every request; `answered` counts the 200s by source and hour (since 1970) until a tally takes them."""
+    """Answers every request."""
 
     def __init__(
         self,
         *,
         sources: Mapping[str, Source],
         dialects: Mapping[str, AnyDialect],
-        commit: GroupCommit,
+        desk: Desk,
         questions: Questions,
         telemetry: Telemetry,
-        clock: Callable[[], datetime],
-        state: DoorState,
-        shares: Shares,
-        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._dialects = dialects
         self._telemetry = telemetry
         self._entrances: Mapping[str, Entrance] = {}
         self.open_to(self.entrances(sources))
-        self._unknown = telemetry.door(UNKNOWN)
-        self._unstored = telemetry.unstored
-        self._commit = commit
         self._questions = questions
-        self._clock = clock
-        self._state = state
-        self._shares = shares
-        self._tracing = tracing
-        self.answered: Counter[tuple[str, int]] = Counter()
+        self._desk = desk
+        self._outcomes = desk.outcomes
 
     def entrances(self, sources: Mapping[str, Source]) -> Mapping[str, Entrance]:
         """What `open_to` takes: for each source one, which goes on where the one of its name is."""
@@ -102,14 +85,16 @@ class Door:
             entrance, path = self._find(request.rel_url.raw_path_qs)
             answer = await self._accept(request, entrance, path, started)
         except Rejected as error:
-            name = entrance.name if entrance is not None else UNKNOWN
-            log.warning("door.refused", source=name, status=error.status, reason=str(error), remote=request.remote)
-            answer = _refusal(error)
-        if self._state.leaving:
-            answer.force_close()
-        metrics = entrance.metrics if entrance is not None else self._unknown
-        metrics.answered(answer.status, time.perf_counter() - started)
-        return answer
+            answer = self._outcomes.refused(error, entrance, request.remote)
+        return self._outcomes.ended(answer, entrance, started)
+
+    def offer(self, message: RawRequestMessage) -> PlainPush | None:
+        """The same without aiohttp's request, for a push that is plain; None: it goes the long way."""
+        try:
+            entrance, path = self._find(message.url.raw_path_qs)
+        except Exception:  # noqa: BLE001 - refused, or a bug: the long way tells which
+            return None
+        return None if entrance.asking is not None else PlainPush(self._desk, entrance, path, message)
 
     def _find(self, path: str) -> tuple[Entrance, str]:
         """The entrance of the source that the secret path names, and what follows the token.
@@ -133,7 +118,7 @@ class Door:
         if request.method != "POST":
             raise Rejected("not POST", status=405)
         remote = request.remote or ""
-        stay = self._shares.enter(entrance.held, remote)
+        stay = self._desk.shares.enter(entrance.held, remote)
         try:
             notification = Notification(
                 path=path,
@@ -142,26 +127,19 @@ class Door:
                 headers=read_headers(request.headers.items()),
                 body=await read_body(request, stay),
             )
-            now = self._clock()
+            now = self._desk.clock()
             stored = entrance.without_signature(notification, now)
-            with self._tracing.accepting(entrance.name, started) as trace:
+            with self._desk.tracing.accepting(entrance.name, started) as trace:
                 reply = await self._reply(notification, stored, entrance, now, trace)
         finally:
             stay.leave()
-        return response(request, reply, last=self._state.leaving)
+        return response(request, reply, last=self._outcomes.leaving)
 
     async def _reply(
         self, notification: Notification, stored: Notification, entrance: Entrance, now: datetime, trace: str
     ) -> Reply:
         """What the platform wants to hear, once the push is `stored`, or once its question is decided."""
-        envelope = Envelope(
-            id=new_id(now),
-            kind=Kind.NOTIFICATION,
-            source=entrance.name,
-            at=now,
-            body=to_json(stored),
-            trace=trace,
-        )
+        envelope = envelope_of(stored, entrance, now, trace)
         asking = entrance.asking
         asked = _asked(notification, asking) if asking is not None else None
         if asked is not None and entrance.questions_are_signed and stored.signed != "right":
@@ -179,12 +157,10 @@ class Door:
 
     async def _store(self, envelope: Envelope, entrance: Entrance) -> None:
         try:
-            await self._commit.store(envelope, timeout_seconds=entrance.dialect.confirm_seconds)
+            await self._desk.commit.store(envelope, timeout_seconds=entrance.dialect.confirm_seconds)
         except Unavailable as error:
-            self._unstored.labels(error.why).inc()
-            raise Rejected(f"not stored, {error.why}: {error}", status=503) from None
-        entrance.metrics.accepted += 1
-        self.answered[entrance.name, int(envelope.at.timestamp()) // HOUR_SECONDS] += 1
+            raise self._outcomes.not_stored(error) from None
+        self._outcomes.stored(entrance, envelope.at)
 
 
 def _asked(notification: Notification, asking: Asking) -> Asked | None:
@@ -194,14 +170,3 @@ def _asked(notification: Notification, asking: Asking) -> Asked | None:
     except Exception as error:  # noqa: BLE001 - a 500 here would lose the push for good after the last repetition
         log.error("question.unreadable", source=asking.source.name, reason=reason_of(error))
         return None
-
-
-def _refusal(error: Rejected) -> web.Response:
-    response = web.Response(status=error.status)
-    if error.status == 405:  # noqa: PLR2004 - the contract's own number
-        response.headers["Allow"] = "POST"
-    if error.status == 503:  # noqa: PLR2004
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    if error.status in (400, 408, 413):
-        response.force_close()
-    return response

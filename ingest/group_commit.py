@@ -28,9 +28,25 @@ SWEEP_SECONDS: Final = 0.025  # a deadline may be noticed this late; one timer f
 _TOLD: Final[Mapping[str, Why]] = {"alarm": "alarm", "away": "away"}  # troubles of a broker that are why none came
 
 
+class Stored(Protocol):
+    """Who waits for the confirm of an envelope, as a future does; it raises nothing."""
+
+    def done(self) -> bool:
+        """Whether it waits no more."""
+        ...
+
+    def set_result(self, result: None, /) -> None:
+        """The envelope is stored."""
+        ...
+
+    def set_exception(self, exception: Unavailable, /) -> None:
+        """It is not, or not known to be."""
+        ...
+
+
 class _Waiting(NamedTuple):
     envelope: Envelope
-    stored: asyncio.Future[None]
+    stored: Stored
     deadline: float  # on the loop's clock
 
 
@@ -63,6 +79,7 @@ class GroupCommit:
         self._gathered: list[_Waiting] = []
         self._under_way: list[_Waiting] = []
         self._some = asyncio.Event()
+        self._loop = asyncio.get_running_loop()  # to ask for it is a system call on Python 3.11
         self._sweep: asyncio.TimerHandle | None = None
         self.trouble = ""
 
@@ -72,13 +89,16 @@ class GroupCommit:
         Raises:
             Unavailable: (awaited) not confirmed in time; it may have been stored all the same.
         """
-        loop = asyncio.get_running_loop()
-        stored: asyncio.Future[None] = loop.create_future()
-        self._gathered.append(_Waiting(envelope, stored, loop.time() + timeout_seconds))
+        stored: asyncio.Future[None] = self._loop.create_future()
+        self.gather(envelope, stored, timeout_seconds)
+        return stored
+
+    def gather(self, envelope: Envelope, stored: Stored, timeout_seconds: float) -> None:
+        """Tell `stored` what `store` tells who awaits it."""
+        self._gathered.append(_Waiting(envelope, stored, self._loop.time() + timeout_seconds))
         self._some.set()
         if self._sweep is None:
-            self._sweep = loop.call_later(SWEEP_SECONDS, self._sweep_out)
-        return stored
+            self._sweep = self._loop.call_later(SWEEP_SECONDS, self._sweep_out)
 
     async def run(self) -> None:
         """Publish whatever has gathered, over and over, until cancelled."""
@@ -99,13 +119,8 @@ class GroupCommit:
         if failure is None:
             seconds = time.perf_counter() - started
             self._published.confirmed(envelopes=len(batch), bundles=len(messages), seconds=seconds)
-        for one in batch:
-            if one.stored.done():  # it ran into its own deadline
-                continue
-            if failure is None or one.envelope.id in stored:
-                one.stored.set_result(None)
-            else:
-                one.stored.set_exception(failure)
+        self._under_way = []  # their deadlines are over
+        self._loop.call_soon(_tell, batch, failure, stored)  # the next publish waits for no answer
 
     async def _stored(self, messages: Sequence[Message]) -> tuple[Unavailable | None, Container[str]]:
         """Why not all of them were stored, and the ids of what was stored all the same."""
@@ -150,19 +165,29 @@ class GroupCommit:
 
     def _sweep_out(self) -> None:
         """Tell everybody whose deadline has passed, and come again while others wait."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = self._loop.time()
         left = [one for one in (*self._under_way, *self._gathered) if not one.stored.done()]
         for one in left:
             if one.deadline <= now:
                 one.stored.set_exception(self._late())
-        self._sweep = loop.call_later(SWEEP_SECONDS, self._sweep_out) if left else None
+        self._sweep = self._loop.call_later(SWEEP_SECONDS, self._sweep_out) if left else None
 
     def _late(self) -> Unconfirmed:
         word, _, what = self._broker.trouble.partition(": ")
         if why := _TOLD.get(word):
             return Unconfirmed(what, why=why)
         return Unconfirmed("no confirm before the door's deadline")
+
+
+def _tell(batch: Sequence[_Waiting], failure: Unavailable | None, stored: Container[str]) -> None:
+    """Tell each of them how it went; all of them are told in one turn of the loop."""
+    for one in batch:
+        if one.stored.done():  # it ran into its own deadline
+            continue
+        if failure is None or one.envelope.id in stored:
+            one.stored.set_result(None)
+        else:
+            one.stored.set_exception(failure)
 
 
 def _routes(messages: Sequence[Message], ids: frozenset[str]) -> list[str]:

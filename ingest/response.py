@@ -13,18 +13,23 @@ from aiohttp.abc import AbstractStreamWriter
 from runtime.port.connections import SERVER
 from schemas.notification import Reply
 
-_OK: Final = 200
+OK: Final = 200
 
 
 def response(request: web.BaseRequest, reply: Reply, *, last: bool = False) -> web.StreamResponse:
     """The reply as the response to this request; after the `last` one the connection is to be closed."""
-    if reply.status == _OK and not last and request.keep_alive and request.version == HttpVersion11:
-        return _Whole(_bytes(reply))
+    if reply.status == OK and not last and request.keep_alive and request.version == HttpVersion11:
+        return Whole(whole_of(reply))
+    return plain_response(reply)
+
+
+def plain_response(reply: Reply) -> web.Response:
+    """The reply as a response by aiohttp's rules."""
     headers = {"Content-Type": reply.content_type} if reply.content_type else None
     return web.Response(status=reply.status, body=reply.body, headers=headers)
 
 
-class _Whole(web.StreamResponse):
+class Whole(web.StreamResponse):
     """A 200 on a connection that stays open, written in one piece that is known beforehand.
 
     Making up a head by rules, as aiohttp does for any response, costs a third of the whole request.
@@ -52,8 +57,8 @@ class _Whole(web.StreamResponse):
         await self._writer.write_eof(self._whole)
 
 
-def _bytes(reply: Reply) -> bytes:
-    """As aiohttp would write them."""
+def whole_of(reply: Reply) -> bytes:
+    """A 200 on a connection that stays open, as aiohttp would write it."""
     content_type = f"Content-Type: {reply.content_type}\r\n" if reply.content_type else ""
     head = (
         f"HTTP/1.1 200 OK\r\n{content_type}Content-Length: {len(reply.body)}\r\n"

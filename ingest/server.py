@@ -12,6 +12,8 @@ from aiohttp import web
 
 from ingest.door import Door
 from ingest.group_commit import GroupCommit
+from ingest.outcomes import Outcomes
+from ingest.plain_push import Desk
 from ingest.questions import DEADLINE_SECONDS, Questions
 from ingest.shares import Shares
 from ingest.state import DoorState
@@ -48,10 +50,12 @@ async def serve_door(
     deadline_seconds: float = DEADLINE_SECONDS,
     shared: bool = False,
     tracing: Tracing = NO_TRACING,
+    short_way: bool = True,
 ) -> AsyncIterator[Door]:
     """Serve until the context ends; then finish what is under way and send the last tally.
 
-    `state` tells /readyz of it; an answer has `deadline_seconds`; `shared`: other doors may listen there too.
+    `state` tells /readyz of it; an answer has `deadline_seconds`; `shared`: other doors may listen there too;
+    without the `short_way` aiohttp serves plain pushes, too, as it does all others.
 
     Raises:
         Died: the commit loop or the tallies ended by themselves.
@@ -63,23 +67,21 @@ async def serve_door(
     questions = Questions(
         broker=broker, commit=commit, message_ids=message_ids, telemetry=telemetry, deadline_seconds=deadline_seconds
     )
-    door = Door(
-        sources=sources,
-        dialects=dialects,
+    outcomes = Outcomes(telemetry, state)
+    desk = Desk(
         commit=commit,
-        questions=questions,
-        telemetry=telemetry,
         clock=clock,
-        state=state,
         shares=Shares(room.connections, by_address=settings.connections_per_address > 0),
         tracing=tracing,
+        outcomes=outcomes,
     )
-    tallies = Tallies(door.answered, commit, clock)
+    door = Door(sources=sources, dialects=dialects, desk=desk, questions=questions, telemetry=telemetry)
+    tallies = Tallies(outcomes.answered, commit, clock)
     async with watched(commit.run()):
         try:
             async with (
                 watched(tallies.send_each_minute(), tallies.probe(broker, lambda: door.sources)),
-                _listening(door, state, settings, room, telemetry, shared=shared),
+                _listening(door, state, settings, room, telemetry, shared=shared, short_way=short_way),
             ):
                 yield door
         finally:
@@ -89,7 +91,7 @@ async def serve_door(
 
 @asynccontextmanager
 async def _listening(
-    door: Door, state: DoorState, settings: Ingest, room: Room, telemetry: Telemetry, *, shared: bool
+    door: Door, state: DoorState, settings: Ingest, room: Room, telemetry: Telemetry, *, shared: bool, short_way: bool
 ) -> AsyncIterator[None]:
     """The open port, with as many connections as fit; at its end what is under way is finished."""
     if room.connections < settings.connections:
@@ -99,6 +101,7 @@ async def _listening(
         port="door",
         most=room.connections,
         each=settings.connections_per_address,
+        offer=door.offer if short_way else None,
         keepalive_timeout=KEEPALIVE_SECONDS,
         auto_decompress=False,
         access_log=None,

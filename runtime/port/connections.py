@@ -6,10 +6,12 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from inspect import CORO_CLOSED, getcoroutinestate
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import structlog
 from aiohttp import web, web_response
+
+from runtime.port.short_way import IS_KNOWN, Offer, ShortWay
 
 log = structlog.get_logger()
 
@@ -25,19 +27,22 @@ class Connections(web.Server):
     """aiohttp's low-level server with at most `most` connections, and `each` of one address (0: any number).
 
     When there are more, the one that has had no request for the longest is closed; if all others are busy, that is the
-    one that has just come. `port` is its name in the log.
+    one that has just come. `port` is its name in the log. What is plain is offered to `offer` first, if there is one.
     """
 
-    def __init__(self, handle: Handle, *, port: str, most: int, each: int = 0, **options: Any) -> None:
+    def __init__(
+        self, handle: Handle, *, port: str, most: int, each: int = 0, offer: Offer | None = None, **options: Any
+    ) -> None:
         super().__init__(self._serve, **options)
         self._handle = handle
+        self._offer = offer if IS_KNOWN else None
         self._port = port
         self._most = most
         self._each = each
         self._addresses: dict[web.RequestHandler, str] = {}  # of all that are open
         self._of_address: dict[str, OrderedDict[web.RequestHandler, None]] = {}  # as `_serving`, where `each` counts
         # The last request of each; the connection that has had none for the longest comes first.
-        self._serving: OrderedDict[web.RequestHandler, Serving | None] = OrderedDict()
+        self._serving: OrderedDict[web.RequestHandler, Serving | Literal[True] | None] = OrderedDict()
 
     @property
     def open(self) -> int:
@@ -47,17 +52,34 @@ class Connections(web.Server):
     def _serve(self, request: web.BaseRequest) -> Serving:
         """What the handler makes of it, noted and not wrapped: a coroutine of our own would cost each request."""
         connection = request.protocol
-        serving = self._handle(request)
+        left = connection.left if isinstance(connection, ShortWay) else None
+        serving = self._handle(request) if left is None else _told(connection, left)
+        self._note_serving(connection, serving)
+        return serving
+
+    def __call__(self) -> web.RequestHandler:
+        """Called by aiohttp for each connection."""
+        if self._offer is None:
+            return super().__call__()
+        return ShortWay(self, self._offer, self._note, loop=self._loop, **self._kwargs)
+
+    def _note(self, connection: web.RequestHandler, busy: bool) -> None:
+        """A request on the short way begins or ends."""
+        if busy:
+            self._note_serving(connection, True)
+        elif connection in self._serving:
+            self._serving[connection] = None
+
+    def _note_serving(self, connection: web.RequestHandler, serving: Serving | Literal[True]) -> None:
         if connection in self._serving:
             self._serving[connection] = serving
             self._serving.move_to_end(connection)
             if self._each:
                 self._of_address[self._addresses[connection]].move_to_end(connection)
-        return serving
 
     def _is_idle(self, connection: web.RequestHandler) -> bool:
         serving = self._serving[connection]
-        return serving is None or getcoroutinestate(serving) == CORO_CLOSED
+        return serving is None or (serving is not True and getcoroutinestate(serving) == CORO_CLOSED)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Called by aiohttp."""
@@ -96,6 +118,15 @@ class Connections(web.Server):
         del own[connection]
         if not own:
             del self._of_address[address]
+
+
+async def _told(connection: web.RequestHandler, left: web.StreamResponse | Exception) -> web.StreamResponse:
+    """How a request ended that was left to aiohttp."""
+    assert isinstance(connection, ShortWay)
+    connection.left = None
+    if isinstance(left, Exception):
+        raise left
+    return left
 
 
 def _address(transport: asyncio.Transport) -> str:
