@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from console.admission.leftovers import leftovers
+from console.admission.moving import as_declared
 from console.ledger.account import read_ledger, totals
 from console.ledger.equations import Difference, Sight, compare
 from runtime.broker import open_broker
@@ -19,11 +20,10 @@ from schemas.envelope import JsonObject
 from schemas.errors import Unavailable
 from schemas.settings.addresses import BrokerAddress, StoreAddress
 from schemas.topology import STAGES, retry_queue, sink_queue
-from workers.config import Config, DownstreamQueue
+from workers.config import Config, DownstreamQueue, config_topology
 from workers.sinks import AnySink
 from workers.stores import open_reads
 from workers.stores.reads import Reads
-from workers.wiring import config_topology
 
 T = TypeVar("T")
 Outgoing = AnySink | DownstreamQueue
@@ -45,13 +45,14 @@ class Outlet:
     """A queue that events leave by: those sent that it wants (7 days), and where they are known to be since.
 
     The rest was delivered, or waits in a retry tier. `call.progress` and what is told at once is not counted. `held` is
-    None when the broker does not tell.
+    None when the broker does not tell; it counts messages, which are events only where there are no `batches`.
     """
 
     queue: str
     sent: int
     held: int | None
     dead: int
+    batches: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +142,12 @@ async def reckon(
     Raises:
         Misconfigured, Unavailable: the store refuses us or does not answer; the broker refuses us.
     """
-    outlets = _outlets(config)
     ways = on_the_way(config)
     waits = {one.name: one.settle + one.cdr_wait for one in config.source}
     async with open_reads(config.store) as reads:
-        left = leftovers(await reads.declared(), config_topology(config))
+        recorded = await reads.declared()
+        left = leftovers(recorded, config_topology(config))
+        outlets = _outlets(as_declared(config, recorded))
         depths = await queue_depths(config, [*ways, *outlets, *left])
         queues = None if depths is None else {name: depths[name] for name in ways if name in depths}
         sight = Sight(now=now, waits=waits, queues=queues, fact_by_fact=fact_by_fact)
@@ -184,6 +186,7 @@ async def _told(outlets: Mapping[str, Outgoing], reads: Reads, depths: Mapping[s
             sent=sum(count for route, count in sent.items() if _wants(one, route)),
             held=None if depths is None else depths.get(name, 0),
             dead=dead[name],
+            batches=bool(one.batch),
         )
         for name, one in outlets.items()
     ]

@@ -30,8 +30,8 @@ from runtime.tracing import open_tracing
 from runtime.wire import monotonic_message_ids
 from schemas.platforms import DIALECTS
 from schemas.topology import PARKING, STAGES
-from workers.config import Config
-from workers.wiring import Commit, Process, config_topology, open_stage, sources_of, unwrapped
+from workers.config import Config, config_topology
+from workers.wiring import Commit, Process, open_stage, sources_of, unwrapped
 
 log = structlog.get_logger()
 

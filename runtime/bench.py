@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from runtime.broker.base import Broker
 from runtime.clock import Clock
 from runtime.crash import CrashPoint, never
+from runtime.events.forms import FormsNow, singly
 from runtime.poison import Trials
 from runtime.telemetry.stage import StageMetrics
 from runtime.tracing.base import Tracing
@@ -37,7 +38,8 @@ class StageSpec:
 class Bench:
     """A stage, how it consumes, and what it is given to work with.
 
-    `message_ids` are unique per publish. `trials` is shared by all stages of a process, as its death is.
+    `message_ids` are unique per publish. `forms` tells in which events go out. `trials` is shared by all stages of a
+    process, as its death is.
     """
 
     spec: StageSpec
@@ -49,3 +51,4 @@ class Bench:
     trials: Trials = field(default_factory=Trials)
     crash: CrashPoint = never
     tracing: Tracing = NO_TRACING
+    forms: FormsNow = singly

@@ -17,12 +17,14 @@ import structlog
 
 from runtime.bench import Bench
 from runtime.broker.base import Consumer, Delivery, Message
+from runtime.events.batch import events_held
+from runtime.events.messages import event_messages
 from runtime.verdict import DeadLetter, Quarantine, Retry, reason_of, verdict
 from runtime.wire import LETTER_BYTES, dead_envelope, each_alone, pack, quarantined, retry, too_large
-from schemas.envelope import Envelope
-from schemas.errors import Refused, Unconfirmed, Unroutable
+from schemas.envelope import Envelope, Kind
+from schemas.errors import Refused, Unavailable, Unconfirmed, Unroutable
 from schemas.stage import Failed
-from schemas.topology import DEAD, UNWANTED_IF_UNBOUND
+from schemas.topology import DEAD, SINGLY, UNWANTED_IF_UNBOUND, Forms
 
 log = structlog.get_logger()
 
@@ -74,13 +76,38 @@ class Settler:
         for item in outcome:
             if isinstance(item, Failed):
                 messages += self._after_failure(item)
-        messages += pack(outputs, self._bench.message_ids)
+        events = [envelope for envelope in outputs if envelope.kind == Kind.EVENT]
+        forms = await self._forms() if events else SINGLY
+        messages += pack(outputs, self._bench.message_ids, forms)
         await self.publish(messages)
+        if events:
+            await self._keep_up(events, forms)
         self._bench.crash("after_publish", work)
         self._bench.metrics.produced(outputs)
         if self._bench.stage.published is not None and outputs:
             await self._mark(tuple(envelope.id for envelope in outputs))
         self._bench.crash("after_mark", work)
+
+    async def _keep_up(self, events: Sequence[Envelope], forms: Forms) -> None:
+        """Publish these in what other forms came to be wanted until all were confirmed."""
+        while (later := await self._forms()) != forms:
+            await self.publish(event_messages(events, self._bench.message_ids, later, but=forms))
+            forms = later
+
+    async def _forms(self) -> Forms:
+        """In which forms events go out, for as long as a lease; what is not known is waited for."""
+        waiting, failed = self._pauses(), 0
+        try:
+            while True:
+                try:
+                    return await self._bench.forms()
+                except Unavailable as error:
+                    log.warning("publish.forms_unknown", stage=self._name, reason=str(error))
+                self._stuck += 1 - failed
+                failed = 1
+                await asyncio.sleep(next(waiting))
+        finally:
+            self._stuck -= failed
 
     async def _mark(self, ids: Sequence[str]) -> None:
         assert self._bench.stage.published is not None
@@ -175,5 +202,5 @@ class Settler:
     def _unwanted(self, message: Message) -> bool:
         if not message.routing_key.startswith(UNWANTED_IF_UNBOUND):
             return False
-        self._bench.metrics.unwanted()
+        self._bench.metrics.unwanted(events_held(message))
         return True

@@ -13,10 +13,10 @@ from typing import Final
 import orjson
 
 from runtime.broker.base import Delivery, Message
-from runtime.events.batch import ROUTE, batches, events_of, id_in, is_batch
+from runtime.events.batch import ROUTE, batches, events_of, is_batch
+from runtime.events.messages import OUR_QUEUES, event_messages, goes_back, is_event, single_event
 from schemas.envelope import (
     BUNDLE_CONTENT_TYPE,
-    EVENT_CONTENT_TYPE,
     Envelope,
     Kind,
     decode_bundle,
@@ -26,9 +26,8 @@ from schemas.envelope import (
     quarantine_copy,
 )
 from schemas.errors import Malformed
-from schemas.topology import CALLS, DEAD, ROUTES, retry_exchange
+from schemas.topology import DEAD, ROUTES, SINGLY, Forms, retry_exchange
 
-OUR_QUEUES: Final = "callstitch."
 BEGINNING_BYTES: Final = 4 * 1024  # of a message that is too large for the broker, kept in its dead letter
 LETTER_BYTES: Final = 16 * BEGINNING_BYTES  # a dead letter of that kind is smaller: JSON may write six for one
 SUSPICION: Final = "callstitch-suspicion"  # header: how much a bundle of one is suspected to kill (runtime/poison.py)
@@ -44,10 +43,11 @@ _DEATHS: Final[Mapping[str, str]] = {  # the broker's own words for why it moved
 }
 
 
-def pack(envelopes: Sequence[Envelope], message_ids: Iterator[str]) -> list[Message]:
-    """Events one a message; everything else in bundles, one sequence of bundles per queue, order kept.
+def pack(envelopes: Sequence[Envelope], message_ids: Iterator[str], forms: Forms = SINGLY) -> list[Message]:
+    """Events in the forms that are wanted, a replayed one to its sink alone; everything else in bundles.
 
-    Work for fetch_recording travels in bundles of one, because a download takes its own time.
+    One sequence of bundles per queue, order kept. Work for fetch_recording travels in bundles of one, because a
+    download takes its own time.
     """
     by_kind: defaultdict[str, list[Envelope]] = defaultdict(list)
     for envelope in envelopes:
@@ -55,7 +55,9 @@ def pack(envelopes: Sequence[Envelope], message_ids: Iterator[str]) -> list[Mess
     unknown = by_kind.keys() - ROUTES.keys() - {Kind.EVENT}
     if unknown:
         raise ValueError(f"no route for {sorted(unknown)}")
-    messages = [_event(envelope, message_ids) for envelope in by_kind[Kind.EVENT]]
+    messages = event_messages(by_kind[Kind.EVENT], message_ids, forms)
+    for event in filter(goes_back, by_kind[Kind.EVENT]):
+        messages.append(_alone(event, exchange="", queue=event.route, message_id=next(message_ids), headers={}))
     for kind, (exchange, queue) in ROUTES.items():
         chosen = by_kind[kind]
         groups: Iterable[Sequence[Envelope]] = [[one] for one in chosen] if kind == Kind.RECORDING_WANTED else [chosen]
@@ -76,22 +78,6 @@ def bundles(envelopes: Iterable[Envelope], exchange: str, routing_key: str, ids:
         )
         for body, _ in encode_bundles(envelopes)
     ]
-
-
-def _event(envelope: Envelope, message_ids: Iterator[str]) -> Message:
-    """For everybody who wants its type; a replayed one names the queue of its sink instead."""
-    assert isinstance(envelope.body, bytes)
-    message_id = next(message_ids)
-    if envelope.route.startswith(OUR_QUEUES):
-        return _alone(envelope, exchange="", queue=envelope.route, message_id=message_id, headers={})
-    return Message(
-        exchange=CALLS,
-        routing_key=envelope.route,
-        body=envelope.body,
-        content_type=EVENT_CONTENT_TYPE,
-        message_id=message_id,
-        headers={"cloudEvents_id": envelope.id, **({"traceparent": envelope.trace} if envelope.trace else {})},
-    )
 
 
 def retry(envelope: Envelope, *, queue: str, delay: str, message_id: str) -> Message:
@@ -124,10 +110,10 @@ def again(delivery: Delivery, *, queue: str, message_id: str) -> Message:
     if is_batch(delivery):
         copy = _copy(delivery, queue, message_id)
         return copy._replace(headers={ROUTE: delivery.routing_key, **delivery.headers})
-    if not _is_event(delivery):
+    if not is_event(delivery):
         return _copy(delivery, queue, message_id)
     try:
-        event = _single_event(delivery, datetime.fromtimestamp(0, UTC))
+        event = single_event(delivery, datetime.fromtimestamp(0, UTC))
     except Malformed:
         return _copy(delivery, queue, message_id)
     return _alone(event, exchange="", queue=queue, message_id=message_id, headers={})
@@ -165,7 +151,7 @@ def unpack(delivery: Delivery, now: datetime, *, queue: str) -> list[Envelope]:
 def _found(delivery: Delivery, now: datetime) -> list[Envelope]:
     if is_batch(delivery):
         return events_of(delivery, now)
-    return [_single_event(delivery, now)] if _is_event(delivery) else decode_bundle(delivery.body)
+    return [single_event(delivery, now)] if is_event(delivery) else decode_bundle(delivery.body)
 
 
 def _identity(delivery: Delivery) -> str:
@@ -180,23 +166,6 @@ def _given_up(envelope: Envelope, delivery: Delivery) -> Envelope:
     stage = delivery.routing_key if delivery.routing_key.startswith(OUR_QUEUES) else str(died_in)
     reason = str(delivery.headers.get("x-first-death-reason", ""))
     return dead_envelope(envelope, reason=_DEATHS.get(reason, f"{_BY_THE_BROKER}: {reason}"), stage=stage)
-
-
-def _is_event(delivery: Delivery) -> bool:
-    return delivery.content_type == EVENT_CONTENT_TYPE
-
-
-def _single_event(delivery: Delivery, now: datetime) -> Envelope:
-    event_id = delivery.headers.get("cloudEvents_id") or id_in(delivery.body)
-    return Envelope(
-        id=str(event_id),
-        kind=Kind.EVENT,
-        source=delivery.routing_key.rpartition(".")[2],
-        at=now,
-        body=delivery.body,
-        trace=str(delivery.headers.get("traceparent", "")),
-        route=delivery.routing_key,
-    )
 
 
 def dead_envelope(envelope: Envelope, *, reason: str, stage: str) -> Envelope:

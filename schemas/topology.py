@@ -6,7 +6,7 @@ a new version suffix, since a broker refuses to redeclare a queue with other arg
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,7 +21,8 @@ DEAD: Final = "callstitch.dead.v1"
 UNROUTED: Final = "callstitch.unrouted.v1"
 BOXES: Final[Mapping[str, str]] = {"quarantine": QUARANTINE, "dead": DEAD, "unrouted": UNROUTED}
 PARKING: Final = frozenset(BOXES.values())  # read by park, which takes whatever lies there
-CALLS: Final = "calls"
+CALLS: Final = "calls"  # one event a message
+BATCHES: Final = "callstitch.calls.batch"  # for whoever reads several events of one routing in a message
 UNWANTED_IF_UNBOUND: Final = "call.progress"
 
 RETRY_DELAYS: Final[Mapping[str, float]] = {
@@ -87,15 +88,51 @@ class Topology:
     bindings: tuple[Binding, ...] = ()
     unbound: tuple[Binding, ...] = field(default=())
 
+    @property
+    def forms(self) -> Forms:
+        """In which forms its bindings want events."""
+        rows = [(row.exchange, row.pattern) for row in self.bindings if row.exchange in {CALLS, BATCHES}]
+        return Forms(frozenset(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """In which forms events are wanted: `calls` and `callstitch.calls.batch`, each with what is bound to it."""
+
+    rows: frozenset[tuple[str, str]] = frozenset()
+
+    def __or__(self, other: Forms) -> Forms:
+        return Forms(self.rows | other.rows)
+
+    def of(self, route: str) -> tuple[bool, bool]:
+        """Whether an event of that routing key goes out alone, and whether in a batch; alone where nobody wants it."""
+        every = f"{route.rpartition('.')[0]}.*"
+        batch = (BATCHES, route) in self.rows or (BATCHES, every) in self.rows
+        return not batch or (CALLS, route) in self.rows or (CALLS, every) in self.rows, batch
+
+    @property
+    def any_batch(self) -> bool:
+        """Whether anybody wants batches; else all go out alone, whatever is bound."""
+        return any(exchange == BATCHES for exchange, _ in self.rows)
+
+
+SINGLY: Final = Forms()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A queue on `calls` and what it wants: a sink's queue or a downstream queue; no sources means all."""
+    """A queue and the events that it wants, alone or in batches: a sink's or a downstream one; no sources means all."""
 
     queue: str
     events: tuple[str, ...] = DEFAULT_EVENTS
     sources: tuple[str, ...] = ()
     dead_letters: bool = True
+    batch: bool = False
+
+    @property
+    def exchange(self) -> str:
+        """Where it is bound; both are keyed alike."""
+        return BATCHES if self.batch else CALLS
 
     def patterns(self) -> frozenset[str]:
         """Its topic patterns; `calls` is keyed `<type>.<source>`, and a type has two words."""
@@ -225,6 +262,7 @@ def topology(subscriptions: Iterable[Subscription], known_sources: Iterable[str]
             Exchange(name=_ALTERNATE, kind="topic"),
             Exchange(name=_DEAD_LETTERS, kind="fanout"),
             Exchange(name=CALLS, kind="topic", alternate=_ALTERNATE),
+            Exchange(name=BATCHES, kind="topic", alternate=_ALTERNATE),
             *(Exchange(name=retry_exchange(delay), kind="fanout") for delay in RETRY_DELAYS),
         ),
         queues=(*stages, *delays, *(_subscribed_queue(sub) for sub in subscriptions)),
@@ -244,14 +282,16 @@ def _subscribed_queue(subscription: Subscription) -> Queue:
     return Queue(name=subscription.queue)
 
 
-def _wanted(subscriptions: tuple[Subscription, ...]) -> Iterable[Binding]:
+def _wanted(subscriptions: tuple[Subscription, ...]) -> Iterator[Binding]:
     for subscription in subscriptions:
         for pattern in sorted(subscription.patterns()):
-            yield Binding(exchange=CALLS, queue=subscription.queue, pattern=pattern)
+            yield Binding(exchange=subscription.exchange, queue=subscription.queue, pattern=pattern)
 
 
-def _unwanted(subscriptions: tuple[Subscription, ...], sources: tuple[str, ...]) -> Iterable[Binding]:
+def _unwanted(subscriptions: tuple[Subscription, ...], sources: Collection[str]) -> Iterator[Binding]:
     known = {f"{event}.{source}" for event in EVENT_TYPES for source in ("*", *sources)}
     for subscription in subscriptions:
-        for pattern in sorted(known - subscription.patterns()):
-            yield Binding(exchange=CALLS, queue=subscription.queue, pattern=pattern)
+        for exchange in (CALLS, BATCHES):
+            kept = subscription.patterns() if exchange == subscription.exchange else frozenset()
+            for pattern in sorted(known - kept):
+                yield Binding(exchange=exchange, queue=subscription.queue, pattern=pattern)

@@ -13,7 +13,7 @@ from schemas.platforms import DIALECTS
 from schemas.settings import EventTypes, Ingest, Name, Settings
 from schemas.settings.addresses import Broker, Objects, Store, broker_address, objects_address, store_address
 from schemas.settings.source import AskingSource, Source
-from schemas.topology import DEFAULT_EVENTS
+from schemas.topology import DEFAULT_EVENTS, Subscription, Topology, sink_queue, topology
 from workers.calls.step import Patience
 from workers.decide import Rule
 from workers.retention import AS_EVER, Retention
@@ -35,11 +35,12 @@ def _foreign(name: str) -> str:
 
 
 class DownstreamQueue(Settings):
-    """A queue of exactly this name, declared and bound for the team that consumes it."""
+    """A queue of exactly this name, declared and bound for the team that consumes it; `batch`: in batches."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,120}$"), AfterValidator(_foreign)]
     events: EventTypes = DEFAULT_EVENTS
     sources: tuple[Name, ...] = ()
+    batch: bool = False
 
 
 class Config(Settings):
@@ -85,6 +86,23 @@ class Config(Settings):
         if silent := {rule.source for rule in self.rule} - self.asking.keys():
             raise ValueError(f"a rule needs a source with control = true: {', '.join(sorted(silent))}")
         return self
+
+
+def config_topology(config: Config) -> Topology:
+    """The topology that the config's sinks and downstream queues need."""
+    sinks = [
+        Subscription(
+            queue=sink_queue(sink.name), events=sink.events, sources=sink.sources, batch=sink.batch is not False
+        )
+        for sink in config.sink
+    ]
+    queues = [
+        Subscription(
+            queue=queue.name, events=queue.events, sources=queue.sources, dead_letters=False, batch=queue.batch
+        )
+        for queue in config.queue
+    ]
+    return topology([*sinks, *queues], [source.name for source in config.source])
 
 
 def patience_of(config: Config) -> Mapping[str, Patience]:

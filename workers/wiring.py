@@ -19,6 +19,7 @@ from runtime.consume.crew import Crew, Loop
 from runtime.consume.current import Current
 from runtime.consume.loop import StageLoop
 from runtime.crash import crash_points
+from runtime.events.forms import FormsNow, leased, singly
 from runtime.poison import Trials
 from runtime.tasks import watched
 from runtime.telemetry import Telemetry
@@ -30,9 +31,9 @@ from schemas.envelope import JsonObject
 from schemas.platforms import DIALECTS
 from schemas.settings.source import Source
 from schemas.stage import Stage
-from schemas.topology import BOXES, STAGES, StageRow, Subscription, Topology, sink_queue, topology
+from schemas.topology import BOXES, STAGES, StageRow, sink_queue
 from workers import counting
-from workers.config import Config, patience_of
+from workers.config import Config, config_topology, patience_of
 from workers.correlate import correlate
 from workers.decide import decide
 from workers.dedupe import dedupe
@@ -42,13 +43,14 @@ from workers.outlets import Outlets
 from workers.park import park
 from workers.sink_states import SinkStates
 from workers.sinks import AnySink
-from workers.stores import open_claims, open_parked, open_sessions, open_sinks
+from workers.stores import open_claims, open_forms, open_parked, open_sessions, open_sinks
 
 Commit = Callable[[], Awaitable[None]]
 Prepare = Callable[[Config, AsyncExitStack], Awaitable[Commit]]  # the stack closes what is opened and not committed
 Command = Callable[[JsonObject], Awaitable[JsonObject]]
 Wrap = Callable[[str, Stage], Stage]
 
+BATCHES_AHEAD: Final = 64  # messages, each of up to 256 KiB
 _IDS: Final = TypeAdapter(list[str])
 
 
@@ -74,18 +76,6 @@ class Process:
     trials: Trials = field(default_factory=Trials)  # stages of one process share its death
     looks: dict[str, Counts] = field(default_factory=dict)  # what metrics tell of the stores of its stages
     tracing: Tracing = NO_TRACING
-
-
-def config_topology(config: Config) -> Topology:
-    """The topology that the config's sinks and downstream queues need."""
-    sinks = [
-        Subscription(queue=sink_queue(sink.name), events=sink.events, sources=sink.sources) for sink in config.sink
-    ]
-    queues = [
-        Subscription(queue=queue.name, events=queue.events, sources=queue.sources, dead_letters=False)
-        for queue in config.queue
-    ]
-    return topology([*sinks, *queues], [source.name for source in config.source])
 
 
 def sources_of(config: Config) -> Mapping[str, Source]:
@@ -127,7 +117,7 @@ def _renewed(process: Process, make: Callable[[Config], Stage]) -> Stage:
     return current.stage
 
 
-def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
+def _loop(process: Process, spec: StageSpec, stage: Stage, forms: FormsNow = singly) -> StageLoop:
     return StageLoop(
         Bench(
             spec=spec,
@@ -139,6 +129,7 @@ def _loop(process: Process, spec: StageSpec, stage: Stage) -> StageLoop:
             trials=process.trials,
             crash=crash_points(spec.name),
             tracing=process.tracing,
+            forms=forms,
         )
     )
 
@@ -157,6 +148,7 @@ async def _dedupe(process: Process, stack: AsyncExitStack, row: StageRow, _: str
 
 async def _correlate(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
     store, clock = await stack.enter_async_context(open_sessions(process.config.store, clock=process.clock))
+    forms = await stack.enter_async_context(open_forms(process.config.store))
 
     async def purge(asked: JsonObject) -> JsonObject:
         calls, events = (_IDS.validate_python(asked[name]) for name in ("calls", "events"))
@@ -173,7 +165,7 @@ async def _correlate(process: Process, stack: AsyncExitStack, row: StageRow, _: 
 
     stage = _renewed(process, make)
     process = replace(process, clock=clock)
-    return [_loop(process, _spec(process, row), stage)]
+    return [_loop(process, _spec(process, row), stage, leased(forms.forms))]
 
 
 async def _fetch_recording(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
@@ -206,7 +198,8 @@ async def _fetch_recording(process: Process, stack: AsyncExitStack, row: StageRo
 
 async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wanted: str | None) -> list[StageLoop]:
     def loop_of(sink: AnySink, stage: Stage) -> StageLoop:
-        return _loop(process, _spec(process, row, part=sink.name, queue=sink_queue(sink.name)), stage)
+        spec = _spec(process, row, part=sink.name, queue=sink_queue(sink.name))
+        return _loop(process, spec if sink.batch is False else replace(spec, prefetch=BATCHES_AHEAD), stage)
 
     states = SinkStates(await stack.enter_async_context(open_sinks(process.config.store)), process.clock)
     await states.first_look()
@@ -233,6 +226,7 @@ async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wante
 
 async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
     store = await stack.enter_async_context(open_parked(process.config.store))
+    forms = leased((await stack.enter_async_context(open_forms(process.config.store))).forms)
 
     async def want(asked: JsonObject) -> JsonObject:
         return {"wanted": await store.want(_IDS.validate_python(asked["ids"]))}
@@ -248,7 +242,7 @@ async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str |
         return park(store, box=box, clock=process.clock, outlets=outlets, kept=config.retention)
 
     return [
-        _loop(process, _spec(process, row, part=box, queue=queue), _renewed(process, partial(make, box=box)))
+        _loop(process, _spec(process, row, part=box, queue=queue), _renewed(process, partial(make, box=box)), forms)
         for box, queue in BOXES.items()
     ]
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from console.admission import moving
 from console.admission.leftovers import leftovers, told_of
 from console.admission.plan import missing_from, sentences
 from console.config_file import redacted_url
@@ -18,10 +19,9 @@ from schemas.errors import CallstitchError, Misconfigured
 from schemas.settings import no_token, weak_token
 from schemas.settings.source import Source
 from schemas.topology import Binding
-from workers.config import Config
+from workers.config import Config, config_topology
 from workers.objects import open_objects
 from workers.stores import examine, open_reads
-from workers.wiring import config_topology
 
 CLOCKS_APART: Final = timedelta(seconds=2)  # as long as a call waits for what is missing (`settle`)
 
@@ -97,7 +97,8 @@ async def _sinks(config: Config) -> AsyncIterator[Finding]:
 
 
 async def _broker(config: Config) -> AsyncIterator[Finding]:
-    wanted = config_topology(config)
+    recorded = await _recorded(config)
+    wanted = config_topology(moving.as_declared(config, recorded))
     async with open_broker(config.broker) as broker:
         yield f"broker: {redacted_url(config.broker.text)} answers"
         for fault in await broker.differing(wanted):
@@ -108,12 +109,14 @@ async def _broker(config: Config) -> AsyncIterator[Finding]:
         except Misconfigured as error:
             yield error
         exchanges, queues = await missing_from(broker, wanted)
-        for sentence in sentences(exchanges, queues, wanted, await _recorded(config)):
+        for sentence in sentences(exchanges, queues, wanted, recorded):
             yield f"plan: declare would {sentence}"
         if exchanges or queues:
             missing = f"{len(exchanges)} exchange(s) and {len(queues)} queue(s), as planned above"
             raise Misconfigured(f"run `callstitch declare` first: not declared: {missing}")
         yield "broker: the topology is declared"
+        for sentence in moving.told_of(config, recorded):
+            yield f"look: {sentence}"
 
 
 async def _recorded(config: Config) -> Sequence[Binding]:

@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import uuid4
 
+from console.admission.moving import as_declared, serve
 from runtime.broker.base import Broker, Message
+from runtime.events.messages import OUR_QUEUES
 from runtime.wire import (
     LETTER_BYTES,
-    OUR_QUEUES,
     dead_envelope,
     each_alone,
     monotonic_message_ids,
@@ -27,10 +28,9 @@ from runtime.wire import (
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Misconfigured, Refused
 from schemas.topology import RETRY_DELAYS, Binding, Topology, retry_queue
-from workers.config import Config
-from workers.stores import open_declared
+from workers.config import Config, config_topology
+from workers.stores import open_declared, open_forms
 from workers.stores.declared import queue_row, queues_in, rows_of
-from workers.wiring import config_topology
 
 REASON: Final = "its sink or queue is no longer in the config"
 _AT_ONCE: Final = 100
@@ -54,20 +54,23 @@ def told_of(queues: Mapping[str, int]) -> Iterable[str]:
 async def declare(config: Config, broker: Broker) -> Mapping[str, int]:
     """Declare what the config needs and unbind what it no longer wants; leftovers that exist, with what they hold.
 
-    It is recorded first, so that nothing is ever declared and unknown.
+    It is recorded first, so that nothing is ever declared and unknown; what a consumer is moved to is bound before that
+    from which it is moved is unbound.
 
     Raises:
         Misconfigured, Unavailable: the broker or the store refuses us or does not answer.
     """
-    wanted = config_topology(config)
-    rows, exchanges = rows_of(wanted), {exchange.name for exchange in wanted.exchanges}
-    async with open_declared(config.store) as record:
+    async with open_declared(config.store) as record, open_forms(config.store) as forms:
         known = await record.declared()
+        wanted = config_topology(as_declared(config, known))
+        rows, exchanges = rows_of(wanted), {exchange.name for exchange in wanted.exchanges}
         await record.record(rows)
         stale = [row for row in known if row not in rows and row.exchange in exchanges]
         there = await broker.depths([row.queue for row in stale])
         unbound = [row for row in stale if row.queue in there]
-        await broker.declare(replace(wanted, unbound=(*wanted.unbound, *unbound)))
+        await broker.declare(replace(wanted, unbound=()))
+        await serve(forms, wanted.forms, first=not known, unbinding=bool(unbound))
+        await broker.declare(Topology(unbound=(*wanted.unbound, *unbound)))
         await record.forget(stale)
     return await broker.depths(leftovers(known, wanted))
 

@@ -23,8 +23,8 @@ from schemas.envelope import JsonObject
 from schemas.errors import CallstitchError
 from schemas.masking import masked_id
 from schemas.shown import shown as one_line
+from workers.config import config_topology
 from workers.stores.reads import CallReads
-from workers.wiring import config_topology
 
 commands = typer.Typer()
 config_commands = typer.Typer(help="Look at the config.", no_args_is_help=True)
@@ -121,3 +121,6 @@ async def _meant(reads: CallReads, call: str) -> tuple[Sequence[str], JsonObject
     ending = await reads.calls(call)
     found = [call] if call in ending else ending
     return found, await reads.session(found[0]) if len(found) == 1 else None
+
+
+# FIX console/commands/operate.py

@@ -14,8 +14,9 @@ from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
 from console.config_file import load_config
 from console.ledger.table import lines, sentence
 from console.moments import DEFAULT_ZONE, ZoneOption, in_utc, moment_option
-from console.reading import Account, reckon
+from console.reading import Account, Outlet, reckon
 from console.screen import out, say_json, wrapped
+from runtime.events.batch import BATCH_EVENTS
 
 commands = typer.Typer()
 
@@ -66,7 +67,7 @@ def _print_account(account: Account, zone: ZoneInfo) -> None:
         out.print("events leave by")
     for one in account.outlets:
         out.print(f"  {one.queue}")
-        out.print(f"    sent in 7 days {one.sent}, held {_known(one.held)}, dead {one.dead}")
+        out.print(f"    sent in 7 days {one.sent}, held {_held(one)}, dead {one.dead}")
     if account.queues is None:
         out.print("the broker does not say what its queues hold")
     for difference in account.differences:
@@ -85,5 +86,7 @@ def _print_verdict(account: Account) -> None:
         out.print("balanced, but for what is in flight" if account.differences else "balanced")
 
 
-def _known(count: int | None) -> str:
-    return "?" if count is None else str(count)
+def _held(outlet: Outlet) -> str:
+    if outlet.held is None:
+        return "?"
+    return f"{outlet.held} batch(es) of up to {BATCH_EVENTS}" if outlet.batches and outlet.held else str(outlet.held)

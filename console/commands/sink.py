@@ -40,7 +40,7 @@ def status(
     *,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with times in UTC.")] = False,
 ) -> None:
-    """Print of each sink whether it rests, how many events wait in its queue, and how its last batch ended."""
+    """Print of each sink whether it rests, how many messages wait in its queue, and how its last batch ended."""
     with quietly():
         loaded = load_config(config)
         names = [_known(loaded, name)] if name else [sink.name for sink in loaded.sink]
@@ -52,7 +52,7 @@ def status(
         return
     out.print(f"{len(rows)} sink(s); times in {tz}")
     for one, state, held in rows:
-        waiting = "nobody tells what its queue holds" if held is None else f"{held} event(s) wait in its queue"
+        waiting = "nobody tells what its queue holds" if held is None else f"{held} message(s) wait in its queue"
         out.print(wrapped(f"{one}: {_rest(state, tz)}, {waiting}"))
         if state.outcome:
             out.print(wrapped(f"last batch {shown(state.outcome_at, tz)}: {state.outcome}", indent="  "))

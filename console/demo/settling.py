@@ -15,10 +15,9 @@ from console.reading import ask_store
 from runtime.broker import open_broker
 from schemas.envelope import JsonObject
 from schemas.errors import Misconfigured
-from workers.config import Config
+from workers.config import Config, config_topology
 from workers.stores import open_reads
 from workers.stores.reads import OutboxReads
-from workers.wiring import config_topology
 
 SETTLE_SECONDS: Final = 45.0  # for everything to drain after the last push
 STILL_SECONDS: Final = 1.5

@@ -76,6 +76,7 @@ _EXAMPLES: Final[Mapping[str, Any]] = {
     "app_secret": "env:APP_SECRET",
     "push_url": "env:PUSH_URL",
     "secret": "env:CRM_SECRET",
+    "batch": True,
 }
 _VALUES: Final[Mapping[str, str]] = {
     "HUAWEI_VC_URL": "https://calls.example.com/v1/huawei-vc/change-me-22-random-characters",

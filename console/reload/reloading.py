@@ -21,8 +21,8 @@ from console.reload.changes import as_far_as_taken, differences, needs_restart
 from console.reload.sight import sight_of
 from runtime.verdict import reason_of
 from schemas.errors import CallstitchError, Unavailable
-from workers.config import Config
-from workers.wiring import Process, config_topology
+from workers.config import Config, config_topology
+from workers.wiring import Process
 
 LOOK_SECONDS: Final = 2.0
 AGAIN_SECONDS: Final = 30.0  # what could not be taken may be the broker's fault, or a file's that comes later

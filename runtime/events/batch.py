@@ -67,6 +67,12 @@ def is_batch(message: Message | Delivery) -> bool:
     return message.content_type == BATCH_CONTENT_TYPE
 
 
+def events_held(message: Message) -> int:
+    """How many events it holds; 1 where it does not say."""
+    held = message.headers.get(EVENTS_HELD, 1)
+    return held if isinstance(held, int) else 1
+
+
 def events_of(message: Message | Delivery, now: datetime) -> list[Envelope]:
     """Each event with its own bytes and id.
 

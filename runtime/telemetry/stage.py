@@ -161,9 +161,9 @@ class StageMetrics:
         """A tick raised: deadlines and unsent rows wait for the next one."""
         self._tick_failed.inc()
 
-    def unwanted(self) -> None:
-        """A progress event came back because nobody bound its type."""
-        self._unwanted.inc()
+    def unwanted(self, events: int) -> None:
+        """Progress events came back because nobody bound their type."""
+        self._unwanted.inc(events)
 
     def held(self, held: int) -> None:
         """1 while a batch is held, else 0."""

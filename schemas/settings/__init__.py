@@ -155,11 +155,15 @@ class Ingest(Settings):
 
 
 class Outlet(Settings):
-    """Where events go: those of `events`, from `sources` (none: from all)."""
+    """Where events go: those of `events`, from `sources` (none: from all).
+
+    They come in batches, unless `batch` is false; where it is not given, a sink stays as it was declared before.
+    """
 
     name: Name
     events: EventTypes = DEFAULT_EVENTS
     sources: tuple[Name, ...] = ()
+    batch: bool | None = None
 
     async def check(self) -> None:
         """See that it could be opened, without opening it; raises what opening would."""

@@ -34,13 +34,12 @@ from schemas.stage import Failed, Stage
 from tests.compat.read_otherwise import as_then, for_dedupe_as_then
 from tests.compat.recorded import Message, Push, read_pushes
 from workers.calls.step import Patience
-from workers.config import Config
+from workers.config import Config, config_topology
 from workers.correlate import correlate
 from workers.decide import decide
 from workers.dedupe import dedupe
 from workers.park import park
 from workers.stores import open_claims, open_parked, open_sessions
-from workers.wiring import config_topology
 
 _DIALECTS = as_then(DIALECTS, read_pushes())
 _DECIDED_MILLISECONDS = 7

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from console.admission import moving
 from console.admission.leftovers import REASON, declare, leftovers, prune
 from runtime.broker.base import MESSAGE_BYTES, Broker, Message
-from schemas.envelope import EVENT_CONTENT_TYPE
-from schemas.topology import CALLS, DEAD, Queue, Topology, retry_exchange, sink_queue
-from tests.building.loops import read, until
+from runtime.events.messages import event_messages
+from schemas.envelope import Envelope, Kind
+from schemas.topology import BATCHES, CALLS, DEAD, Forms, Queue, Topology, retry_exchange, sink_queue
+from tests.building.facts import T0
+from tests.building.loops import IDS, read, until
 from tests.building.stores import PostgresqlRig, StoreRig
 from tests.contracts.brokers import a_message, receive
-from workers.config import Config
-from workers.wiring import config_topology
+from workers.config import Config, config_topology
 
 HOOK, BILLING = sink_queue("hook"), "billing"
+BOTH = Forms(frozenset((exchange, "call.completed.*") for exchange in (CALLS, BATCHES)))
+
+
+@pytest.fixture(autouse=True)
+def _nobody_publishes_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moving, "WAIT_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -41,9 +50,11 @@ async def pruned(config: Config, broker: Broker, *, force: bool = False) -> list
     return [sentence async for sentence in prune(config, broker, force=force)]
 
 
-def an_event(n: int) -> Message:
-    message = a_message("call.completed.s", b'{"id": "event-%d"}' % n, exchange=CALLS)
-    return message._replace(content_type=EVENT_CONTENT_TYPE)
+def an_event(n: int, route: str = "call.completed.s") -> list[Message]:
+    """In both forms: the queue wants it alone, the sinks in a batch."""
+    body = b'{"id": "event-%d"}' % n
+    event = Envelope(id=f"event-{n}", kind=Kind.EVENT, source="s", at=T0, body=body, route=route)
+    return event_messages([event], IDS, BOTH)
 
 
 async def test_what_is_removed_is_named_and_unbound_and_deleted_once_it_is_empty(
@@ -51,11 +62,11 @@ async def test_what_is_removed_is_named_and_unbound_and_deleted_once_it_is_empty
 ) -> None:
     await broker.declare(Topology(queues=(Queue(name="callstitch.sink.foreign.v1"), Queue(name="theirs"))))
     assert await declare(config, broker) == {}
-    await broker.publish([an_event(1)])
+    await broker.publish(an_event(1))
     assert await declare(without(config), broker) == {BILLING: 1, HOOK: 1}
     async with store_rig.open_reads() as reads:
         assert leftovers(await reads.declared(), config_topology(without(config))) == [BILLING, HOOK]
-    await broker.publish([an_event(2)])
+    await broker.publish(an_event(2))
     assert await broker.depths([BILLING, HOOK, sink_queue("file")]) == {BILLING: 1, HOOK: 1, sink_queue("file"): 2}
 
     kept = await pruned(without(config), broker)
@@ -81,7 +92,7 @@ async def test_what_is_removed_is_named_and_unbound_and_deleted_once_it_is_empty
 
 async def test_what_force_deletes_goes_to_the_dead_letters_first(broker: Broker, config: Config) -> None:
     await declare(config, broker)
-    await broker.publish([*map(an_event, range(5)), a_message(HOOK, b"no event at all")])
+    await broker.publish([*chain(*map(an_event, range(5))), a_message(HOOK, b"no event at all")])
     await declare(without(config), broker)
     assert await pruned(without(config), broker, force=True) == [f"deleted {BILLING}", f"deleted {HOOK}"]
     letters = await read(broker, DEAD, expected=11)
@@ -119,5 +130,5 @@ async def test_a_pattern_of_a_source_that_is_gone_is_unbound_too(broker: Broker,
     await declare(Config.model_validate(before), broker)
     after = before | {"source": [{"name": "s", **source}], "sink": [sinks[0] | {"sources": ["s"]}]}
     await declare(Config.model_validate(after), broker)
-    await broker.publish([an_event(1), an_event(2)._replace(routing_key="call.completed.gone")])
+    await broker.publish([*an_event(1), *an_event(2, "call.completed.gone")])
     assert await broker.depths([sink_queue("file")]) == {sink_queue("file"): 1}

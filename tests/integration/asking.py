@@ -24,8 +24,8 @@ from schemas.topology import DECISIONS, UNIQUE, Topology
 from tests.building.loops import read, until
 from tests.building.pushes import fact_in
 from tests.services import ports
-from workers.config import Config
-from workers.wiring import Process, config_topology, open_stage, sources_of, unwrapped
+from workers.config import Config, config_topology
+from workers.wiring import Process, open_stage, sources_of, unwrapped
 
 TOKEN: Final = "t0ken"
 PATIENT_SECONDS: Final = 20.0  # a deadline that no answer misses on a busy machine: tests do not assert speed

@@ -35,7 +35,7 @@ from tests.integration.asking import (
     deciding,
     holds,
 )
-from workers.wiring import config_topology
+from workers.config import config_topology
 
 SAMPLES: Final = SAMPLES_OF_ALL / "huawei_privatenumber"
 ROUTED: Final = json.loads((SAMPLES / "x-sms-block-response-route.json").read_bytes())

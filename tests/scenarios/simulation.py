@@ -20,11 +20,23 @@ from pathlib import Path
 from random import Random
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+from runtime.events.batch import events_of
 from runtime.wire import monotonic_message_ids, pack
 from schemas.envelope import Envelope, decode_bundle
 from schemas.errors import Unavailable
 from schemas.stage import Failed, Outcome, Stage
-from schemas.topology import CALLS, RECEIVED, RECORDINGS, UNIQUE
+from schemas.topology import (
+    BATCHES,
+    CALLS,
+    EVENT_TYPES,
+    RECEIVED,
+    RECORDINGS,
+    SINGLY,
+    UNIQUE,
+    Forms,
+    Subscription,
+    topology,
+)
 from workers.stores.sqlite.file import SqliteFile, _migrate
 
 PROCESSES: Final = 2  # of each stage
@@ -39,6 +51,9 @@ CUT_OFF: Final = 0.01  # the broker hands a batch to somebody else while its wor
 UNSURE: Final = 0.02  # a commit whose outcome the worker is not told
 UNCONFIRMED: Final = 0.03  # a publish whose confirm is lost
 TICK: Final = 0.08
+
+_ALL: Final = [Subscription(queue="q", events=EVENT_TYPES, batch=True)]
+FORMS: Final[Sequence[Forms]] = (SINGLY, topology(_ALL).forms)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,10 +88,13 @@ class World:
         return self.troubled and self.rng.random() < chance
 
     def publish(self, envelopes: Sequence[Envelope]) -> None:
-        """As the runtime packs them; consumers keep every delivery."""
-        for message in pack(envelopes, monotonic_message_ids("sim")):
-            kept = self.events if message.exchange == CALLS else self.queues[message.routing_key]
-            kept.append(message.body)
+        """As the runtime packs them, the events now in one form, now in the other; consumers keep every delivery."""
+        for message in pack(envelopes, monotonic_message_ids("sim"), FORMS[self.published % len(FORMS)]):
+            if message.exchange == BATCHES:
+                self.events += [event.body for event in events_of(message, self.now) if isinstance(event.body, bytes)]
+            else:
+                kept = self.events if message.exchange == CALLS else self.queues[message.routing_key]
+                kept.append(message.body)
             self.published += 1
 
 

@@ -25,9 +25,9 @@ from schemas.envelope import Envelope, Kind, new_id
 from schemas.notification import Notification, to_json
 from schemas.topology import DEAD, QUARANTINE, RECEIVED, UNIQUE, UNROUTED
 from tests.scenarios.amplifiers import ALIYUN, HUAWEI, INPUTS, JIUYUN
-from workers.config import Config
+from workers.config import Config, config_topology
 from workers.stores import open_reads
-from workers.wiring import Process, config_topology, open_stage, unwrapped
+from workers.wiring import Process, open_stage, unwrapped
 
 TIMES: Final = 30
 ITEM_BYTES: Final = 8 * 1024  # each item may be a call: its claim, its session, its event twice

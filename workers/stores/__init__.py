@@ -12,6 +12,7 @@ from workers.dedupe import ClaimStore
 from workers.park import ParkedStore
 from workers.stores import postgresql, sqlite
 from workers.stores.declared import DeclaredStore
+from workers.stores.forms import FormStore
 from workers.stores.reads import Reads
 from workers.stores.sinks import SinkStore
 
@@ -51,6 +52,13 @@ def open_declared(address: StoreAddress) -> AbstractAsyncContextManager[Declared
     if address.directory is None:
         return postgresql.open_declared(address.text)
     return sqlite.open_declared(address.directory)
+
+
+def open_forms(address: StoreAddress) -> AbstractAsyncContextManager[FormStore]:
+    """In which forms events are wanted."""
+    if address.directory is None:
+        return postgresql.open_forms(address.text)
+    return sqlite.open_forms(address.directory)
 
 
 def open_sinks(address: StoreAddress) -> AbstractAsyncContextManager[SinkStore]:

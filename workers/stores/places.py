@@ -26,6 +26,7 @@ OF_NOBODY: Final[Mapping[str, str]] = {
     "unsent": "numbers of outbox rows, and times",
     "purge_key": "the key by which it is known what was erased",
     "declared": "names of queues",
+    "form": "names of exchanges and patterns of event types",
     "sink": "which sinks rest, who said so (an operator), and how the last batch of each ended",
     "meta": "the version of the tables",
 }

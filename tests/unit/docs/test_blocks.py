@@ -26,7 +26,10 @@ from tests.chaos.__main__ import _settings as chaos_settings
 CHECKED: Final = ("json", "python", "sh", "toml", "xml")
 ALL: Final = [block for page in PAGES for block in blocks(page)]
 # Which test runs the Python of a page, and what the JSON of a page is.
-PROGRAMS: Final[Mapping[str, str]] = {"docs/questions.md": "tests/integration/test_questions_service.py"}
+PROGRAMS: Final[Mapping[str, str]] = {
+    "docs/contract.md": "tests/e2e/test_batches.py",
+    "docs/questions.md": "tests/integration/test_questions_service.py",
+}
 MODELS: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {"docs/questions.md": (Question, Answer)}
 README_RUNS: Final = "tests/e2e/test_readme.py"
 A_SOURCE: Final = '\n[[source]]\nname = "given"\nplatform = "huawei_privatenumber"\ntokens = ["given"]\n'

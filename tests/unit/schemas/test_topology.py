@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from schemas.topology import (
+    BATCHES,
+    CALLS,
     DEFAULT_EVENTS,
     EVENT_TYPES,
     RETRY_DELAYS,
+    SINGLY,
     Binding,
     Subscription,
     retry_exchange,
@@ -41,9 +44,43 @@ def test_every_event_but_progress_is_kept_when_nobody_is_bound() -> None:
 def test_a_sink_is_bound_to_what_it_wants_and_unbound_from_every_other_known_type() -> None:
     queue = sink_queue("crm")
     assert [b.pattern for b in ALL.bindings if b.queue == queue] == ["call.completed.bj"]
-    unbound = {binding.pattern for binding in ALL.unbound}
+    unbound = {binding.pattern for binding in ALL.unbound if binding.exchange == CALLS}
     assert {"call.completed.*", "call.completed.sh", "call.amended.*", "call.progress.bj"} <= unbound
     assert "call.completed.bj" not in unbound
+    assert Binding(exchange=BATCHES, queue=queue, pattern="call.completed.bj") in ALL.unbound
+
+
+def test_who_reads_batches_is_bound_to_their_exchange_alone() -> None:
+    """Bound to both, it would get every event twice that somebody else wants alone."""
+    queue = sink_queue("crm")
+    wanted = topology([Subscription(queue=queue, events=("call.completed",), batch=True)])
+    assert [(b.exchange, b.pattern) for b in wanted.bindings if b.queue == queue] == [(BATCHES, "call.completed.*")]
+    assert Binding(exchange=CALLS, queue=queue, pattern="call.completed.*") in wanted.unbound
+    assert [exchange.alternate for exchange in wanted.exchanges if exchange.name == BATCHES] == ["callstitch.unrouted"]
+
+
+def test_an_event_goes_out_in_the_forms_that_somebody_wants_and_alone_where_nobody_does() -> None:
+    forms = topology(
+        [
+            Subscription(queue="a", events=("call.completed", "call.amended"), batch=True),
+            Subscription(queue="b", events=("call.completed",), sources=("bj",)),
+            Subscription(queue="c", events=("sms.notified",), sources=("sh",), batch=True),
+        ]
+    ).forms
+    found = {route: forms.of(route) for route in (
+        "call.completed.bj", "call.completed.sh", "call.amended.bj", "sms.notified.sh", "sms.notified.bj",
+        "call.progress.bj",
+    )}  # fmt: skip
+    assert found == {
+        "call.completed.bj": (True, True),
+        "call.completed.sh": (False, True),
+        "call.amended.bj": (False, True),
+        "sms.notified.sh": (False, True),
+        "sms.notified.bj": (True, False),
+        "call.progress.bj": (True, False),
+    }
+    assert SINGLY.of("call.completed.bj") == (True, False)
+    assert not SINGLY.any_batch
 
 
 def test_every_queue_has_a_version() -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from runtime.clock import Clock, counting_from
 from workers.stores.postgresql.claims import PostgresqlClaims
-from workers.stores.postgresql.declared import PostgresqlDeclared
+from workers.stores.postgresql.declared import FORMS_MIGRATIONS, PostgresqlDeclared, PostgresqlForms
 from workers.stores.postgresql.examination import Examined, examine
 from workers.stores.postgresql.expiry import keep_days
 from workers.stores.postgresql.parked import PostgresqlParked
@@ -31,6 +31,7 @@ __all__ = [
     "older_parts",
     "open_claims",
     "open_declared",
+    "open_forms",
     "open_parked",
     "open_reads",
     "open_sessions",
@@ -75,6 +76,14 @@ async def open_declared(dsn: str, *, start_seconds: float = START_SECONDS) -> As
     async with open_database(dsn, start_seconds=start_seconds) as database:
         await migrate(database, "declared", DECLARED_MIGRATIONS)
         yield PostgresqlDeclared(database)
+
+
+@asynccontextmanager
+async def open_forms(dsn: str, *, start_seconds: float = START_SECONDS) -> AsyncIterator[PostgresqlForms]:
+    """In which forms events are wanted. Raises Misconfigured and Unavailable as open_database does."""
+    async with open_database(dsn, start_seconds=start_seconds) as database:
+        await migrate(database, "forms", FORMS_MIGRATIONS)
+        yield PostgresqlForms(database)
 
 
 @asynccontextmanager

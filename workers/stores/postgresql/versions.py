@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from workers.stores.postgresql.declared import FORMS_MIGRATIONS
 from workers.stores.postgresql.pool import Database, open_database
 from workers.stores.postgresql.schema import (
     CLAIMS_MIGRATIONS,
@@ -17,6 +18,7 @@ from workers.stores.postgresql.sinks import SINKS_MIGRATIONS
 _VERSIONS: Final = {
     "claims": len(CLAIMS_MIGRATIONS),
     "declared": len(DECLARED_MIGRATIONS),
+    "forms": len(FORMS_MIGRATIONS),
     "parked": len(PARKED_MIGRATIONS),
     "sessions": len(SESSIONS_MIGRATIONS),
     "sinks": len(SINKS_MIGRATIONS),

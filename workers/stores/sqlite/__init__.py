@@ -12,6 +12,7 @@ from schemas.errors import Unavailable
 from workers.stores.sqlite.claims import CLAIMS_MIGRATIONS, SqliteClaims
 from workers.stores.sqlite.declared import DECLARED_MIGRATIONS, SqliteDeclared
 from workers.stores.sqlite.file import open_sqlite_file
+from workers.stores.sqlite.forms import SqliteForms
 from workers.stores.sqlite.parked import PARKED_MIGRATIONS, SqliteParked
 from workers.stores.sqlite.reads import SqliteReads
 from workers.stores.sqlite.schema import SESSIONS_MIGRATIONS
@@ -55,6 +56,12 @@ async def open_declared(directory: Path) -> AsyncIterator[SqliteDeclared]:
     """The record of what we have declared. Raises Misconfigured when another process owns it."""
     async with open_sqlite_file(directory / "declared.db", DECLARED_MIGRATIONS) as file:
         yield SqliteDeclared(file)
+
+
+@asynccontextmanager
+async def open_forms(directory: Path) -> AsyncIterator[SqliteForms]:
+    """In which forms events are wanted; the file is opened for a moment at a time."""
+    yield SqliteForms(directory)
 
 
 @asynccontextmanager

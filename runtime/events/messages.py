@@ -1,0 +1,72 @@
+"""An event as a message, and back: alone under its own routing key, or with others in a batch, as it is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Final
+
+from runtime.broker.base import Delivery, Message
+from runtime.events.batch import batches, id_in
+from schemas.envelope import EVENT_CONTENT_TYPE, Envelope, Kind
+from schemas.topology import BATCHES, CALLS, Forms
+
+OUR_QUEUES: Final = "callstitch."
+
+
+def event_messages(
+    events: Iterable[Envelope], ids: Iterator[str], forms: Forms, *, but: Forms | None = None
+) -> list[Message]:
+    """Each alone, in a batch or both, less what went out by `but` already; none of those that go back to one queue."""
+    alone: list[Message] = []
+    together: list[Envelope] = []
+    for event in events:
+        if goes_back(event):
+            continue
+        single, batch = forms.of(event.route)
+        was_single, was_batch = but.of(event.route) if but else (False, False)
+        if single and not was_single:
+            alone.append(_alone(event, next(ids)))
+        if batch and not was_batch:
+            together.append(event)
+    return [*alone, *batches(together, ids, exchange=BATCHES)]
+
+
+def goes_back(event: Envelope) -> bool:
+    """Whether it is replayed to the one sink that failed it, whose queue its route names."""
+    return event.route.startswith(OUR_QUEUES)
+
+
+def _alone(event: Envelope, message_id: str) -> Message:
+    assert isinstance(event.body, bytes)
+    return Message(
+        exchange=CALLS,
+        routing_key=event.route,
+        body=event.body,
+        content_type=EVENT_CONTENT_TYPE,
+        message_id=message_id,
+        headers={"cloudEvents_id": event.id, **({"traceparent": event.trace} if event.trace else {})},
+    )
+
+
+def is_event(delivery: Delivery) -> bool:
+    """Whether it says that it is one event, alone."""
+    return delivery.content_type == EVENT_CONTENT_TYPE
+
+
+def single_event(delivery: Delivery, now: datetime) -> Envelope:
+    """The event of a message of its own.
+
+    Raises:
+        Malformed: it has no id.
+    """
+    event_id = delivery.headers.get("cloudEvents_id") or id_in(delivery.body)
+    return Envelope(
+        id=str(event_id),
+        kind=Kind.EVENT,
+        source=delivery.routing_key.rpartition(".")[2],
+        at=now,
+        body=delivery.body,
+        trace=str(delivery.headers.get("traceparent", "")),
+        route=delivery.routing_key,
+    )
