@@ -60,6 +60,12 @@ containers: $(DEV)  ## The image and deploy/compose.yaml in real containers: sca
 bench: $(DEV)  ## The benchmarks, each peer in the same run; a whole run writes docs/bench.md
 	@$(BIN)/python -m tests.bench $(BENCH)
 
+# FLAMES='--python 3.13' takes Debian's Python of that version; about two minutes.
+FLAMES ?=
+.PHONY: flames
+flames: $(DEV)  ## Flame graphs of ingest, dedupe and correlate at full load, made anew in docs
+	@$(BIN)/python -m tests.bench.flames $(FLAMES)
+
 # CHAOS says more: make chaos CHAOS='--faults all --seconds 600 --seed 7'; --help tells it all.
 chaos: $(DEV)  ## Kill, stop and cut everything under load for a minute; then nothing may be lost, wrong or said twice
 	@$(BIN)/python -m tests.chaos $(CHAOS)

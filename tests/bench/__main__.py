@@ -23,7 +23,7 @@ from tests.bench.contender import ROOT
 from tests.bench.figures import Row, Run, rows
 from tests.bench.goals import goals
 from tests.bench.machine import conditions, load
-from tests.bench.report import page
+from tests.bench.report import page, shortened
 from tests.bench.settings import CASES, Settings
 from tests.bench.theatre import Theatre
 
@@ -82,7 +82,7 @@ def _theatre(settings: Settings, cleaning: ExitStack) -> Theatre:
 
 def _told(run: Run) -> str:
     if run.trouble:
-        return f"{run.case}: {run.contender}: does not count: {run.trouble}"
+        return f"{run.case}: {run.contender}: does not count: {shortened(run.trouble)}"
     late = f", p99 {run.latency.p99:.1f} ms" if run.latency else ""
     cost = run.each(run.used.cpu + run.used.broker + run.used.store)
     return f"{run.case}: {run.contender}: {run.rate:,.0f}/s, {cost:,.0f} CPU us{late}"

@@ -22,7 +22,7 @@ from tests.services import debian, suite
 LOCK: Final = ROOT / "requirements" / "runtime.lock"
 SUITES: Final[Mapping[str, str]] = {"3.13": "trixie", "3.14": "sid"}  # where Debian has that Python
 _PATCHELF: Final = "/usr/bin/patchelf"
-_ASKED: Final = "import json, sys, sysconfig; v = sysconfig.get_config_var; \
+ASK: Final = "import json, sys, sysconfig; v = sysconfig.get_config_var; \
 print(json.dumps([sys.version.split()[0], v('CONFIG_ARGS') or '', v('PGO_PROF_USE_FLAG'), sys.base_prefix]))"
 
 
@@ -50,7 +50,11 @@ HERE: Final = Build()
 @cache
 def interpreter(python: str) -> str:
     """Version of an interpreter, and how it was built, as far as it tells."""
-    told = subprocess.run([python, "-c", _ASKED], capture_output=True, text=True, check=True).stdout
+    return described(subprocess.run([python, "-c", ASK], capture_output=True, text=True, check=True).stdout)
+
+
+def described(told: str) -> str:
+    """The same of what an interpreter answers to ASK."""
     version, arguments, profile, prefix = json.loads(told)
     if "--enable-optimizations" in arguments:
         return f"{version}, optimised (PGO{' and LTO' if '--with-lto' in arguments else ''})"

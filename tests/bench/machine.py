@@ -25,7 +25,7 @@ def conditions(theatre: Theatre, *, command: str, load_before: float) -> Iterato
     """Name and value of each condition of this run."""
     yield "command", f"`{command}`"
     yield "when", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    yield "commit", _commit()
+    yield "commit", commit()
     yield "rounds", f"{theatre.settings.rounds}; of latency and growth one less, of recovery one"
     yield "machine", f"{os.cpu_count()} cores, {_processor()}, {_memory_gib():.0f} GiB, {platform.release()}"
     yield "load before and after (1 minute)", f"{load_before:.1f} and {os.getloadavg()[0]:.1f}"
@@ -49,7 +49,9 @@ def load() -> float:
     return os.getloadavg()[0]
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Of this tree, and whether it was changed since."""
+    """Of this tree, and whether it was changed since."""
     git = ["git", "-C", str(ROOT)]
     head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     changed = subprocess.run(

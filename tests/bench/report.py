@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -98,10 +99,15 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
     by_trouble: dict[str, list[str]] = {}
     for row in rows:
         if row.counted < row.played:
-            why = " ".join("; ".join(row.troubles).split())[-TROUBLE_CHARACTERS:]
+            why = shortened("; ".join(row.troubles))
             by_trouble.setdefault(f"{row.counted} of {row.played} runs count: {why}", []).append(row.contender)
     for trouble, contenders in by_trouble.items():
         yield f"- {'; '.join(contenders)}: {trouble}"
+
+
+def shortened(trouble: str) -> str:
+    """Of one line, without the frames that a terminal would draw."""
+    return " ".join(re.sub(r"[\u2500-\u257f]+", " ", trouble).split())[:TROUBLE_CHARACTERS]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

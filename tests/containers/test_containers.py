@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ from typing import Final
 
 import pytest
 
+from tests.bench import builds
 from tests.containers import stand_ins
 from tests.containers.engine import Engine, install
 from tests.containers.stack import ROLES, Stack, environ_of, running
@@ -90,6 +92,14 @@ def test_the_image_is_small_and_holds_no_installer(engine: Engine) -> None:
         "-c", "import importlib.util as u; print([n for n in ('pip', 'setuptools', 'pytest') if u.find_spec(n)])",
     )  # fmt: skip
     assert found.stdout.strip() == "[]"
+
+
+def test_the_image_runs_on_an_optimised_python(engine: Engine) -> None:
+    asked = ["run", "--rm", "--entrypoint", "/opt/callstitch/bin/python", stand_ins.IMAGE, "-c", builds.ASK]
+    told = builds.described(engine.podman(*asked).stdout)
+    said(f"image: Python {told}")
+    assert re.match(r"3\.1[34]\.", told)
+    assert "not optimised" not in told
 
 
 def test_the_image_says_what_it_is(engine: Engine) -> None:

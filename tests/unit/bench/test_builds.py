@@ -1,4 +1,4 @@
-"""Which trees and interpreters the benchmarks run, and what they tell of them."""
+"""Which trees and interpreters the benchmarks run, what they tell of them, and their pictures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from tests.bench.builds import Build, interpreter, trees
 from tests.bench.contender import ROOT, Trouble
+from tests.bench.flames import MOST_BYTES, PICTURES, told
 
 
 def a_python(tmp_path: Path, *told: object) -> str:
@@ -47,3 +48,21 @@ def test_a_tree_beside_ours_runs_its_own_code_on_our_packages() -> None:
 def test_a_commit_that_is_not_here_is_refused() -> None:
     with pytest.raises(Trouble, match="no tree of 0000000"), trees(["0000000"], sys.executable):
         pass
+
+
+def test_the_pictures_are_small_and_name_no_path_of_the_machine_that_made_them() -> None:
+    pictures = sorted(PICTURES.glob("flame-*.svg"))
+    assert [picture.name for picture in pictures] == [f"flame-{name}.svg" for name in ("correlate", "dedupe", "ingest")]
+    for picture in pictures:
+        text = picture.read_text()
+        assert told(text, picture.stem) != text
+        assert (
+            f'<text id="title" fill="rgb(0,0,0)" x="50.0000%" y="24.00">{picture.stem.removeprefix("flame-")}, Python 3'
+            in text
+        )
+
+
+@pytest.mark.parametrize("frame", ["<title>run (/root/a/b.py:1)</title>", "x" * MOST_BYTES])
+def test_a_picture_that_cannot_stand_in_the_docs_is_refused(frame: str) -> None:
+    with pytest.raises(Trouble, match="a picture"):
+        told(f'<script></script><text id="title">spy</text>{frame}', "a picture")

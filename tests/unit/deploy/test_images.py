@@ -58,6 +58,7 @@ def test_the_bytes_of_the_base_are_an_argument() -> None:
     (base,) = re.findall(
         r"^FROM (docker\.io/library/python:3\.\d+\.\d+-slim-trixie)\$\{PYTHON_DIGEST\}", text, re.MULTILINE
     )
+    assert re.search(r"python:3\.1[34]\.", base), "an official image, so built with PGO and LTO, of a measured Python"
     assert f'base.name="{base}"' in text
     assert f"inspect {base.removeprefix('docker.io/library/')} " in text
 
