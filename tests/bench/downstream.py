@@ -7,12 +7,15 @@ import time
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import orjson
 
 from runtime.broker import open_broker
+from runtime.events.batch import events_of, is_batch
+from schemas.envelope import Envelope
 from schemas.settings.addresses import broker_address
 from tests.bench.bodies import EVENT_STEPS, call_of
 from tests.bench.figures import counts_differ
@@ -20,7 +23,6 @@ from tests.bench.figures import counts_differ
 IDLE_SECONDS: Final = 45.0  # without any event before a run is given up
 LOOK_SECONDS: Final = 0.005
 BATCH: Final = 200
-BATCH_TYPE: Final = "application/cloudevents-batch"
 PREFETCH: Final = 400
 
 
@@ -36,11 +38,6 @@ class Arrivals:
     strangers: int = 0
     amended: int = 0
     last: float = 0.0
-
-    def take_batch(self, body: bytes, now: float) -> None:
-        """The events of a message that is a JSON array of them."""
-        for event in orjson.loads(body):
-            self.take(orjson.dumps(event), event["id"], now)
 
     def take(self, body: bytes, event_id: str, now: float) -> None:
         """One event."""
@@ -87,6 +84,7 @@ def arrivals(kind: str, *, run: str, calls: int) -> Arrivals:
 
 async def watch_queue(url: str, queue: str, found: Arrivals, ended: Callable[[], bool]) -> None:
     """Read and ack until all is there; given up after IDLE_SECONDS without an event once the posting has `ended`."""
+    began = datetime.now(UTC)
     async with open_broker(broker_address(url)) as broker, broker.consume(queue, prefetch=PREFETCH) as consumer:
         while not found.whole:
             try:
@@ -98,11 +96,17 @@ async def watch_queue(url: str, queue: str, found: Arrivals, ended: Callable[[],
                 continue
             now = time.monotonic()
             for delivery in deliveries:
-                if delivery.content_type.startswith(BATCH_TYPE):
-                    found.take_batch(delivery.body, now)
+                if is_batch(delivery):
+                    for event in events_of(delivery, began):
+                        found.take(_bytes(event), event.id, now)
                 else:
                     found.take(delivery.body, str(delivery.headers.get("cloudEvents_id", "")), now)
             await consumer.ack(deliveries)
+
+
+def _bytes(event: Envelope) -> bytes:
+    assert isinstance(event.body, bytes)
+    return event.body
 
 
 async def watch_file(path: Path, found: Arrivals, ended: Callable[[], bool]) -> None:

@@ -19,7 +19,7 @@ from typing import Final
 
 from tests.bench.bodies import STEPS
 from tests.bench.cases import ingest
-from tests.bench.cases.jobs import CONTENDERS, Contender, Opened, beside
+from tests.bench.cases.jobs import CONTENDERS, Contender, Opened, plain
 from tests.bench.contender import Processes, processes
 from tests.bench.downstream import arrivals
 from tests.bench.figures import Run, latency
@@ -104,7 +104,7 @@ async def play(theatre: Theatre) -> AsyncIterator[Run]:
     seconds = theatre.settings.job_seconds
     chosen = [
         await best(theatre, CASES["steps"], row, lambda one: play_one(theatre, one, kind="steps", seconds=seconds / 2))
-        for row in [*((one,) for one in beside(theatre)), *CONTENDERS]
+        for row in [*((one,) for one in plain(theatre.beside)), *CONTENDERS]
         if theatre.settings.wants(row[0].name)
     ]
     expected = {one.name: dict(one.expected) for one in chosen}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -106,9 +106,9 @@ def named(store: str, *, batch: bool = False, fused: bool = False, of: str = NAM
     return f"{of}, {store}" + ", batches" * batch + ", fused" * fused
 
 
-def beside(theatre: Theatre) -> Iterator[Contender]:
-    """The trees of other commits, and this one on other interpreters, in the plain form on both stores."""
-    for build in theatre.beside:
+def plain(builds: Iterable[Build]) -> Iterator[Contender]:
+    """Each in the plain form on both stores."""
+    for build in builds:
         for store, url_of in STORES.items():
             yield ours(named(store, of=build.name), url_of, build=build)
 

@@ -28,6 +28,7 @@ def case(share: float) -> str:
 
 async def play(theatre: Theatre, played: Sequence[Run] = ()) -> AsyncIterator[Run]:
     """Each contender at each share of its own maximum, in turn; what was not played yet is found out first."""
+    bases = [build for build in theatre.beside if build.root != theatre.ours.root]
     asked: list[tuple[float, jobs.Contender, float]] = []
     for contender in CONTENDERS:
         if not theatre.settings.wants(contender.name):
@@ -37,7 +38,7 @@ async def play(theatre: Theatre, played: Sequence[Run] = ()) -> AsyncIterator[Ru
             continue
         asked += [(share, contender, rate) for share in SHARES]
         store = contender.name.removeprefix(f"{jobs.NAME}, ")
-        asked += [(LOW, other, rate) for other in jobs.beside(theatre) if other.name.endswith(f", {store}")]
+        asked += [(LOW, other, rate) for other in jobs.plain(bases) if other.name.endswith(f", {store}")]
     plays = [partial(_play_at, theatre, *one) for one in sorted(asked, key=lambda one: one[0])]
     async for run in in_turn(theatre.settings.latency_rounds, plays):
         yield run

@@ -214,14 +214,6 @@ def test_a_job_that_lost_a_call_or_tells_of_another_run_does_not_count() -> None
     assert seen.trouble == "1 events of no call that was sent"
 
 
-def test_events_in_a_batch_are_counted_each_by_its_id() -> None:
-    seen = arrivals("steps", run=RUN, calls=1)
-    events = [an_event("call.progress", 0, f"{step}") for step in range(5)] + [an_event("call.completed", 0, "c")]
-    seen.take_batch(b"[" + b",".join(events) + b"]", now=1.0)
-
-    assert (seen.whole, seen.trouble) == (True, None)
-
-
 async def test_the_embedded_stacks_file_is_read_as_it_grows(tmp_path: Path) -> None:
     path, seen = tmp_path / "calls.jsonl", arrivals("merged", run=RUN, calls=2)
     watching = asyncio.create_task(watch_file(path, seen, lambda: False))
