@@ -252,5 +252,6 @@ def _admin(
         commands=process.commands,
         token=token,
         paused=lambda: [loop.name for loop in process.crew.loops if loop.paused],
+        away=lambda: [loop.name for loop in process.crew.loops if loop.away],
         stale=lambda: reloading.stale if reloading else "",
     )

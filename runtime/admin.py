@@ -18,16 +18,17 @@ Checks = Callable[[], Mapping[str, bool | str]]  # each True, or False, or why n
 Commands = Mapping[str, Callable[[JsonObject], Awaitable[JsonObject]]]
 
 
-def _told(found: Mapping[str, bool | str], paused: Sequence[str], stale: str) -> JsonObject:
+def _told(found: Mapping[str, bool | str], paused: Sequence[str], away: Sequence[str], stale: str) -> JsonObject:
     """Each check by name, under `reasons` what those say that do not pass, and what rests of its own accord.
 
-    Under `stale`, why a config that changed was not taken.
+    Under `away` whose far end is away, under `stale` why a config that changed was not taken.
     """
     reasons = {name: state for name, state in found.items() if isinstance(state, str)}
     return {
         **{name: state is True for name, state in found.items()},
         **({"reasons": reasons} if reasons else {}),
         **({"paused": paused} if paused else {}),
+        **({"away": away} if away else {}),
         **({"stale": stale} if stale else {}),
     }
 
@@ -41,12 +42,13 @@ async def serve_admin(
     commands: Commands,
     token: str | None,
     paused: Callable[[], Sequence[str]] = tuple,
+    away: Callable[[], Sequence[str]] = tuple,
     stale: Callable[[], str] = str,
 ) -> AsyncIterator[None]:
     """Serve until the context ends; /readyz is 503 and names what is not ready, and why, unless every check passes.
 
-    `paused` names what rests because its sink asked for that, `stale` says why a new config was not taken: nothing is
-    broken here, so it stays 200.
+    `paused` names what rests because its sink asked for that, `away` that whose far end is away, `stale` says why a new
+    config was not taken: nothing is broken here, so it stays 200.
 
     `commands` are the changes that only the owner of a state file can make: POST /commands/NAME with JSON, and the
     token that stands in a file only its owner's user can read. Without a token there are none.
@@ -59,7 +61,7 @@ async def serve_admin(
         found = checks()
         status = 200 if all(state is True for state in found.values()) else 503
         return web.Response(
-            status=status, body=orjson.dumps(_told(found, paused(), stale())), content_type="application/json"
+            status=status, body=orjson.dumps(_told(found, paused(), away(), stale())), content_type="application/json"
         )
 
     async def metrics(_: web.BaseRequest) -> web.Response:

@@ -19,8 +19,8 @@ from runtime.bench import Bench
 from runtime.broker.base import Consumer, Delivery, Message
 from runtime.events.batch import events_held
 from runtime.events.messages import event_messages
-from runtime.verdict import DeadLetter, Quarantine, Retry, reason_of, verdict
-from runtime.wire import LETTER_BYTES, dead_envelope, each_alone, pack, quarantined, retry, too_large
+from runtime.verdict import DeadLetter, PutBack, Quarantine, Retry, reason_of, verdict
+from runtime.wire import LETTER_BYTES, dead_envelope, each_alone, pack, put_back, quarantined, retry, too_large
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Refused, Unavailable, Unconfirmed, Unroutable
 from schemas.stage import Failed
@@ -125,6 +125,8 @@ class Settler:
                 log.info("envelope.retry", stage=self._name, id=envelope.id, attempt=envelope.attempt,
                          delay=delay, reason=reason)  # fmt: skip
                 return [retry(envelope, queue=self._queue, delay=delay, message_id=next(self._bench.message_ids))]
+            case PutBack():
+                return [put_back(envelope, queue=self._queue, message_id=next(self._bench.message_ids))]
             case Quarantine(why):
                 self._bench.metrics.quarantined()
                 return pack([quarantined(envelope, reason=why, stage=self._name)], self._bench.message_ids)

@@ -16,7 +16,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
-from schemas.errors import CallstitchError, Malformed, Permanent, Transient
+from schemas.errors import CallstitchError, Malformed, Permanent, Transient, Unavailable
 from schemas.settings import Settings, Tier
 from schemas.topology import RETRY_DELAYS, STAGES
 
@@ -86,7 +86,12 @@ class Quarantine:
     reason: str
 
 
-Verdict = Retry | DeadLetter | Quarantine
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """To the end of its own queue, no attempt counted: whoever was to take it is away."""
+
+
+Verdict = Retry | DeadLetter | Quarantine | PutBack
 
 POLICIES: Final[Mapping[str, Policy]] = {row.name: Policy(row.delays) for row in STAGES.values() if row.delays}
 
@@ -107,6 +112,8 @@ def verdict(error: Exception, attempt: int, policy: Policy) -> Verdict:
     """Unknown exceptions are worth the schedule too: many a bug is a race that the next attempt does not meet."""
     if isinstance(error, Malformed):
         return Quarantine(error.reason)
+    if isinstance(error, Unavailable):
+        return PutBack()
     delays = policy.planned(error)
     if isinstance(error, Permanent) or attempt > len(delays):
         return DeadLetter(reason_of(error))

@@ -85,6 +85,11 @@ def retry(envelope: Envelope, *, queue: str, delay: str, message_id: str) -> Mes
     return _alone(envelope.retried(), exchange=retry_exchange(delay), queue=queue, message_id=message_id, headers={})
 
 
+def put_back(envelope: Envelope, *, queue: str, message_id: str) -> Message:
+    """A bundle of one for the same queue, of the same attempt."""
+    return _alone(envelope, exchange="", queue=queue, message_id=message_id, headers={})
+
+
 def suspected(envelope: Envelope, *, queue: str, message_id: str, suspicion: int) -> Message:
     """A bundle of one for the same queue, marked, with a delivery count that starts again."""
     return _alone(envelope, exchange="", queue=queue, message_id=message_id, headers={SUSPICION: suspicion})

@@ -10,6 +10,7 @@
     |   +-- Unroutable     the broker knows no queue for it: the topology is not declared
     |   +-- Unconfirmed    the broker did not confirm it: outcome unknown or a refusal, publish the same bytes again
     |   +-- Paused         a sink asked us to stop: hold everything, look again much later
+    |   +-- Away           a sink's far end fails at everything: hold, and probe it with one event at a time
     +-- Misconfigured  the operator must change the config (exit code 78)
 
 The message of an error never holds a phone number, a token or an audio address: it reaches logs and dead letters.
@@ -44,11 +45,15 @@ class Malformed(CallstitchError):
 
 
 class Transient(CallstitchError):
-    """Worth another attempt; `retry_after` (seconds) is what the other side asked for, if it did."""
+    """Worth another attempt; `retry_after` (seconds) is what the other side asked for, if it did.
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    `alone`: the other side works, and refused this one.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, alone: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.alone = alone
 
 
 class Permanent(CallstitchError):
@@ -97,6 +102,14 @@ class Unconfirmed(Unavailable):
 
 class Paused(Unavailable):
     """A sink answered that it wants nothing more (HTTP 410)."""
+
+
+class Away(Unavailable):
+    """The far end of a sink fails whatever it is sent; the next probe is due after `seconds`."""
+
+    def __init__(self, message: str, *, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class Misconfigured(CallstitchError):

@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from schemas.envelope import Envelope
-from schemas.errors import Unavailable
+from schemas.errors import Away, Unavailable
 from schemas.stage import Failed, Handler, Outcome
 
 log = structlog.get_logger()
@@ -22,6 +22,8 @@ class Sink(Protocol):
 
     async def write(self, batch: Sequence[Envelope]) -> Sequence[Exception | None]:
         """One result per event, in order: None when it is safely there, else why it is not.
+
+        Away: it may not have been tried, as the far end fails at everything; it comes again, alone, as a probe.
 
         An event may come again, with the same id and the same bytes.
 
@@ -53,11 +55,12 @@ def fan_out(
             tell(str(error))
             raise
         failed = [Failed(envelope, error) for envelope, error in zip(batch, results, strict=True) if error is not None]
-        count(len(batch) - len(failed), len(failed))
+        refused = [one for one in failed if not isinstance(one.error, Away)]
+        count(len(batch) - len(failed), len(refused))
         tell(", ".join(sorted({str(one.error) for one in failed})) or "written")
-        if failed:
-            reasons = sorted({str(one.error) for one in failed})
-            log.warning("sink.refused", sink=name, events=len(batch), failed=len(failed), reasons=reasons)
+        if refused:
+            reasons = sorted({str(one.error) for one in refused})
+            log.warning("sink.refused", sink=name, events=len(batch), failed=len(refused), reasons=reasons)
         return failed
 
     return handle

@@ -31,7 +31,8 @@ class SinkStates:
         self._known: Mapping[str, SinkState] = {}
         self._heard: dict[str, tuple[str, datetime]] = {}
         self._told: dict[str, tuple[str, datetime]] = {}
-        self._away = ""
+        self._reason = ""
+        self._away: dict[str, bool] = {}
 
     async def first_look(self) -> None:
         """Before anything goes out, since a pause outlives its process.
@@ -64,11 +65,11 @@ class SinkStates:
                 await self._tell(loops())
             except Exception as error:  # noqa: BLE001 - what only looks on must not end what it looks at
                 reason = str(error) if isinstance(error, Unavailable) else reason_of(error)
-                if reason != self._away:
+                if reason != self._reason:
                     log.warning("sink.state_unknown", reason=reason)
-                self._away = reason
+                self._reason = reason
             else:
-                self._away = ""
+                self._reason = ""
 
     async def _look(self, loops: Callable[[], Mapping[str, StageLoop]]) -> None:
         known = await self._store.sinks()
@@ -83,6 +84,11 @@ class SinkStates:
                 loop.resume()
 
     async def _tell(self, loops: Mapping[str, StageLoop]) -> None:
+        for name, loop in loops.items():
+            told = self._away.get(name, self._known.get(name, _NOTHING).away_at is not None)
+            if loop.away != told:
+                await self._store.away(name, self._clock() if loop.away else None)
+            self._away[name] = loop.away
         for name in loops.keys() & self._heard.keys():
             outcome, at = self._heard[name]
             text, last = self._told.get(name, ("", None))

@@ -112,6 +112,8 @@ def _held(depths: Mapping[str, int] | None, name: str) -> int | None:
 
 
 def _rest(state: SinkState, zone: ZoneInfo) -> str:
+    if state.paused_at is None and state.away_at is not None:
+        return f"its far end is away since {shown(state.away_at, zone)}, and one event at a time probes it"
     if state.paused_at is None:
         return "runs"
     return f"paused by {state.paused_by} since {shown(state.paused_at, zone)}"
@@ -123,6 +125,8 @@ def _as_json(name: str, state: SinkState, held: int | None) -> dict[str, Any]:
         "paused": state.paused_at is not None,
         "paused_at": _iso(state.paused_at),
         "paused_by": state.paused_by or None,
+        "away": state.away_at is not None,
+        "away_at": _iso(state.away_at),
         "held": held,
         "outcome": state.outcome or None,
         "outcome_at": _iso(state.outcome_at),

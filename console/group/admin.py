@@ -122,6 +122,7 @@ def _checks(answers: Mapping[str, Answer]) -> JsonObject:
     checks: dict[str, bool] = {}
     reasons: dict[str, str] = {}
     paused: list[str] = []
+    away: list[str] = []
     stale: list[str] = []
     for name, answer in answers.items():
         told = orjson.loads(answer.body) if answer.body else None
@@ -130,11 +131,13 @@ def _checks(answers: Mapping[str, Answer]) -> JsonObject:
             continue
         reasons |= {f"{name}.{check}": why for check, why in told.pop("reasons", {}).items()}
         paused += [f"{name}.{loop}" for loop in told.pop("paused", [])]
+        away += [f"{name}.{loop}" for loop in told.pop("away", [])]
         stale += [f"{name}: {why}"] if (why := told.pop("stale", "")) else []
         checks |= {f"{name}.{check}": passed for check, passed in told.items()}
     return {
         **checks,
         **({"reasons": reasons} if reasons else {}),
         **({"paused": paused} if paused else {}),
+        **({"away": away} if away else {}),
         **({"stale": "; ".join(stale)} if stale else {}),
     }

@@ -103,5 +103,6 @@ def _checks(found: dict[str, Any]) -> Iterator[str]:
     if not failing:
         yield from (name for name, state in found.items() if state is True)
     yield from (f"{name} is paused" for name in found.get("paused", ()))
+    yield from (f"the far end of {name} is away" for name in found.get("away", ()))
     if stale := found.get("stale"):
         yield f"its config was not taken ({stale})"

@@ -21,7 +21,7 @@ from runtime.settle import Settler, backoffs
 from runtime.verdict import reason_of
 from runtime.wire import again, unpack
 from schemas.envelope import Envelope, Kind
-from schemas.errors import CallstitchError, Paused, Refused, Unavailable
+from schemas.errors import Away, CallstitchError, Paused, Refused, Unavailable
 from schemas.stage import Failed
 from schemas.topology import PARKING
 
@@ -36,7 +36,8 @@ PAUSE_SECONDS: Final = 900.0  # a sink that asked us to stop is asked again afte
 class Batches:
     """Takes one batch after another to its end.
 
-    `held` while something of ours is away, `paused` once a sink asked us to stop.
+    `held` while something of ours is away, `paused` once a sink asked us to stop. `probe_in`: the seconds from one
+    probe to the next while the far end of a sink is away, else None.
     """
 
     def __init__(self, bench: Bench, settler: Settler, ramp: Ramp) -> None:
@@ -46,6 +47,8 @@ class Batches:
         self._ramp = ramp
         self.held = False
         self.paused = False
+        self.probe_in: float | None = None
+        self._away_since = 0.0
         self._failed: set[str] = set()
         self._failed_at = datetime.min.replace(tzinfo=UTC)
 
@@ -152,6 +155,7 @@ class Batches:
                 self._bench.metrics.held(0)
                 self._bench.metrics.handled(len(envelopes), time.perf_counter() - started)
                 self._judge(outcome, len(envelopes))
+                self._see_far_end(outcome)
                 return outcome
             if time.monotonic() - since > HOLD_SECONDS or await stopped_within(stopping, next(waiting)):
                 return None
@@ -165,6 +169,18 @@ class Batches:
             self._failed_at = self._bench.clock()
             if len(self._failed) < FAILING_AFTER:
                 self._failed.update(one.envelope.id for one in failed[:FAILING_AFTER])
+
+    def _see_far_end(self, outcome: Sequence[Envelope | Failed]) -> None:
+        """Whether it is away, as the sink says; a batch of which it says nothing of the kind went out."""
+        away = next((o.error for o in outcome if isinstance(o, Failed) and isinstance(o.error, Away)), None)
+        if away is not None and self.probe_in is None:
+            self._away_since = time.monotonic()
+            self._bench.metrics.away(1)
+            log.error("stage.away", stage=self._name, reason=reason_of(away), probe_seconds=round(away.seconds, 1))
+        elif away is None and self.probe_in is not None:
+            self._bench.metrics.away(0)
+            log.info("stage.back", stage=self._name, seconds=round(time.monotonic() - self._away_since, 1))
+        self.probe_in = None if away is None else away.seconds
 
     async def give_back(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
         """Settle what is not done by a copy at the end of the queue, with a delivery count that starts again.

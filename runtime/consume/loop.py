@@ -3,7 +3,8 @@
 A stage has one consumer, however many batches it works on at once: with several on one queue, the broker would hand
 what one channel of a dying connection held to the next of the same connection, and count each as a failed delivery.
 Unavailable holds the batch and stops consuming; a drain finishes what is buffered while the deadline allows and
-gives back the rest, or all of it where it may only go slowly. The way of one batch is in `batches`, its end in
+gives back the rest, or all of it where it may only go slowly. While the far end of a sink is away, its events stay in
+their queue, but for one at a time that probes it. The way of one batch is in `batches`, its end in
 `settle`, the ticks are in `ticks`.
 """
 
@@ -56,12 +57,17 @@ class StageLoop:
             return False
         subscribed = self._consumer is not None and self._consumer.consuming
         working = self._ticks.working and not self._batches.held and not self._batches.failing
-        return working and (self.paused or self._resting or subscribed)
+        return working and (self.paused or self.away or self._resting or subscribed)
 
     @property
     def paused(self) -> bool:
         """Whether it rests because its sink or an operator asked for that: ready, and nothing goes out."""
         return self._batches.paused or self._told_to_rest
+
+    @property
+    def away(self) -> bool:
+        """Whether it holds because the far end of its sink is away: ready, and one event at a time goes out."""
+        return self._batches.probe_in is not None
 
     def pause(self) -> None:
         """Rest until `resume`: what is under way is finished or given back, and the queue keeps the rest."""
@@ -70,7 +76,11 @@ class StageLoop:
         self._over.set()
 
     def resume(self) -> None:
-        """Go on, slowly at first; also where the sink asked for a rest that is not over; one that runs runs on."""
+        """Go on, slowly at first; also where the sink asked for a rest that is not over; one that runs runs on.
+
+        One whose far end is away is probed at once.
+        """
+        self._probe_now()
         if not self.paused:
             return
         self._told_to_rest = False
@@ -79,9 +89,15 @@ class StageLoop:
         self._wake.set()
 
     def look_again(self) -> None:
-        """Ask the sink again now, where it asked for a rest."""
+        """Ask the sink again now, where it asked for a rest or is away."""
+        self._probe_now()
         if self._batches.paused and not self._told_to_rest:
             self.resume()
+
+    def _probe_now(self) -> None:
+        if self.away:
+            self._batches.probe_in = 0.0
+            self._over.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until `stopping`, then drain; returns when everything is settled or released."""
@@ -103,13 +119,19 @@ class StageLoop:
                 await self._rest()
                 continue
             self._over.clear()
-            async with self._bench.broker.consume(self.spec.queue, prefetch=self.spec.prefetch) as consumer:
+            probe_in = self._batches.probe_in
+            if probe_in is not None and await stopped_within(self._over, probe_in):
+                continue
+            prefetch = self.spec.prefetch if probe_in is None else 1
+            async with self._bench.broker.consume(self.spec.queue, prefetch=prefetch) as consumer:
                 self._consumer = consumer
                 self._bench.metrics.subscribed()
                 try:
                     await self._consume(consumer, stopping)
                 finally:
                     self._consumer = None
+            if probe_in is not None and not self.away:
+                self._ramp.begin()
             if self._resting:
                 await self._bench.trials.rest()
                 self._resting = False
@@ -138,11 +160,12 @@ class StageLoop:
         """Until stopping, a trial that is due, or a batch that was held too long; the latter two are returned."""
         held: list[Delivery] = []
         given_up, idle = asyncio.Event(), asyncio.Semaphore(self.spec.at_once)
-        next_at = 0.0
+        next_at, probing = 0.0, self.away
 
         async def work_on(found: Sorted) -> None:
             if left := await self._batches.process(consumer, found, stopping):
                 held.extend(left)
+            if left or probing or self.away:
                 given_up.set()
             idle.release()
 

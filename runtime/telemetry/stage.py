@@ -33,6 +33,7 @@ class StageFamilies:
         self.quarantined = counter("callstitch_quarantined_total", registry)
         self.held = gauge("callstitch_held", registry)
         self.paused = gauge("callstitch_paused", registry)
+        self.away = gauge("callstitch_away", registry)
         self.tick_failed = counter("callstitch_tick_failed_total", registry)
         self.unwanted = counter("callstitch_unwanted_total", registry)
 
@@ -68,6 +69,7 @@ class StageMetrics:
         self._unwanted = families.unwanted.labels(name)
         self._held = families.held.labels(name)
         self._paused = families.paused.labels(name)
+        self._away = families.away.labels(name)
         self._in_hand: set[Taken] = set()
         self._last: Taken | None = None
         self._resting = False
@@ -116,6 +118,7 @@ class StageMetrics:
         self._resting = False
         self._held.set(0)
         self._paused.set(0)
+        self._away.set(0)
         self.line.tell()
 
     def handled(self, envelopes: int, seconds: float) -> None:
@@ -172,6 +175,10 @@ class StageMetrics:
     def paused(self, paused: int) -> None:
         """1 while the sink rests, else 0."""
         self._paused.set(paused)
+
+    def away(self, away: int) -> None:
+        """1 while the far end of the sink is away, else 0."""
+        self._away.set(away)
 
     def _in_flight(self) -> float:
         return sum([taken.envelopes for taken in self._in_hand])

@@ -110,6 +110,14 @@ STAGE_FAMILIES: Final = (
         meaning="1 while a sink rests: its endpoint wants nothing more, or an operator paused it",
     ),
     Family(
+        name="callstitch_away",
+        type="gauge",
+        role=EVERY_STAGE,
+        labels=("stage",),
+        over="max",
+        meaning="1 while the far end of a sink fails at everything: its events wait, and one at a time probes it",
+    ),
+    Family(
         name="callstitch_tick_failed_total",
         type="counter",
         role=EVERY_STAGE,

@@ -45,3 +45,11 @@ async def test_how_the_last_batch_ended_changes_nothing_else(sinks: SinkStore) -
 async def test_words_that_a_database_cannot_hold_are_told_all_the_same(sinks: SinkStore) -> None:
     await sinks.tell("crm", "http\0_500", now=at(1))
     assert (await sinks.sinks())["crm"].outcome.startswith("http")
+
+
+async def test_a_far_end_that_is_away_is_known_until_it_is_back(sinks: SinkStore) -> None:
+    await sinks.away("crm", at(1))
+    await sinks.tell("crm", "http_500", now=at(2))
+    assert await sinks.sinks() == {"crm": SinkState(away_at=at(1), outcome="http_500", outcome_at=at(2))}
+    await sinks.away("crm", None)
+    assert (await sinks.sinks())["crm"].away_at is None

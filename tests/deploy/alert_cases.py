@@ -261,6 +261,10 @@ SINKS: Final[Mapping[str, Case]] = {
         fires={'callstitch_paused{stage="fan_out.crm"}': "1x40"},
         quiet={'callstitch_paused{stage="fan_out.crm"}': "0x40"},
     ),
+    "CallstitchSinkAway": Case(
+        fires={'callstitch_away{stage="fan_out.crm"}': "1x40"},
+        quiet={'callstitch_away{stage="fan_out.crm"}': "0x40"},
+    ),
     "CallstitchSinkFails": Case(
         fires={
             'callstitch_sink_failed_total{sink="crm"}': "0+9x40",

@@ -41,6 +41,7 @@ SHORTENED: Final[Mapping[str, tuple[str, str]]] = {
     "CallstitchDoorRefuses": ("", ""),
     "RabbitmqDown": ("", ""),
     "CallstitchSinkPaused": ("", ""),
+    "CallstitchSinkAway": ("", ""),
     "CallstitchSinkFails": ("[10m]", "[10s]"),
     "CallstitchDeadLetters": ("", ""),
     "CallstitchQuarantine": ("", ""),

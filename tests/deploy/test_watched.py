@@ -95,9 +95,18 @@ def test_a_sink_that_wants_nothing_more(system: System) -> None:
     wait_for(lambda: "CallstitchSinkPaused" not in system.prometheus.firing(), PATIENCE_SECONDS)
 
 
+def test_a_sink_whose_endpoint_is_away(system: System) -> None:
+    assert "CallstitchDeadLetters" not in system.prometheus.firing()
+    system.endpoint.status = 500
+    system.wait_until_fire("CallstitchSinkAway")
+    assert "CallstitchDeadLetters" not in system.prometheus.firing()
+    system.endpoint.status = 204
+    wait_for(lambda: "CallstitchSinkAway" not in system.prometheus.firing(), PATIENCE_SECONDS)
+
+
 def test_work_that_fails_for_good(system: System) -> None:
     assert not {"CallstitchDeadLetters", "CallstitchSinkFails"} & system.prometheus.firing()
-    system.endpoint.status = 500
+    system.endpoint.status = 422
     system.wait_until_fire("CallstitchSinkFails", "CallstitchDeadLetters")
     system.endpoint.status = 204
     wait_for(lambda: "CallstitchSinkFails" not in system.prometheus.firing(), PATIENCE_SECONDS)

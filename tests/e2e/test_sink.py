@@ -39,6 +39,13 @@ def resting(role: Any) -> list[str]:
     return list(orjson.loads(answer.body).get("paused", []))
 
 
+def away(up: Up) -> list[str]:
+    """What /readyz names as away; it stays ready."""
+    answer = request(up.admin, "GET", "/readyz")
+    assert answer.status == 200, answer
+    return list(orjson.loads(answer.body).get("away", []))
+
+
 def pushed(up: Up, prefix: str, count: int = EVENTS) -> set[str]:
     """So many calls that begin."""
     assert {up.post(a_callin(f"{prefix}-{n}")) for n in range(count)} == {200}
@@ -84,6 +91,29 @@ def test_a_sink_that_rests_because_of_a_410_goes_on_at_the_word(tmp_path: Path) 
         callstitch(up, "sink", "resume", "crm")
         up.wait_for(lambda: expected <= set(subjects(customer)))
         assert resting(up) == []
+
+
+def test_an_endpoint_that_is_down_for_a_while_gets_everything_once_it_is_back(tmp_path: Path) -> None:
+    """12 s of 500 delayed events by two minutes: each was sent down the delay tiers."""
+    quick = f'{SECRET}\nbreak_after = 3\nprobe_after = "200ms"\nprobe_longest = "500ms"'
+    with an_endpoint() as customer, running_up(tmp_path, extra=webhook(customer, quick)) as up:
+        customer.status = 500
+        expected = pushed(up, "down")
+        up.wait_for(lambda: away(up) == ["fan_out.crm"])
+        up.wait_for(lambda: status(up)["away"])
+        assert "its far end is away since" in callstitch(up, "sink", "status", "crm")
+        assert 'callstitch_away{stage="fan_out.crm"} 1.0' in request(up.admin, "GET", "/metrics").body.decode()
+        expected |= pushed(up, "meanwhile")
+        probes = len(customer.posts)
+        up.wait_for(lambda: len(customer.posts) >= probes + 3)
+        customer.status = 204
+        up.wait_for(lambda: expected <= set(subjects(customer)))
+        up.wait_for(lambda: not status(up)["away"])
+        assert away(up) == []
+        assert "there are no dead letters" in callstitch(up, "dead", "list")
+        log = up.log_file.read_text()
+        assert (log.count("stage.away"), log.count("stage.back")) == (1, 1)
+        assert up.terminate() == 0
 
 
 @pytest.mark.rabbitmq

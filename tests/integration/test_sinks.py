@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from schemas.errors import Misconfigured, Paused, Transient
+from schemas.errors import Away, Misconfigured, Paused, Transient
 from schemas.stage import Failed
 from tests.contracts.sinks import an_event, now
 from tests.services.customer import SECRET, Customer, a_customer
@@ -141,3 +141,55 @@ async def test_a_sink_that_cannot_work_does_not_start(customer: Customer, change
             pass
     assert "whsec" not in str(refused.value).replace("must be whsec_...", "")
     assert "example.com" not in str(refused.value)
+
+
+async def test_an_endpoint_that_fails_at_everything_is_away_and_little_is_tried(customer: Customer) -> None:
+    async def broken(_: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+    customer.answer = broken
+    async with customer.sink(break_after=5, probe_after=timedelta(seconds=8)).open(now) as webhook:
+        results = await webhook.write([an_event(n) for n in range(100)])
+        assert all(isinstance(one, Away) and 4 <= one.seconds <= 8 for one in results)
+        assert str(results[0]) == "the endpoint is away: http_503"
+        assert customer.requests < 40, "what would only fail too is not tried"
+        before = customer.requests
+        probe, *others = await webhook.write([an_event(n) for n in range(20)])
+        assert isinstance(probe, Away)
+        assert others == [probe] * 19
+        assert (customer.requests, probe.seconds > 8 / 2) == (before + 1, True)
+        customer.answer = None
+        assert await webhook.write([an_event(1)]) == [None]
+        customer.answer = broken
+        (alone,) = await webhook.write([an_event(2)])
+        assert isinstance(alone, Transient), "once it worked they are counted anew"
+
+
+async def test_what_refuses_one_event_is_not_away(customer: Customer) -> None:
+    async def picky(_: web.Request) -> web.Response:
+        return web.Response(status=422)
+
+    customer.answer = picky
+    async with customer.sink(break_after=2).open(now) as webhook:
+        results = await webhook.write([an_event(n) for n in range(50)])
+    assert [type(one) for one in results] == [Transient] * 50
+    assert customer.requests == 50
+
+
+async def test_a_server_that_asks_for_a_longer_wait_gets_it(customer: Customer) -> None:
+    async def busy(_: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": "77"})
+
+    customer.answer = busy
+    async with customer.sink(break_after=1).open(now) as webhook:
+        (result,) = await webhook.write([an_event(1)])
+    assert isinstance(result, Away)
+    assert result.seconds == 77
+
+
+async def test_what_cannot_be_reached_is_away_too(customer: Customer) -> None:
+    sink = customer.sink(break_after=3)
+    await customer.server.close()
+    async with sink.open(now) as webhook:
+        results = await webhook.write([an_event(n) for n in range(3)])
+    assert {str(one) for one in results} == {"the endpoint is away: unreachable"}

@@ -10,28 +10,33 @@ import hmac
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import ClassVar, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 import aiohttp
-from pydantic import SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from yarl import URL
 
 from schemas.envelope import EVENT_CONTENT_TYPE, Envelope
-from schemas.errors import Misconfigured, Paused, Permanent, Transient, Unavailable
+from schemas.errors import Away, Misconfigured, Paused, Permanent, Transient, Unavailable
 from schemas.settings import Duration, Outlet, Secret, Url
 from workers.outside.errors import our_errors, read_at_most, retry_after
 from workers.outside.guard import AddressRefused, check_scheme, look_up, open_session
+from workers.sinks.breaker import Breaker
 
 AT_ONCE: Final = 16
 
 _GONE: Final = 410
+_OF_THE_ENDPOINT: Final = frozenset({401, 403, 404, 405, 407, 408, 421, 425, 429})  # who asks, and when; not what
+_ASKED_MOST_SECONDS: Final = 900.0
 _SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the public prefix of a Standard Webhooks secret, not one
 
 
 class Webhook(Outlet):
     """POSTs each event, signed after Standard Webhooks; `secret` is its `whsec_...` or base64 key.
 
-    `secrets` in its place are several of them, while one is rotated: a post has a signature by each.
+    `secrets` in its place are several of them, while one is rotated: a post has a signature by each. After
+    `break_after` failures of the endpoint in a row (0: never) the events wait, and one at a time is tried,
+    `probe_after` later, then after twice as long each time, up to `probe_longest`.
     """
 
     one_process: ClassVar[bool] = False
@@ -42,6 +47,9 @@ class Webhook(Outlet):
     secrets: tuple[Secret, ...] = ()
     allow_private: bool = False
     timeout: Duration = timedelta(seconds=15)
+    break_after: Annotated[int, Field(ge=0)] = 5
+    probe_after: Duration = timedelta(seconds=1)
+    probe_longest: Duration = timedelta(seconds=30)
 
     @model_validator(mode="after")
     def _is_signed(self) -> Self:
@@ -88,39 +96,72 @@ class Webhook(Outlet):
             allow_private=self.allow_private, total_seconds=self.timeout.total_seconds(), per_host=AT_ONCE
         )
         async with session:
-            yield OpenWebhook(session=session, url=url, keys=keys, clock=clock)
+            yield OpenWebhook(session=session, url=url, keys=keys, clock=clock, breaker=self._breaker())
+
+    def _breaker(self) -> Breaker:
+        first, longest = self.probe_after.total_seconds(), self.probe_longest.total_seconds()
+        return Breaker(in_a_row=self.break_after, first=first, longest=max(first, longest))
 
 
 class OpenWebhook:
     """A sink (`workers.fan_out.Sink`); at most AT_ONCE requests are under way."""
 
     def __init__(
-        self, *, session: aiohttp.ClientSession, url: URL, keys: Sequence[bytes], clock: Callable[[], datetime]
+        self,
+        *,
+        session: aiohttp.ClientSession,
+        url: URL,
+        keys: Sequence[bytes],
+        clock: Callable[[], datetime],
+        breaker: Breaker,
     ) -> None:
         self._session = session
         self._url = url
         self._keys = keys
         self._clock = clock
+        self._breaker = breaker
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def write(self, batch: Sequence[Envelope]) -> Sequence[Exception | None]:
         """POST all events; 2xx is done, everything else is Transient: customers mend their endpoints.
 
+        Once the endpoint has failed too often in a row, what has failed and what was not tried is Away.
+
         Raises:
             Paused: the endpoint answered 410; it wants nothing more.
         """
+        probes = 1 if self._breaker.open else 0
+        self._breaker.begin()
+        results = [await self._deliver(envelope) for envelope in batch[:probes]]
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._deliver(envelope)) for envelope in batch]
+                tasks = [group.create_task(self._deliver(envelope)) for envelope in batch[probes:]]
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
-        return [task.result() for task in tasks]
+        results += [task.result() for task in tasks]
+        if not self._breaker.open:
+            return results
+        failed = [one for one in results if one is not None and not one.alone]
+        asked = [min(one.retry_after or 0.0, _ASKED_MOST_SECONDS) for one in failed]
+        reasons = ", ".join(sorted({str(one) for one in failed if one is not _NOT_TRIED}))
+        away = Away(f"the endpoint is away: {reasons}", seconds=max(self._breaker.pause(), *asked))
+        return [away if one is not None and not one.alone else one for one in results]
 
-    async def _deliver(self, envelope: Envelope) -> Exception | None:
+    async def _deliver(self, envelope: Envelope) -> Transient | None:
         assert isinstance(envelope.body, bytes)
+        async with self._slots:
+            if self._breaker.open:
+                return _NOT_TRIED
+            error = await self._tried(envelope.id, envelope.body)
+        if error is None or error.alone:
+            self._breaker.worked()
+        else:
+            self._breaker.failed()
+        return error
+
+    async def _tried(self, event_id: str, body: bytes) -> Transient | None:
         try:
-            async with self._slots:
-                await self._post(envelope.id, envelope.body)
+            await self._post(event_id, body)
         except Transient as error:
             return error
         except Permanent as error:  # an address that we may not call: the operator mends that, as customers theirs
@@ -139,7 +180,11 @@ class OpenWebhook:
             raise Paused("the endpoint answered 410")
         if response.status // 100 != 2:  # noqa: PLR2004 - the class of all success answers
             wait = retry_after(response.headers, self._clock())
-            raise Transient(f"http_{response.status}", retry_after=wait)
+            alone = response.status // 100 == 4 and response.status not in _OF_THE_ENDPOINT  # noqa: PLR2004 - 4xx
+            raise Transient(f"http_{response.status}", retry_after=wait, alone=alone)
+
+
+_NOT_TRIED: Final = Transient("not_tried")
 
 
 def _signed(event_id: str, body: bytes, *, keys: Sequence[bytes], now: datetime) -> dict[str, str]:

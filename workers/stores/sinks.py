@@ -11,13 +11,17 @@ from schemas.value import value
 
 @value
 class SinkState:
-    """One sink; `resumed_at` is when an operator last said so, `outcome` how its last batch ended, in a few words."""
+    """One sink; `resumed_at` is when an operator last said so, `outcome` how its last batch ended, in a few words.
+
+    `away_at`: since when its far end is away.
+    """
 
     paused_at: datetime | None = None
     paused_by: str = ""
     resumed_at: datetime | None = None
     outcome: str = ""
     outcome_at: datetime | None = None
+    away_at: datetime | None = None
 
 
 class SinkStore(Protocol):
@@ -33,6 +37,10 @@ class SinkStore(Protocol):
 
     async def resume(self, name: str, *, now: datetime) -> None:
         """Let it go on, whether an operator paused it or its endpoint asked for that."""
+        ...
+
+    async def away(self, name: str, since: datetime | None) -> None:
+        """Keep since when its far end is away; None: it is back."""
         ...
 
     async def tell(self, name: str, outcome: str, *, now: datetime) -> None:

@@ -20,7 +20,8 @@ CREATE TABLE sink (
     outcome TEXT NOT NULL DEFAULT '', outcome_at INTEGER
 ) WITHOUT ROWID;
 """
-SINKS_MIGRATIONS: Final = (_VERSION_1,)
+_VERSION_2: Final = "ALTER TABLE sink ADD COLUMN away_at INTEGER"
+SINKS_MIGRATIONS: Final = (_VERSION_1, _VERSION_2)
 FILE: Final = "sinks.db"
 
 _PAUSE: Final = """
@@ -35,7 +36,10 @@ _TELL: Final = """
 INSERT INTO sink (name, outcome, outcome_at) VALUES (?1, ?2, ?3) ON CONFLICT (name)
 DO UPDATE SET outcome = excluded.outcome, outcome_at = excluded.outcome_at
 """
-_ALL: Final = "SELECT name, paused_at, paused_by, resumed_at, outcome, outcome_at FROM sink"
+_AWAY: Final = """
+INSERT INTO sink (name, away_at) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET away_at = excluded.away_at
+"""
+_ALL: Final = "SELECT * FROM sink"  # an older program's file has no away_at
 _PATIENCE_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 0.05
 
@@ -62,6 +66,10 @@ class SqliteSinks:
     async def resume(self, name: str, *, now: datetime) -> None:
         """As `SinkStore` promises."""
         await self._write(_RESUME, name, micros(now))
+
+    async def away(self, name: str, since: datetime | None) -> None:
+        """As `SinkStore` promises."""
+        await self._write(_AWAY, name, None if since is None else micros(since))
 
     async def tell(self, name: str, outcome: str, *, now: datetime) -> None:
         """As `SinkStore` promises."""
@@ -93,6 +101,7 @@ def _states(db: sqlite3.Connection) -> dict[str, SinkState]:
             resumed_at=_moment(row["resumed_at"]),
             outcome=row["outcome"],
             outcome_at=_moment(row["outcome_at"]),
+            away_at=_moment(row["away_at"]) if "away_at" in row.keys() else None,  # noqa: SIM118 - a Row's keys
         )
         for row in db.execute(_ALL)
     }
