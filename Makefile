@@ -56,7 +56,8 @@ containers: $(DEV)  ## The image and deploy/compose.yaml in real containers: sca
 	@CI=true $(BIN)/pytest tests/containers -s
 
 # BENCH says more: make bench BENCH='--beside 7189888' measures that commit's tree in the same run, '--python 3.14' runs
-# ours on Debian's Python of that version (or on a path); --help tells it all. All of it takes about an hour.
+# ours on Debian's Python of that version (or on a path); --help tells it all. All of it takes about an hour:
+#   make bench BENCH='--python 3.13 --python 3.14 --python /usr/bin/python3.11 --beside 7189888 --beside 2266290'
 bench: $(DEV)  ## The benchmarks, each peer in the same run; a whole run writes docs/bench.md
 	@$(BIN)/python -m tests.bench $(BENCH)
 

@@ -54,17 +54,19 @@ async def _play_all(settings: Settings, command: str) -> Sequence[Row]:
     before, began, runs = load(), time.monotonic(), list[Run]()
     with ExitStack() as cleaning:
         theatre = _theatre(settings, cleaning)
-        async for run in play(theatre):
-            runs.append(run)
-            print(f"{time.monotonic() - began:6.0f} s  {_told(run)}", flush=True)
-            _write(settings.directory / "runs.json", json.dumps([asdict(one) for one in runs], indent=1))
-        found = rows(runs)
-        text = page(found, goals(settings), conditions(theatre, command=command, load_before=before))
-    _write(settings.directory / "bench.md", text)
+        try:
+            async for run in play(theatre):
+                runs.append(run)
+                print(f"{time.monotonic() - began:6.0f} s  {_told(run)}", flush=True)
+        finally:  # what has been played is not lost with what goes wrong
+            (settings.directory / "runs.json").write_text(json.dumps([asdict(one) for one in runs], indent=1))
+            told = conditions(theatre, command=command, load_before=before) if runs else ()
+            text = page(rows(runs), goals(settings), told)
+            (settings.directory / "bench.md").write_text(text)
     if settings.whole:
-        _write(PAGE, text)
+        PAGE.write_text(text)
     print("\n" + text)
-    return found
+    return rows(runs)
 
 
 def _theatre(settings: Settings, cleaning: ExitStack) -> Theatre:
@@ -86,10 +88,6 @@ def _told(run: Run) -> str:
     late = f", p99 {run.latency.p99:.1f} ms" if run.latency else ""
     cost = run.each(run.used.cpu + run.used.broker + run.used.store)
     return f"{run.case}: {run.contender}: {run.rate:,.0f}/s, {cost:,.0f} CPU us{late}"
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text)
 
 
 def _settings(arguments: Sequence[str] | None) -> Settings:

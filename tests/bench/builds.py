@@ -75,7 +75,8 @@ def trees(commits: Sequence[str], python: str) -> Iterator[list[Build]]:
 
 
 def _unpacked(commit: str, folder: Path) -> Path:
-    archive, root = folder / f"{commit}.tar", folder / commit
+    root = folder / commit.replace("/", "-")
+    archive = root.with_suffix(".tar")
     made = subprocess.run(
         ["git", "-C", str(ROOT), "archive", f"--output={archive}", commit], capture_output=True, text=True, check=False
     )
@@ -97,18 +98,28 @@ def environment(asked: str, directory: Path) -> str:
         subprocess.CalledProcessError: the packages could not be installed; pip has said why.
     """
     python = asked if "/" in asked else _debian_python(asked, directory)
-    version = interpreter(python).partition(",")[0]
-    home = directory / f"python-{version}-{'own' if '/' in asked else 'debian'}"
-    stamp, wanted = home / "lock", f"{python}\n{LOCK.read_text()}"
-    if not (stamp.exists() and stamp.read_text() == wanted):
-        print(f"Installing what Callstitch runs on for Python {version} into {home} (once)", flush=True)
-        shutil.rmtree(home, ignore_errors=True)
-        subprocess.run([python, "-m", "venv", "--without-pip", str(home)], check=True)
-        pip = [sys.executable, "-m", "pip", "--python", str(home / "bin" / "python"), "--disable-pip-version-check"]
-        subprocess.run([*pip, "-qq", "install", "--no-deps", "--require-hashes", "-r", str(LOCK)], check=True)
+    home = directory / f"python-{interpreter(python).partition(',')[0]}-{'own' if '/' in asked else 'debian'}"
+    if virtual_environment(home, python, LOCK):
         _name_our_version(home)
-        stamp.write_text(wanted)
     return str(home / "bin" / "python")
+
+
+def virtual_environment(home: Path, python: str, lock: Path) -> bool:
+    """See that there is one, of that interpreter with what that lock names; whether it was made anew.
+
+    Raises:
+        subprocess.CalledProcessError: it could not be made; pip has said why.
+    """
+    stamp, wanted = home / "made", f"{python}\n{lock.read_text()}"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return False
+    print(f"Installing {lock.relative_to(ROOT)} into {home} (once)", flush=True)
+    shutil.rmtree(home, ignore_errors=True)
+    subprocess.run([python, "-m", "venv", "--without-pip", str(home)], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(home / "bin" / "python"), "--disable-pip-version-check", "-qq"]
+    subprocess.run([*pip, "install", "--no-deps", "--no-compile", "--require-hashes", "-r", str(lock)], check=True)
+    stamp.write_text(wanted)
+    return True
 
 
 def _name_our_version(home: Path) -> None:
@@ -131,10 +142,10 @@ def _debian_python(version: str, directory: Path) -> str:
         print(f"Unpacking Debian's Python {version} into {root} (once)", flush=True)
         shutil.rmtree(root, ignore_errors=True)
         suite.unpack(SUITES[version], (f"python{version}", f"python{version}-venv"), root)
-        libraries = ":".join(str(root / path) for path in ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"))
-        loader = next((root / "lib64").glob("ld-linux*"), None) or next((root / "lib").rglob("ld-linux*"))
+        (libraries,) = (root / "usr" / "lib").glob("*-linux-gnu")
+        (loader,) = libraries.glob("ld-linux*")
         patchelf = str(debian.program(_PATCHELF, package="patchelf"))
         subprocess.run([patchelf, "--set-interpreter", str(loader), str(python)], check=True)
-        subprocess.run([patchelf, "--force-rpath", "--set-rpath", libraries, str(python)], check=True)
+        subprocess.run([patchelf, "--force-rpath", "--set-rpath", str(libraries), str(python)], check=True)
         (root / "made").touch()
     return str(python)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 from tests.bench.cases import growth, ingest, job, jobs, latency, recovery, relay
@@ -57,10 +58,9 @@ def _job(settings: Settings) -> Iterator[Goal]:
                 name = jobs.named(store, batch=batch, fused=fused)
                 what = f"{short}: {name}: CPU, ours and RabbitMQ's / bare aiohttp's request"
                 yield Goal(what=what, measured=_multiple(case, name), bound=bound, most=True)
-        for commit in settings.beside[:1]:
-            for store in jobs.STORES:
-                ours, base = jobs.named(store), jobs.named(store, of=commit)
-                yield Goal(what=f"{short}: rate, {ours} / {base}", measured=_rates(case, ours, base), bound=1.5)
+        for commit, store, batch in product(settings.beside[:1], jobs.STORES, (False, True)):
+            ours, base = jobs.named(store, batch=batch), jobs.named(store, of=commit)
+            yield Goal(what=f"{short}: rate, {ours} / {base}", measured=_rates(case, ours, base), bound=1.5)
         sqlite, postgresql = jobs.named("SQLite"), jobs.named("PostgreSQL")
         what = f"{short}: CPU, ours and the store's, PostgreSQL / SQLite"
         yield Goal(what=what, measured=_costs(case, postgresql, sqlite, broker=False), bound=1.25, most=True)

@@ -29,12 +29,10 @@ def conditions(theatre: Theatre, *, command: str, load_before: float) -> Iterato
     yield "rounds", f"{theatre.settings.rounds}; of latency and growth one less, of recovery one"
     yield "machine", f"{os.cpu_count()} cores, {_processor()}, {_memory_gib():.0f} GiB, {platform.release()}"
     yield "load before and after (1 minute)", f"{load_before:.1f} and {os.getloadavg()[0]:.1f}"
-    yield "Python of ours and of bare aiohttp", interpreter(theatre.ours.python)
+    yield "Python of all that name no other", interpreter(theatre.ours.python)
     for build in theatre.beside:
         if build.python != theatre.ours.python:
             yield f'"{build.name}" runs on', interpreter(build.python)
-    if "peers" in theatre.__dict__:
-        yield "Python of the peers", interpreter(str(theatre.peers))
     if "go" in theatre.__dict__:
         yield "Go", subprocess.run([GO, "version"], capture_output=True, text=True, check=True).stdout.strip()
     yield "RabbitMQ", f"{theatre.node.version}, quorum queues, one node"

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from tests.bench.builds import virtual_environment
 
 PEERS: Final = Path(__file__).with_name("peers")
 LOCK: Final = PEERS / "requirements.lock"
 TOLD: Final = ("aio-pika", "aiohttp", "fastapi", "faststream", "mq-bridge", "repid", "uvicorn", "uvloop", "asyncpg")
 
 
-def peers_python(directory: Path) -> Path:
-    """The interpreter of that environment; made again when the lock changed.
+def peers_python(directory: Path, python: str) -> Path:
+    """The interpreter of that environment, of the same build as ours; made again when the lock changed.
 
     Raises:
         subprocess.CalledProcessError: it could not be made; pip has said why.
     """
     home = directory / "peers"
-    python, stamp = home / "bin" / "python", home / "lock.sha256"
-    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
-        return python
-    print(f"Installing the peers into {home} (once)", flush=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "-qq", "install", "--no-deps", "--no-compile"]
-    subprocess.run([*pip, "--require-hashes", "-r", str(LOCK)], check=True)
-    stamp.write_text(wanted)
-    return python
+    virtual_environment(home, python, LOCK)
+    return home / "bin" / "python"
 
 
 def versions() -> Mapping[str, str]:

@@ -29,6 +29,8 @@ How to read it:
   the contender and RabbitMQ took, as a multiple of what bare aiohttp took to answer a request in the same run, on the
   same Python. The bench's own, the generator's and the watcher's, is in no other column, but on the same cores.
 - Memory is that of the contender's largest process.
+- Bare aiohttp runs as our roles do (uvloop, garbage collected rarely, freed memory kept), and the peers in Python on
+  the same interpreter.
 - A contender named by a commit is the tree of that commit, played by the same bench.
 - Each peer is written as its documentation says: confirms, persistent messages, quorum queues, acks after the work.
   What else its documentation offers was tried alone first, and the best setting was taken: it stands under the table.

@@ -67,7 +67,7 @@ class Theatre:
     @cached_property
     def peers(self) -> Path:
         """The peers' interpreter."""
-        return peers_python(self.directory)
+        return peers_python(self.directory, self.ours.python)
 
     @cached_property
     def limit(self) -> Path:

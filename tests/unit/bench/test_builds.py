@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.builds import Build, interpreter, trees
+from tests.bench.builds import Build, environment, interpreter, trees
 from tests.bench.contender import ROOT, Trouble
 from tests.bench.flames import MOST_BYTES, PICTURES, told
+from tests.services import debian
 
 
 def a_python(tmp_path: Path, *told: object) -> str:
@@ -46,8 +47,13 @@ def test_a_tree_beside_ours_runs_its_own_code_on_our_packages() -> None:
 
 
 def test_a_commit_that_is_not_here_is_refused() -> None:
-    with pytest.raises(Trouble, match="no tree of 0000000"), trees(["0000000"], sys.executable):
+    with pytest.raises(Trouble, match="no tree of no/commit"), trees(["no/commit"], sys.executable):
         pass
+
+
+def test_a_python_that_nobody_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(debian.Missing, match=r"Python 3\.12: a path, or one of 3\.13, 3\.14"):
+        environment("3.12", tmp_path)
 
 
 def test_the_pictures_are_small_and_name_no_path_of_the_machine_that_made_them() -> None:
