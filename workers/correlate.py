@@ -66,7 +66,10 @@ class SessionStore(Protocol):
         ...
 
     async def sent(self, ids: Sequence[str], now: datetime) -> None:
-        """Mark outbox rows as sent; ids that are no outbox rows are ignored."""
+        """Note that outbox rows have left: marked with the next of these transactions, or when the store is closed.
+
+        Ids of no row that this store handed out are ignored. A mark that is lost costs one more publish.
+        """
         ...
 
     async def look(self, now: datetime) -> Mapping[str, int]:

@@ -49,6 +49,7 @@ class Stores(RuleBasedStateMachine):
         self.claims_model, self.sessions_model = ClaimsModel(), SessionsModel()
         self.notifications: list[list[tuple[str, str]]] = []
         self.folded: list[list[Fact]] = []
+        self.in_hand: set[str] = set()  # what this life of the store gave out: only that is published and marked
         self._open()
 
     def _open(self) -> None:
@@ -116,7 +117,7 @@ class Stores(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def marks_some_sent(self, data: st.DataObject) -> None:
-        known = sorted(self.sessions_model.unsent_ids())
+        known = sorted(self.sessions_model.unsent_ids() & self.in_hand)
         self._mark(data.draw(st.lists(st.sampled_from(known), unique=True)) if known else [])
 
     def _mark(self, ids: Sequence[str]) -> None:
@@ -130,6 +131,7 @@ class Stores(RuleBasedStateMachine):
     @rule()
     def crashes(self) -> None:
         self.runner.run(self.stack.aclose())
+        self.in_hand.clear()
         self._open()
 
     @rule()
@@ -137,6 +139,8 @@ class Stores(RuleBasedStateMachine):
         while self.sessions_model.due_ids(self.now + seconds(1000)):
             self.passes(100)
             self.sweeps()
+        self.passes(6)
+        self._finds_unsent(1000)
         self._mark(sorted(self.sessions_model.unsent_ids()))
         self.now += seconds(10 * 86400)
         while self.runner.run(self.sessions.expire(self.now, 2)) or self.runner.run(self.claims.expire(self.now, 2)):
@@ -149,6 +153,7 @@ class Stores(RuleBasedStateMachine):
 
     def _same(self, told: Sequence[Envelope], expected: Sequence[Envelope]) -> None:
         self.sessions_model.hear(told)
+        self.in_hand.update([envelope.id for envelope in told])
         assert list(told) == list(expected)
 
 

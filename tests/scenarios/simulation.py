@@ -118,8 +118,6 @@ class MemoryFile(SqliteFile):
             raise Unavailable("nobody knows whether that was committed")
         return result
 
-    write_soon = write  # memory is no disk to wait for
-
 
 @dataclass(eq=False, kw_only=True)
 class Work:

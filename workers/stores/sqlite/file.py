@@ -67,18 +67,6 @@ class SqliteFile:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: self._transact(lambda db: work(db, *args, **kwargs)))
 
-    async def write_soon(
-        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """The same without waiting for the disk: everybody sees it, and it is durable with the next `write`.
-
-        A process that dies loses nothing; a power cut may. Raises what `write` raises.
-        """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._thread, lambda: self._transact_soon(lambda db: work(db, *args, **kwargs))
-        )
-
     async def compact(self) -> None:
         """After an erasure: leave nothing of what was deleted in free pages and in the WAL, as far as that is quick.
 
@@ -95,13 +83,6 @@ class SqliteFile:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.OperationalError as error:  # a reader is at it, or the disk is full: what is erased is erased
             log.warning("state.not_compacted", file=self._path.name, reason=str(error))
-
-    def _transact_soon(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        self._connection.execute("PRAGMA synchronous=NORMAL")
-        try:
-            return self._transact(work)
-        finally:
-            self._connection.execute("PRAGMA synchronous=FULL")
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         db = self._connection
