@@ -26,7 +26,6 @@ Changed = Mapping[str, str]  # an expression over `i` for each column that diffe
 _BEFORE, _, _AFTER = f"{SOURCE}:{session_id('seed', 0)}".partition("00000000")
 _SETTLED: Final[Changed] = {"due_at": "NULL", "state": f"substr(template.state, 1, {STATE_BYTES})"}
 _LEFT: Final[Changed] = {"envelope": f"substr(template.envelope, 1, {ENVELOPE_BYTES})"}
-_SENT: Final[Changed] = {**_LEFT, "sent_at": "template.leased_at"}
 _SQLITE_CALL: Final = f"printf('{_BEFORE}%08d{_AFTER}', i)"
 _SQLITE: Final[Mapping[str, Mapping[str, Changed]]] = {
     "correlate.db": {
@@ -40,8 +39,8 @@ _SQLITE: Final[Mapping[str, Mapping[str, Changed]]] = {
 }
 _POSTGRESQL_CALL: Final = f"convert_to('{_BEFORE}' || lpad(i::text, 8, '0') || '{_AFTER}', 'UTF8')"
 _POSTGRESQL: Final[Mapping[str, Changed]] = {
-    "session": {"id": _POSTGRESQL_CALL, **_SETTLED},
-    "outbox": {"n": "nextval('outbox_n')", "id": "gen_random_uuid()::text", "call_id": _POSTGRESQL_CALL, **_SENT},
+    "session": {"id": _POSTGRESQL_CALL, "said": "NULL", "said_on": "NULL", **_SETTLED},
+    "outbox": {"n": "nextval('outbox_n')", "id": "gen_random_uuid()::text", "call_id": _POSTGRESQL_CALL, **_LEFT},
     "claim": {"key": "decode(md5(i::text), 'hex')", "owner": "gen_random_uuid()::text"},
     "receipt": {"envelope_id": "'00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0')"},
 }

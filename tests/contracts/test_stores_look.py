@@ -72,4 +72,4 @@ async def test_on_postgresql_too_with_a_table_of_many_that_are_done(postgres_dsn
 
 
 def _of_now() -> str:
-    return sessions_query("now()", "outbox WHERE sent_at IS NULL ORDER BY leased_at")
+    return sessions_query("now()")

@@ -22,7 +22,9 @@ from tests.building.facts import T0, a_cdr, enveloped
 from tests.building.stores import PostgresqlRig, SqliteRig, StoreRig, a_whole_call, asked, at, fold
 from tests.contracts.test_shown_numbers import command, logs_as_before
 from workers.park import Parked, ParkedStore, park, revived
+from workers.stores.erasing import keyed_id
 from workers.stores.places import Row
+from workers.stores.postgresql.purge import PURGING
 from workers.stores.sqlite.purge import rows
 from workers.stores.sweep import SWEEP_BYTES
 
@@ -200,6 +202,7 @@ async def test_a_call_whose_first_fold_is_under_way_is_erased_after_it(store_rig
         other = await asyncpg.connect(store_rig.dsn)
         fold_of_it = other.transaction()
         await fold_of_it.start()
+        await other.execute(f"SELECT pg_advisory_xact_lock_shared({PURGING})")
         await other.execute(
             "INSERT INTO callstitch.session SELECT 'huawei-bj:s3'::bytea, source, state, revision, status, hour,"
             " due_at, updated_at, arrived FROM callstitch.session"
@@ -210,6 +213,24 @@ async def test_a_call_whose_first_fold_is_under_way_is_erased_after_it(store_rig
         assert await purge == {}
         ids = await other.fetch("SELECT id FROM callstitch.session WHERE id NOT LIKE '%:erased:%'")
         assert [row["id"] for row in ids] == [b"huawei-bj:s2"]
+        await other.close()
+
+
+async def test_a_call_is_not_begun_while_it_is_being_erased(store_rig: StoreRig) -> None:
+    """A fold that had looked for its tombstone before the purge committed would bring it back."""
+    if not isinstance(store_rig, PostgresqlRig):
+        return
+    async with store_rig.open_sessions() as sessions:
+        other = await asyncpg.connect(store_rig.dsn)
+        purge = other.transaction()
+        await purge.start()
+        await other.execute(f"SELECT pg_advisory_xact_lock({PURGING})")
+        first_fold = asyncio.create_task(fold(sessions, a_whole_call("s3"), told=70))
+        assert await asyncio.wait({first_fold}, timeout=0.3) == (set(), {first_fold})
+        keyed = keyed_id("huawei-bj:s3", sessions._purge_key).encode()  # type: ignore[attr-defined]
+        await other.execute("INSERT INTO callstitch.tombstone VALUES ($1, 0, 'open', now())", keyed)
+        await purge.commit()
+        assert await first_fold == []
         await other.close()
 
 

@@ -23,6 +23,7 @@ from tests.building.stores import (
     claimed,
     fold,
     forget_everything,
+    marked,
     stepping,
     types,
 )
@@ -78,7 +79,7 @@ async def test_a_batch_of_500_claims_takes_at_most_eight_statements(dsn: str) ->
 
 async def test_a_fold_of_500_calls_takes_at_most_eight_statements(dsn: str) -> None:
     async with open_sessions(dsn) as (store, _):
-        await fold(store, a_whole_call("s", told=1), told=1)
+        await marked(store, [one.id for one in await fold(store, a_whole_call("s", told=1), told=1)], told=1)
         for told in (70, 90):
             async with statements(store) as sent:
                 said = await fold(store, *(a_whole_call(f"s{n}", told=told) for n in range(500)), told=told)
@@ -86,7 +87,10 @@ async def test_a_fold_of_500_calls_takes_at_most_eight_statements(dsn: str) -> N
             assert 4 <= len(sent) <= MOST_STATEMENTS, sent
         async with statements(store) as sent:
             await store.sent([envelope.id for envelope in said], at(91))
-        assert len(sent) == 1
+        assert sent == [], "a mark rides in the next transaction"
+        async with statements(store) as sent:
+            assert await store.unsent(at(99), 500) == []
+        assert len(sent) == 4, sent
 
 
 async def test_workers_that_meet_the_same_sessions_in_other_orders_never_collide(dsn: str) -> None:

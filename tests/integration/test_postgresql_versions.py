@@ -10,8 +10,20 @@ from schemas.envelope import encode_envelope
 from schemas.errors import Misconfigured
 from tests.building.facts import a_cdr, enveloped, kept
 from tests.building.states import state_1
-from tests.building.stores import PostgresqlRig, a_claim, a_whole_call, asked, at, forget_everything, stepping
+from tests.building.stores import (
+    PostgresqlRig,
+    a_claim,
+    a_whole_call,
+    asked,
+    at,
+    event,
+    fold,
+    forget_everything,
+    marked,
+    stepping,
+)
 from tests.building.traffic import HOUR, arrive, found, passed_on, rows
+from workers.calls.session import encode_session
 from workers.stores.claims import claim_row
 from workers.stores.postgresql.pool import open_database
 from workers.stores.postgresql.schema import CLAIMS_MIGRATIONS, PARKED_MIGRATIONS, SESSIONS_MIGRATIONS, migrate
@@ -79,3 +91,60 @@ async def test_what_was_parked_before_items_were_counted_counts_one_a_row(dsn: s
     assert (group["count"], group["items"]) == (2, 2)
     (counted,) = await asked(PostgresqlRig(dsn), lambda reads: reads.books.parked())
     assert (counted.count, counted.items, counted.hour) == (2, 2, "2026-11-21T08")
+
+
+CHANGED = ["/user_data", "/cdrs/0/user_data", "/cdrs/0/raw/user_data"]
+
+
+async def test_an_outbox_that_kept_who_was_sent_is_brought_forward(dsn: str) -> None:
+    """What was sent stays so, what was not is sent when its lease ends, and what a call said first is amended."""
+    rig = PostgresqlRig(dsn)
+    told, waiting = (stepping(70)(None, [kept(a_whole_call(session))]) for session in ("s1", "s2"))
+    (said,), (unsent,) = told.envelopes, waiting.envelopes
+    async with open_database(dsn) as database:
+        day = "CREATE TABLE outbox_on_20261121 PARTITION OF outbox FOR VALUES FROM ('2026-11-21') TO ('2026-11-22')"
+        await migrate(database, "sessions", [*SESSIONS_MIGRATIONS[:3], f"{SESSIONS_MIGRATIONS[3]}; {day}"])
+        for call_id, step, sent_at in (("huawei-bj:s1", told, at(71)), ("huawei-bj:s2", waiting, None)):
+            (envelope,) = step.envelopes
+            its, state = call_id.encode(), encode_session(step.session.having(said=""))
+            insert = "INSERT INTO session VALUES ($1, 'huawei-bj', $2, 1, 'completed', '2026-11-21T08', NULL, $3, '{}')"
+            await database.execute(insert, its, state, at(70))
+            row = (envelope.id, its, envelope.route, encode_envelope(envelope), at(70), sent_at)
+            await database.execute(
+                "INSERT INTO outbox (day, id, call_id, route, envelope, leased_at, sent_at)"
+                " VALUES ('2026-11-21', $1, $2, $3, $4, $5, $6)",
+                *row,
+            )
+    before = await shown(rig)
+    async with rig.open_sessions() as sessions:
+        assert await shown(rig) == before == ([True], [False], {"call.completed.huawei-bj": {"made": 2, "sent": 1}})
+        assert await sessions.unsent(at(74), 10) == []
+        assert await sessions.unsent(at(75), 10) == [unsent]
+        await marked(sessions, [unsent.id], told=76)
+        late = a_cdr("r1", session="s1", told=80, implies=(), user_data="x")
+        assert await fold(sessions, late, told=80) == []
+        (amended,) = await sessions.due(at(83), stepping(83), 10)
+        assert (event(amended)["revision"], event(amended)["data"]["changed"]) == (
+            2,
+            CHANGED,
+        )
+        await marked(sessions, [amended.id], told=84)
+        again = a_cdr("r1", session="s1", told=90, implies=(), user_data="y")
+        assert await fold(sessions, again, told=90) == []
+        (amended,) = await sessions.due(at(93), stepping(93), 10)
+        assert (event(amended)["revision"], event(amended)["data"]["changed"]) == (
+            3,
+            CHANGED,
+        )
+    assert await shown(rig) != before
+    assert said.id != unsent.id
+
+
+async def shown(rig: PostgresqlRig) -> tuple[list[bool], list[bool], object]:
+    """What the operator is told of two calls, and of all, by the program of this version."""
+    first = await asked(rig, lambda reads: reads.session("huawei-bj:s1"))
+    second = await asked(rig, lambda reads: reads.session("huawei-bj:s2"))
+    assert first is not None
+    assert second is not None
+    events = await asked(rig, lambda reads: reads.events())
+    return [row["sent"] for row in first["outbox"]], [row["sent"] for row in second["outbox"]], events

@@ -16,14 +16,14 @@ _COUNT: Final = "(SELECT count(*) FROM (SELECT 1 FROM {where} LIMIT {most}) AS {
 _COUNTED: Final[Mapping[str, str]] = {
     "callstitch_sessions_open": "session WHERE due_at IS NOT NULL ORDER BY due_at",
     "callstitch_sessions_overdue": "session WHERE due_at <= {before} ORDER BY due_at",
-    "callstitch_outbox_unsent": "{unsent}",
+    "callstitch_outbox_unsent": "unsent",
 }
 LOOKED: Final = tuple(_COUNTED)
 
 
-def sessions_query(before: str, unsent: str = "unsent") -> str:
+def sessions_query(before: str) -> str:
     """One row of counts, in the order of `told`; `before` is the parameter's mark: now, without OVERDUE."""
-    wheres = {name: where.format(before=before, unsent=unsent) for name, where in _COUNTED.items()}
+    wheres = {name: where.format(before=before) for name, where in _COUNTED.items()}
     columns = [_COUNT.format(where=where, most=LOOKED_AT, name=name) for name, where in wheres.items()]
     return f"SELECT {', '.join(columns)}"
 

@@ -69,11 +69,6 @@ def session_row(call_id: str, step: Step) -> SessionRow:
     )
 
 
-def holding_its_record(step: Step) -> Step:
-    """The step for a store that keeps the record in the state."""
-    return Step(session=step.session.having(said=""), envelopes=step.envelopes, due_at=step.due_at)
-
-
 def status_of(session: Session) -> str:
     """What was said of it."""
     return "completed" if session.completed else "incomplete" if session.incomplete else "open"

@@ -10,10 +10,9 @@ SWEEP_BYTES: Final = 8 * 1024 * 1024  # a row may be megabytes, and some 500 are
 T = TypeVar("T")
 
 
-def within(rows: Iterable[T], size: Callable[[T], int]) -> list[T]:
-    """The first rows that are SWEEP_BYTES together, at least one; reads no further."""
+def within(rows: Iterable[T], size: Callable[[T], int], room: int = SWEEP_BYTES) -> list[T]:
+    """The first rows that are so many bytes together, at least one; reads no further."""
     taken: list[T] = []
-    room = SWEEP_BYTES
     for row in rows:
         taken.append(row)
         room -= size(row)
@@ -22,9 +21,9 @@ def within(rows: Iterable[T], size: Callable[[T], int]) -> list[T]:
     return taken
 
 
-def in_steps(rows: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+def in_steps(rows: Iterable[T], size: Callable[[T], int], room: int = SWEEP_BYTES) -> Iterator[list[T]]:
     """All of them, as `within` takes them."""
     left = list(rows)
     while left:
-        yield (some := within(left, size))
+        yield (some := within(left, size, room))
         del left[: len(some)]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from runtime.clock import Clock, counting_from
+from schemas.errors import Unavailable
 from workers.stores.postgresql.claims import PostgresqlClaims
 from workers.stores.postgresql.declared import FORMS_MIGRATIONS, PostgresqlDeclared, PostgresqlForms
 from workers.stores.postgresql.examination import Examined, examine
@@ -59,7 +60,10 @@ async def open_sessions(
     async with open_database(dsn, start_seconds=start_seconds) as database:
         clock = counting_from(await migrate(database, "sessions", SESSIONS_MIGRATIONS))
         await keep_days(database, clock())
-        yield PostgresqlSessions(database, await purge_key(database)), clock
+        store = PostgresqlSessions(database, await purge_key(database))
+        yield store, clock
+        with suppress(Unavailable):  # then what was sent is sent once more
+            await store.flush()
 
 
 @asynccontextmanager

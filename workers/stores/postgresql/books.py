@@ -20,6 +20,7 @@ from workers.stores.ledger import (
     hour_of,
     parked_pair,
 )
+from workers.stores.postgresql.outbox import has_left
 from workers.stores.postgresql.pool import Database
 from workers.stores.postgresql.schema import fetched, has_column, is_there
 
@@ -48,8 +49,9 @@ _ARRIVED: Final = (
 )
 _UNCOUNTED: Final = "SELECT count(*) AS count, max(updated_at) AS last FROM session WHERE arrived IS NULL"
 _BY_CALL: Final = (
-    "FROM session s LEFT JOIN tombstone t ON t.id = s.id LEFT JOIN (SELECT call_id, count(*) made, count(sent_at) sent"
-    " FROM outbox WHERE route LIKE ANY ($1::text[]) GROUP BY 1) o ON o.call_id = s.id"
+    "FROM session s LEFT JOIN tombstone t ON t.id = s.id LEFT JOIN (SELECT call_id, count(*) made,"
+    " count(*) FILTER (WHERE {left}) sent FROM outbox o WHERE route LIKE ANY ($1::text[]) GROUP BY 1) o"
+    " ON o.call_id = s.id"
 )
 _SAID: Final = (
     "SELECT s.source, s.hour, sum(s.revision - coalesce(t.revision, 0))::bigint AS revisions,"
@@ -119,7 +121,8 @@ class PostgresqlBooks:
 
     async def said(self) -> Sequence[Said]:
         """As `CountReads` promises."""
-        return [Said(**dict(row)) for row in await self._ask(_SAID, _REVISED)]
+        query = _SAID.format(left=await has_left(self._database))
+        return [Said(**dict(row)) for row in await self._ask(query, _REVISED)]
 
     async def parked(self) -> Sequence[ParkedCount]:
         """As `CountReads` promises."""
@@ -155,7 +158,8 @@ class PostgresqlBooks:
 
     async def unsaid(self, source: str, hour: str, limit: int) -> Sequence[tuple[str, int, int]]:
         """As `FactReads` promises."""
-        rows = await self._ask(_UNSAID, _REVISED, source, hour, limit)
+        query = _UNSAID.format(left=await has_left(self._database))
+        rows = await self._ask(query, _REVISED, source, hour, limit)
         return [(row["id"].decode(), row["revisions"], row["made"]) for row in rows]
 
     async def _lacks(self, table: str, column: str) -> bool:

@@ -18,7 +18,7 @@ from workers.retention import CLAIMS_KEPT
 from workers.stores.claims import ClaimRow, Owner, in_order, judged, receipt_rows
 from workers.stores.latest import LatestRow, answer_key, judged_latest, latest_rows
 from workers.stores.ledger import Pair
-from workers.stores.postgresql.pool import Connection, Database, Vanished
+from workers.stores.postgresql.pool import Connection, Database, Overtaken
 
 _INSERT: Final = (
     "INSERT INTO {table} (key, fingerprint, owner, at, source)"
@@ -154,14 +154,14 @@ async def _owners(connection: Connection, keys: Collection[bytes]) -> dict[Pair,
     """Who owns what of these keys, each of which somebody has committed.
 
     Raises:
-        Vanished: retention has just forgotten one of them.
+        Overtaken: retention has just forgotten one of them.
     """
     if not keys:
         return {}
     rows = await connection.fetch(_KNOWN, list(keys))
     owners = {(row["key"], row["fingerprint"]): Owner(row["owner"], row["at"]) for row in rows}
     if {key for key, _ in owners} != set(keys):
-        raise Vanished
+        raise Overtaken
     return owners
 
 

@@ -39,6 +39,9 @@ _SETTINGS: Final = {
     "idle_in_transaction_session_timeout": "10s",
     "jit": "off",
 }
+# A writer finds all by indexes, also in a table that is empty in one second and full in the next (`unsent`): a plan
+# that was made while it was empty would read all of it for each row of a batch.
+_WRITING: Final = {**_SETTINGS, "enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}
 _TRY_AGAIN: Final = frozenset({"40001", "40P01"})
 # How the SQLSTATEs begin that the values of one batch can cause: too large, no number, a broken constraint. Any other
 # failure is the store's (away, full, read-only, its tables renamed, grants revoked) or a statement's: it meets all.
@@ -70,8 +73,8 @@ class Connection(Protocol):
         ...
 
 
-class Vanished(Exception):
-    """A row that another transaction deleted meanwhile: the transaction is worth another try."""
+class Overtaken(Exception):
+    """Another transaction made or deleted a row meanwhile: this one is worth another try."""
 
 
 class Database:
@@ -129,7 +132,7 @@ class Database:
         try:
             async with self._pool.acquire(timeout=self.servers.seconds) as connection:
                 return await work(connection)
-        except Vanished:
+        except Overtaken:
             raise _Again from None
         except (*DRIVER, NotReached) as error:
             if sqlstate(error) == _READ_ONLY:
@@ -161,7 +164,7 @@ async def open_database(dsn: str, *, start_seconds: float = START_SECONDS) -> As
             certificate that we trust.
         Unavailable: no server answers and takes writes.
     """
-    async with _open(dsn, _SETTINGS, start_seconds) as (pool, servers, frame):
+    async with _open(dsn, _WRITING, start_seconds) as (pool, servers, frame):
         yield Database(pool, servers, frame=frame)
 
 

@@ -23,15 +23,11 @@ SEARCHES: Final[Mapping[Place, str]] = {
 }
 SIZED: Final = "SELECT id, octet_length(text) AS size FROM ({}) AS found ORDER BY id LIMIT $2"
 UP_TO: Final = " AND id <= $2 ORDER BY id"
-LOCK: Final = (
-    "INSERT INTO session (id, source, state, revision, status, hour, updated_at)"
-    " SELECT id, '', '', 0, 'open', '', $2 FROM unnest($1::bytea[]) AS u (id) ORDER BY id"
-    " ON CONFLICT (id) DO UPDATE SET id = session.id WHERE false"
-)
-UNMAKE: Final = "DELETE FROM session WHERE id = ANY ($1::bytea[]) AND state = ''"
+PURGING: Final = 0x7075726765  # an advisory lock: folds share it, and while a call is purged none is under way
+_LOCK: Final = f"SELECT pg_advisory_xact_lock({PURGING})"
 _KEY: Final = "SELECT key FROM purge_key"
-_SESSION: Final = "SELECT state, due_at, updated_at FROM session WHERE id = $1 AND state <> ''"
-_UNSENT: Final = "SELECT EXISTS (SELECT FROM outbox WHERE call_id = $1 AND sent_at IS NULL)"
+_SESSION: Final = "SELECT state, due_at, updated_at FROM session WHERE id = $1 FOR UPDATE"
+_UNSENT: Final = "SELECT EXISTS (SELECT FROM outbox o JOIN unsent u ON u.n = o.n WHERE o.call_id = $1)"
 _TOMBSTONE: Final = "SELECT revision, status FROM tombstone WHERE id = $1"
 _ERASERS: Final[Mapping[Place, str]] = {
     "session": "DELETE FROM session WHERE id = $1",
@@ -42,7 +38,9 @@ _STONE: Final = (
     "INSERT INTO tombstone VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,"
     " status = excluded.status, at = excluded.at"
 )
-_EVENTS: Final = "DELETE FROM outbox WHERE id = ANY ($1::text[]) AND sent_at IS NOT NULL"
+_EVENTS: Final = (
+    "DELETE FROM outbox o WHERE id = ANY ($1::text[]) AND NOT EXISTS (SELECT FROM unsent u WHERE u.n = o.n)"
+)
 _LEFT: Final = "SELECT id FROM outbox WHERE id = ANY ($1::text[])"
 _PARKED: Final = "SELECT id, raw, state FROM parked WHERE id = ANY ($1::text[]) AND state <> 'wanted' FOR UPDATE"
 _EMPTY: Final = "UPDATE parked SET raw = $2, hour = $3, kind = $4, state = $5, emptied = true WHERE id = $1"
@@ -59,7 +57,7 @@ async def purge_key(database: Database) -> bytes:
 async def purge_call(connection: Connection, *, call_id: str, now: datetime, key: bytes, keep: Keep) -> str | None:
     """Erase a call; why it cannot be yet."""
     its, keyed = call_id.encode(), keyed_id(call_id, key)
-    await connection.execute(LOCK, [its], now)  # against the first fold of it
+    await connection.execute(_LOCK)  # against the first fold of it
     found = await connection.fetch(_SESSION, its)
     unsent = await connection.fetchval(_UNSENT, its)
     stone = (0, "open")
@@ -73,7 +71,6 @@ async def purge_call(connection: Connection, *, call_id: str, now: datetime, key
         if left.facts:
             await keep(connection, keyed, Step(session=left), now)
     elif unsent:
-        await connection.execute(UNMAKE, [its])
         return "an event or an order of it was not sent yet"
     else:
         for revision, status in await connection.fetch(_TOMBSTONE, its):

@@ -14,13 +14,14 @@ from workers.calls.session import state_of
 from workers.stores.places import ROWS_AT_ONCE, Place, Row
 from workers.stores.postgresql.books import PostgresqlBooks
 from workers.stores.postgresql.declared import DECLARED
+from workers.stores.postgresql.outbox import has_left
 from workers.stores.postgresql.pool import Database
 from workers.stores.postgresql.purge import SEARCHES, SIZED, UP_TO
 from workers.stores.postgresql.schema import clean, fetched, has_column, is_there
 from workers.stores.sweep import within
 
-_EVENTS: Final = "SELECT route, count(*) made, count(sent_at) sent FROM outbox GROUP BY 1"
-_LEAVING: Final = "SELECT envelope, sent_at FROM outbox WHERE call_id = $1 ORDER BY n"
+_EVENTS: Final = "SELECT route, count(*) made, count(*) FILTER (WHERE {left}) sent FROM outbox o GROUP BY 1"
+_LEAVING: Final = "SELECT envelope, {left} AS sent FROM outbox o WHERE call_id = $1 ORDER BY n"
 _ENDING: Final = (
     "SELECT id FROM session WHERE substr(id, greatest(length(id) - length($1::bytea) + 1, 1)) = $1::bytea LIMIT 20"
 )
@@ -69,19 +70,20 @@ class PostgresqlReads:
         if not found:
             return None
         (row,) = found
-        leaving = await self._ask(_LEAVING, call_id.encode())
+        leaving = await self._ask(_LEAVING.format(left=await has_left(self._database)), call_id.encode())
         return {
             "id": call_id,
             "status": row["status"],
             "due_at": _time(row["due_at"]),
             "updated_at": _time(row["updated_at"]),
             "state": state_of(row["state"]),
-            "outbox": [{**orjson.loads(row["envelope"]), "sent": row["sent_at"] is not None} for row in leaving],
+            "outbox": [{**orjson.loads(row["envelope"]), "sent": row["sent"]} for row in leaving],
         }
 
     async def events(self) -> Mapping[str, JsonObject]:
         """As `OutboxReads` promises."""
-        return {row["route"]: {"made": row["made"], "sent": row["sent"]} for row in await self._ask(_EVENTS)}
+        rows = await self._ask(_EVENTS.format(left=await has_left(self._database)))
+        return {row["route"]: {"made": row["made"], "sent": row["sent"]} for row in rows}
 
     async def event_ids(self) -> frozenset[str]:
         """As `OutboxReads` promises."""
