@@ -98,8 +98,9 @@ async def _sinks(config: Config) -> AsyncIterator[Finding]:
 
 async def _broker(config: Config) -> AsyncIterator[Finding]:
     recorded = await _recorded(config)
-    wanted = config_topology(moving.as_declared(config, recorded))
     async with open_broker(config.broker) as broker:
+        decided = moving.as_declared(config, recorded, await moving.declared_before(broker, config))
+        wanted = config_topology(decided)
         yield f"broker: {redacted_url(config.broker.text)} answers"
         for fault in await broker.differing(wanted):
             yield Misconfigured(f"broker: {fault}; a changed one needs another name, or to be deleted first")
@@ -115,7 +116,7 @@ async def _broker(config: Config) -> AsyncIterator[Finding]:
             missing = f"{len(exchanges)} exchange(s) and {len(queues)} queue(s), as planned above"
             raise Misconfigured(f"run `callstitch declare` first: not declared: {missing}")
         yield "broker: the topology is declared"
-        for sentence in moving.told_of(config, recorded):
+        for sentence in moving.told_of(config, decided):
             yield f"look: {sentence}"
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import uuid4
 
-from console.admission.moving import as_declared, serve
+from console.admission.moving import as_declared, declared_before, serve
 from runtime.broker.base import Broker, Message
 from runtime.events.messages import OUR_QUEUES
 from runtime.wire import (
@@ -62,14 +62,15 @@ async def declare(config: Config, broker: Broker) -> Mapping[str, int]:
     """
     async with open_declared(config.store) as record, open_forms(config.store) as forms:
         known = await record.declared()
-        wanted = config_topology(as_declared(config, known))
+        before = await declared_before(broker, config)
+        wanted = config_topology(as_declared(config, known, before))
         rows, exchanges = rows_of(wanted), {exchange.name for exchange in wanted.exchanges}
         await record.record(rows)
         stale = [row for row in known if row not in rows and row.exchange in exchanges]
         there = await broker.depths([row.queue for row in stale])
         unbound = [row for row in stale if row.queue in there]
         await broker.declare(replace(wanted, unbound=()))
-        await serve(forms, wanted.forms, first=not known, unbinding=bool(unbound))
+        await serve(forms, wanted.forms, first=not before, unbinding=bool(unbound))
         await broker.declare(Topology(unbound=(*wanted.unbound, *unbound)))
         await record.forget(stale)
     return await broker.depths(leftovers(known, wanted))

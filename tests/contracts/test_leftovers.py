@@ -38,7 +38,7 @@ def broker(stages: Broker) -> Broker:
 def config(store_rig: StoreRig, tmp_path: Path) -> Config:
     """With a sink and a queue that `without` takes away."""
     store = store_rig.dsn if isinstance(store_rig, PostgresqlRig) else f"sqlite:{tmp_path}/state"
-    sinks = [{"name": name, "kind": "jsonl", "path": str(tmp_path / name)} for name in ("file", "hook")]
+    sinks = [{"name": name, "kind": "jsonl", "path": str(tmp_path / name), "batch": True} for name in ("file", "hook")]
     return Config.model_validate({"store": store, "sink": sinks, "queue": [{"name": BILLING}]})
 
 
@@ -125,7 +125,7 @@ async def test_a_sinks_queue_is_kept_while_a_retry_may_come_back_to_it(broker: B
 async def test_a_pattern_of_a_source_that_is_gone_is_unbound_too(broker: Broker, config: Config) -> None:
     """The config does not name that source any more, so only the record knows."""
     source = {"platform": "huawei_voicecall", "tokens": ["t" * 24]}
-    sinks = [{"name": "file", "kind": "jsonl", "path": "x", "sources": ["gone"]}]
+    sinks = [{"name": "file", "kind": "jsonl", "path": "x", "sources": ["gone"], "batch": True}]
     before = {"store": config.store, "source": [{"name": "gone", **source}], "sink": sinks}
     await declare(Config.model_validate(before), broker)
     after = before | {"source": [{"name": "s", **source}], "sink": [sinks[0] | {"sources": ["s"]}]}

@@ -27,7 +27,18 @@ from runtime.verdict import Policy
 from runtime.wire import pack, unpack
 from schemas.envelope import BATCH_CONTENT_TYPE, Envelope, Kind
 from schemas.stage import Outcome, Stage
-from schemas.topology import BATCHES, CALLS, SINGLY, UNROUTED, Binding, Forms, Topology, sink_queue
+from schemas.topology import (
+    BATCHES,
+    CALLS,
+    SINGLY,
+    UNROUTED,
+    Binding,
+    Forms,
+    Subscription,
+    Topology,
+    sink_queue,
+    topology,
+)
 from tests.building.facts import T0
 from tests.building.loops import IDS, is_empty, read, until
 from tests.building.stores import PostgresqlRig, StoreRig
@@ -196,8 +207,20 @@ def test_without_a_word_a_sink_stays_as_it_was_declared(
     config: Config, declared: Sequence[tuple[str, str]], word: bool | None, expected: bool
 ) -> None:
     rows = [Binding(exchange=exchange, queue=queue, pattern="call.completed.*") for exchange, queue in declared]
-    (sink,) = moving.as_declared(moved(config, sink=word), rows).sink
-    assert sink.batch is expected
-    told = list(moving.told_of(moved(config, sink=word), rows))
+    said = moved(config, sink=word)
+    decided = moving.as_declared(said, rows)
+    assert [sink.batch for sink in decided.sink] == [expected]
+    told = list(moving.told_of(said, decided))
     single = ["sink crm gets single events, as before; with batch = true it gets batches"]
     assert told == ([] if expected or word is not None else single)
+
+
+async def test_where_an_older_version_kept_no_record_its_queues_tell_that_it_was_there(
+    broker: Broker, config: Config
+) -> None:
+    await broker.declare(topology([Subscription(queue=CRM)]))
+    await declare(config, broker)
+    async with open_forms(config.store) as store:
+        assert (await store.forms()).of(ROUTE) == (True, False)
+    await broker.publish(pack([an_event(1)], IDS))
+    assert await broker.depths([CRM]) == {CRM: 1}
