@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.building.facts import T0, a_cdr, all_events, kept, seconds
-from tests.building.stores import a_whole_call, at, fold, forget_everything, stepping
+from tests.building.stores import a_whole_call, at, event, fold, forget_everything, stepping
 from workers.stores.postgresql import open_sessions
 from workers.stores.postgresql.pool import Database
 
@@ -39,6 +39,31 @@ async def test_the_outbox_is_kept_by_the_day_and_days_are_dropped_whole(dsn: str
             pass
         assert await days(database) == {"outbox_on_20261222": 1}
         assert [row["id"] for row in await database.fetch("SELECT id FROM session")] == [b"huawei-bj:s1"]
+
+
+async def test_a_session_that_outlives_its_day_takes_its_record_over(dsn: str) -> None:
+    """And is amended as if nothing had gone; one that is quiet goes after its day, and takes nothing over."""
+    async with open_sessions(dsn) as (store, _):
+        database, start = store._database, T0 + timedelta(days=30)
+        await store.expire(start, 100)
+        told, day = timedelta(days=30).total_seconds(), timedelta(days=1).total_seconds()
+        said = await fold(store, *(a_whole_call(f"s{n}", told=told) for n in range(3)), told=told)
+        await store.sent([envelope.id for envelope in said], at(told))
+        lively = a_whole_call("s1", told=told)
+        assert await fold(store, lively, told=told + 5 * day) == []
+        assert await fold(store, a_cdr("r1", session="s2", told=told, implies=()), told=told + 8.4 * day) == []
+        while await store.expire(at(told + 8.5 * day), 100):
+            pass
+        assert await days(database) == {}
+        left = await database.fetch("SELECT id, said, state LIKE '%\n{%' AS whole FROM session ORDER BY id")
+        assert [tuple(row) for row in left] == [(f"huawei-bj:s{n}".encode(), None, True) for n in (1, 2)]
+        for n in (1, 2):
+            late = told + (8.6 + n / 10) * day
+            assert (
+                await fold(store, a_cdr("r1", session=f"s{n}", told=late, implies=(), user_data="x"), told=late) == []
+            )
+            (amended,) = await store.due(at(late + 3), stepping(late + 3), 10)
+            assert event(amended)["data"]["changed"] == ["/user_data", "/cdrs/0/user_data", "/cdrs/0/raw/user_data"]
 
 
 async def test_a_day_without_a_partition_loses_nothing(dsn: str) -> None:

@@ -49,6 +49,14 @@ async def test_an_older_state_is_brought_forward_and_a_newer_one_is_refused(dsn:
             await migrate(database, "things", [first])
 
 
+async def test_a_table_that_takes_long_to_bring_forward_is_waited_for(dsn: str) -> None:
+    """Any other statement ends after 20 s: a start that tried again would never get further."""
+    async with open_database(dsn) as database:
+        await migrate(database, "things", ["CREATE TABLE thing AS SELECT current_setting('statement_timeout') AS ends"])
+        rows = await database.fetch("SELECT ends, current_setting('statement_timeout') AS later FROM thing")
+        assert [tuple(row) for row in rows] == [("0", "20s")]
+
+
 async def test_the_ledger_of_version_1_is_read_and_only_hours_after_it_are_compared(dsn: str) -> None:
     rig, claim = PostgresqlRig(dsn), a_claim("cdr|s1|r1", "f1")
     session = stepping(70)(None, [kept(a_whole_call())]).session

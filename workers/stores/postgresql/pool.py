@@ -56,8 +56,8 @@ _YES: Final = "SELECT 1"  # the tag of one row
 class Connection(Protocol):
     """What we use of asyncpg's connection."""
 
-    async def execute(self, query: str, *args: object) -> str:
-        """The command's tag."""
+    async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:  # noqa: ASYNC109 - the driver's
+        """The command's tag; without a `timeout` it has 30 s."""
         ...
 
     async def fetch(self, query: str, *args: object) -> Sequence[Any]:

@@ -71,8 +71,8 @@ _SESSIONS_4: Final = (  # see erasing.keyed_id; two random UUIDs are 244 random 
     " decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')"
 )
 # The outbox is only appended to from here on: who is to be sent stands beside it. Dropped columns touch no row, so this
-# takes as long as what is unsent, whatever the outbox holds. LZ4 takes a tenth of the CPU of PostgreSQL's own
-# compression; a server without it keeps that.
+# takes as long as what is unsent, whatever the outbox holds, and as one reading of `session` for its index. LZ4 takes a
+# tenth of the CPU of PostgreSQL's own compression; a server without it keeps that.
 _SESSIONS_5: Final = """
 CREATE TABLE unsent (leased_at timestamptz NOT NULL, n bigint NOT NULL, day date NOT NULL, PRIMARY KEY (leased_at, n));
 INSERT INTO unsent SELECT leased_at, n, day FROM outbox WHERE sent_at IS NULL;
@@ -101,6 +101,7 @@ CLAIMS_MIGRATIONS: Final = (_CLAIMS_1, _CLAIMS_2, _CLAIMS_3)
 SESSIONS_MIGRATIONS: Final = (_SESSIONS_1, _SESSIONS_2, _SESSIONS_3, _SESSIONS_4, _SESSIONS_5)
 _PARKED_4: Final = "ALTER TABLE parked ADD COLUMN emptied boolean NOT NULL DEFAULT false"
 PARKED_MIGRATIONS: Final = (_PARKED_1, _PARKED_2, _PARKED_3, _PARKED_4)
+_SCRIPT_SECONDS: Final = 3600.0
 _ONE_AT_A_TIME: Final = 0x63616C6C  # several processes start at once
 _SESSION: Final = "SELECT current_database(), current_user"
 _COLUMN: Final = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = $2 AND NOT attisdropped"
@@ -147,8 +148,9 @@ async def _migrated(connection: Connection, part: str, migrations: Sequence[str]
     version: int = await connection.fetchval("SELECT version FROM meta WHERE part = $1", part) or 0
     if version > len(migrations):
         raise Misconfigured(f"the {part} of this store are version {version}; this program knows {len(migrations)}")
+    await connection.execute("SET LOCAL statement_timeout = 0")  # an index on a large table takes what it takes
     for script in migrations[version:]:
-        await connection.execute(script)
+        await connection.execute(script, timeout=_SCRIPT_SECONDS)
     await connection.execute(
         "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (part) DO UPDATE SET version = excluded.version",
         part,
