@@ -17,8 +17,9 @@ async def half_way(store: SessionStore) -> None:
     """Calls that were said and sent, said and not sent, said as incomplete, are open, and wait to be amended."""
     said = await fold(store, a_whole_call("sent"), a_whole_call("other", record="r2"), told=70)
     said += await fold(store, a_cdr("r3", session="recorded", told=70, implies=(), recordings=(AUDIO,)), told=70)
-    await fold(store, an_event("ended", session="incomplete", told=60), told=60)
-    said += await store.due(at(60 + 900), stepping(60 + 900), 10)
+    await store.sent([one.id for one in said], at(71))
+    await fold(store, an_event("ended", session="incomplete", told=60), told=72)
+    said = list(await store.due(at(60 + 900), stepping(60 + 900), 10))
     await store.sent([one.id for one in said], at(961))
     await fold(store, an_event("incoming", session="open", told=962), told=962)
     await fold(store, a_cdr("r1", session="sent", told=963, implies=(), user_data="x"), told=963)
