@@ -1,4 +1,4 @@
-"""The operator's commands on sinks: status, pause, resume."""
+"""The operator's commands on sinks: status, pause, resume, test."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from console.app import ConfigOption, quietly
+from console.app import EXIT_DIFFERENCE, ConfigOption, quietly
 from console.config_file import load_config
 from console.moments import DEFAULT_ZONE, ZoneOption, shown
 from console.reading import queue_depths
 from console.screen import out, say_json, wrapped
 from schemas.topology import sink_queue
 from workers.config import Config
+from workers.sinks.trial import try_out
 from workers.stores import open_sinks
 from workers.stores.sinks import SinkState, SinkStore
 
 commands = typer.Typer()
-sink_commands = typer.Typer(help="See, pause and resume sinks.", no_args_is_help=True)
+sink_commands = typer.Typer(help="See, pause, resume and test sinks.", no_args_is_help=True)
 commands.add_typer(sink_commands, name="sink")
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A sink of the config.")]
@@ -87,6 +88,27 @@ def resume(name: NameArgument, config: ConfigOption = None) -> None:
         _known(loaded, name)
         asyncio.run(_asked(loaded, lambda store: store.resume(name, now=datetime.now(UTC))))
     out.print(f"{name} goes on within {NOTICED_SECONDS} s")
+
+
+@sink_commands.command(name="test")
+def try_it(name: NameArgument, config: ConfigOption = None) -> None:
+    """Give a sink one event that is marked as a test, and say what came of it; a file is only looked at.
+
+    Exit code 1 where it was not taken.
+    """
+    with quietly():
+        loaded = load_config(config)
+        _known(loaded, name)
+        (sink,) = [one for one in loaded.sink if one.name == name]
+        trial = asyncio.run(try_out(sink))
+    if trial.milliseconds is None:
+        out.print(f"{name} could be written; nothing was written")
+        return
+    out.print(wrapped(f"{name}: {sink.manner}, event {trial.event_id}"))
+    verdict = f"not taken: {trial.refusal}" if trial.refusal else "taken"
+    out.print(wrapped(f"{verdict}, after {trial.milliseconds:.0f} ms"))
+    if trial.refusal:
+        raise typer.Exit(EXIT_DIFFERENCE)
 
 
 def _known(config: Config, name: str) -> str:

@@ -165,5 +165,10 @@ class Outlet(Settings):
     sources: tuple[Name, ...] = ()
     batch: bool | None = None
 
+    @property
+    def manner(self) -> str:
+        """How it writes, in a few words without any secret, for who tries it."""
+        return ""
+
     async def check(self) -> None:
         """See that it could be opened, without opening it; raises what opening would."""

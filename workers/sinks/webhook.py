@@ -68,6 +68,12 @@ class Webhook(Outlet):
             return [_key(self.secret, name=self.name, key="secret")]
         return [_key(one, name=self.name, key=f"secrets.{n}") for n, one in enumerate(self.secrets)]
 
+    @property
+    def manner(self) -> str:
+        """Whether by TLS, and by how many secrets it signs."""
+        secure = "over TLS, its certificate verified" if self.url.startswith("https:") else "over plain HTTP"
+        return f"a POST {secure}, signed by {len(self.secrets) or 1} secret(s)"
+
     async def check(self) -> None:
         """See that the URL may be called and its host is known here; nothing is sent.
 

@@ -1,0 +1,65 @@
+"""`callstitch sink test`: one marked event by the sink's own code, and what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import orjson
+import pytest
+from typer.testing import CliRunner, Result
+
+from console.main import app
+from tests.services.endpoint import Endpoint, an_endpoint
+
+SECRET: Final = "whsec_" + "c2VjcmV0IG9mIHRlc3Rz"
+
+
+def tried(tmp_path: Path, name: str, endpoint: Endpoint) -> Result:
+    config = tmp_path / "callstitch.toml"
+    config.write_text(f"""
+[[sink]]
+name = "crm"
+kind = "webhook"
+url = "{endpoint.url}?key=hidden"
+secret = "{SECRET}"
+allow_private = true
+
+[[sink]]
+name = "file"
+kind = "jsonl"
+path = "{tmp_path / "calls.jsonl"}"
+""")
+    return CliRunner().invoke(app, ["sink", "test", name, "--config", str(config)])
+
+
+def test_a_webhook_gets_one_signed_event_that_says_what_it_is(tmp_path: Path) -> None:
+    with an_endpoint() as endpoint:
+        result = tried(tmp_path, "crm", endpoint)
+    assert (result.exit_code, "taken, after" in result.output) == (0, True), result.output
+    (post,) = endpoint.posts
+    event = orjson.loads(post.body)
+    assert (event["type"], event["data"]) == ("callstitch.sink.test.v1", {"test": True, "sink": "crm"})
+    assert event["id"] == post.id
+    assert post.is_signed_with(SECRET)
+    assert "signed by 1 secret(s)" in result.output
+    assert "hidden" not in result.output
+    assert SECRET not in result.output
+
+
+@pytest.mark.parametrize(("status", "why"), [(401, "http_401"), (422, "http_422"), (410, "410")])
+def test_an_endpoint_that_does_not_take_it_is_told_with_its_status(tmp_path: Path, status: int, why: str) -> None:
+    with an_endpoint() as endpoint:
+        endpoint.status = status
+        result = tried(tmp_path, "crm", endpoint)
+    assert result.exit_code == 1
+    assert "not taken" in result.output
+    assert why in result.output
+
+
+def test_a_file_is_looked_at_and_not_written_and_an_unknown_name_is_usage(tmp_path: Path) -> None:
+    with an_endpoint() as endpoint:
+        result = tried(tmp_path, "file", endpoint)
+        assert (result.exit_code, result.output) == (0, "file could be written; nothing was written\n")
+        assert not (tmp_path / "calls.jsonl").exists()
+        assert tried(tmp_path, "nobody", endpoint).exit_code == 2
