@@ -91,9 +91,8 @@ def ours(
             sinks=sinks,
         )
         await mine.declare()
-        for stage in roles:
-            await mine.start(stage, "work", stage, *several)
-        await mine.start("ingest", "ingest", *several)
+        starting = [mine.start(stage, "work", stage, *several) for stage in roles]
+        await asyncio.gather(*starting, mine.start("ingest", "ingest", *several))
         return Opened(port=mine.port, path=PATH, watch=_queue(url, mine.sink_files))
 
     told = ", ".join(["ingest", *roles]).replace("dedupe,correlate", "dedupe and correlate in one")
