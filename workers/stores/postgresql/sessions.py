@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from datetime import UTC, datetime
 from functools import partial
 from itertools import zip_longest
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 from schemas.envelope import Envelope, encode_envelope
@@ -61,11 +62,13 @@ _RECORDS: Final = (
 )
 # Sessions that are locked, new ones, and what they say, in one round trip. What a session says it says once, in the
 # transaction of its revision, so it is looked for in its day alone; an event of no session is looked for in all days.
+# Arrays are unnested in the list of columns, in their order: in FROM each is kept aside first, whole, and sorted after.
 _WRITE: Final = """
 WITH step AS (
-    SELECT * FROM unnest($1::boolean[], $2::bytea[], $3::text[], $4::bytea[], $5::int[], $6::text[], $7::text[],
-    $8::timestamptz[], $9::jsonb[], $10::text[])
-    AS u (locked, id, source, state, revision, status, hour, due_at, arrived, said)),
+    SELECT unnest($1::boolean[]) AS locked, unnest($2::bytea[]) AS id, unnest($3::text[]) AS source,
+    unnest($4::bytea[]) AS state, unnest($5::int[]) AS revision, unnest($6::text[]) AS status,
+    unnest($7::text[]) AS hour, unnest($8::timestamptz[]) AS due_at, unnest($9::jsonb[]) AS arrived,
+    unnest($10::text[]) AS said),
 changed AS (
     UPDATE session s SET state = u.state, revision = u.revision, status = u.status, due_at = u.due_at,
     arrived = u.arrived, updated_at = $11, said = u.said,
@@ -74,14 +77,14 @@ changed AS (
 begun AS (
     INSERT INTO session (id, source, state, revision, status, hour, due_at, arrived, updated_at, said, said_on)
     SELECT id, source, state, revision, status, hour, due_at, arrived, $11, said, CASE WHEN said <> '' THEN $12 END
-    FROM step WHERE NOT locked ORDER BY id
+    FROM step WHERE NOT locked
     ON CONFLICT DO NOTHING RETURNING id),
 said AS (
     INSERT INTO outbox (day, id, call_id, route, envelope) SELECT $12, u.id, u.call_id, u.route, u.row
-    FROM unnest($13::text[], $14::bytea[], $15::text[], $16::bytea[])
-    WITH ORDINALITY AS u (id, call_id, route, row, nth)
+    FROM (SELECT unnest($13::text[]) AS id, unnest($14::bytea[]) AS call_id, unnest($15::text[]) AS route,
+    unnest($16::bytea[]) AS row) AS u
     WHERE u.call_id <> '' OR (SELECT o.n FROM outbox o WHERE o.id = u.id LIMIT 1) IS NULL
-    ORDER BY u.nth ON CONFLICT DO NOTHING RETURNING id, n),
+    ON CONFLICT DO NOTHING RETURNING id, n),
 waiting AS (INSERT INTO unsent (leased_at, n, day) SELECT $11, n, $12 FROM said)
 SELECT NULL AS id, count(*) AS n FROM begun UNION ALL SELECT id, n FROM said
 """
@@ -236,7 +239,7 @@ async def _keep(
 ) -> Sequence[Leaving]:
     if not steps:
         return []
-    rows = [_row(call_id, step, locked) for call_id, step in steps.items()]
+    rows = sorted([_row(call_id, step, locked) for call_id, step in steps.items()], key=itemgetter(1))  # by id
     return await _write(
         connection, rows=rows, said=[(one, e) for one, step in steps.items() for e in step.envelopes], now=now
     )
