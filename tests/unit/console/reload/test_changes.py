@@ -29,8 +29,8 @@ def a_config(**changed: Any) -> Config:
         ({"source": []}, ["source.one"]),
         ({"sink": [{**WEBHOOK, "secret": "whsec_b3RoZXI="}]}, ["sink.crm.secret"]),
         ({"sink": [{"name": "crm", "kind": "jsonl", "path": "x"}]}, [
-            "sink.crm.allow_private", "sink.crm.kind", "sink.crm.path", "sink.crm.secret", "sink.crm.secrets",
-            "sink.crm.timeout", "sink.crm.url",
+            "sink.crm.allow_private", "sink.crm.break_after", "sink.crm.kind", "sink.crm.path", "sink.crm.probe_after",
+            "sink.crm.probe_longest", "sink.crm.secret", "sink.crm.secrets", "sink.crm.timeout", "sink.crm.url",
         ]),
         ({"ingest": {"connections": 5}, "broker": "amqp://u@h/v"}, ["broker", "ingest.connections"]),
         ({"retry": {"park": {"schedule": ["5s"]}}}, ["retry.park"]),
