@@ -20,16 +20,24 @@ def event_messages(
     """Each alone, in a batch or both, less what went out by `but` already; none of those that go back to one queue."""
     alone: list[Message] = []
     together: list[Envelope] = []
+    known: dict[str, tuple[bool, bool]] = {}
     for event in events:
         if goes_back(event):
             continue
-        single, batch = forms.of(event.route)
-        was_single, was_batch = but.of(event.route) if but else (False, False)
-        if single and not was_single:
+        wanted = known.get(event.route)
+        if wanted is None:
+            wanted = known[event.route] = _wanted(event.route, forms, but)
+        if wanted[0]:
             alone.append(_alone(event, next(ids)))
-        if batch and not was_batch:
+        if wanted[1]:
             together.append(event)
     return [*alone, *batches(together, ids, exchange=BATCHES)]
+
+
+def _wanted(route: str, forms: Forms, but: Forms | None) -> tuple[bool, bool]:
+    single, batch = forms.of(route)
+    was_single, was_batch = but.of(route) if but else (False, False)
+    return single and not was_single, batch and not was_batch
 
 
 def goes_back(event: Envelope) -> bool:
