@@ -18,7 +18,7 @@ from tests.services.endpoint import Endpoint, an_endpoint
 
 EVENTS: Final = 40
 SECRET: Final = f'secret = "{FIRST}"'
-PRODUCED: Final = f'callstitch_produced_total{{stage="correlate",kind="event"}} {EVENTS + 1}.0'.encode()
+PRODUCED: Final = f'callstitch_outputs_total{{kind="event",stage="correlate"}} {EVENTS + 1}.0'.encode()
 RAMPED: Final = 20  # no more of them go in the first second and a half, at 5 to 6 a second
 RAMP_SECONDS: Final = 1.5
 WORKERS: Final = {
