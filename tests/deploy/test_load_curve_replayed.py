@@ -64,6 +64,7 @@ class Deployment:
     pods: list[Role]
     leaving: list[tuple[float, Role]] = field(default_factory=list)
     ended: list[tuple[int, float]] = field(default_factory=list)  # exit code, seconds since SIGTERM
+    unstarted: set[str] = field(default_factory=set)  # pods told to go before they were ready: no work in hand
     made: int = 1
     grown: bool = False
 
@@ -75,6 +76,8 @@ class Deployment:
             self._add()
         while len(self.pods) > wanted:
             pod = self.pods.pop()
+            if not pod.is_ready():
+                self.unstarted.add(pod.name)
             pod.process.send_signal(signal.SIGTERM)
             self.leaving.append((time.monotonic(), pod))
         self.grown |= len(self.pods) > 1 and self.pods[-1].is_ready()
@@ -85,6 +88,7 @@ class Deployment:
         for since, pod in list(self.leaving):
             code, took = pod.process.poll(), time.monotonic() - since
             if code is not None:
+                code = 0 if code == -signal.SIGTERM and pod.name in self.unstarted else code
                 self.ended.append((code, took))
                 self.leaving.remove((since, pod))
             assert took < self.grace, f"{pod.name} would be killed; {pod.tail()}"
