@@ -9,6 +9,7 @@ from typing import Final
 import pika
 import pytest
 
+from schemas.topology import BATCHES, CALLS
 from tests.compat.declared import TOPOLOGY, Definitions, definitions, run
 from tests.services.rabbitmq import RabbitMQ
 
@@ -19,13 +20,28 @@ pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(300)]
 
 
 def test_today_declares_what_it_always_did_and_takes_what_is_there(rabbitmq_node: RabbitMQ, tmp_path: Path) -> None:
+    """And the exchange for batches, to which sinks are bound where there were none before."""
     then: Definitions = json.loads(TOPOLOGY.read_text())
     empty, left = rabbitmq_node.make_vhost(), rabbitmq_node.make_vhost()
+    directories = [tmp_path / name for name in ("empty", "left")]
+    for directory in directories:
+        directory.mkdir()
     declared_by_7189888(left, then)
-    run("declare", empty, tmp_path)
-    run("declare", left, tmp_path)
-    run("check", left, tmp_path)
-    assert definitions(rabbitmq_node, empty, left) == [then, then]
+    run("declare", empty, directories[0])
+    run("declare", left, directories[1])
+    run("check", left, directories[1])
+    assert definitions(rabbitmq_node, empty, left) == [today(then, sinks=BATCHES), today(then, sinks=CALLS)]
+
+
+def today(then: Definitions, *, sinks: str) -> Definitions:
+    """What that version declared, with the exchange for batches beside `calls`, and sinks bound to that of the two."""
+    (calls,) = [row for row in then["exchanges"] if row["name"] == CALLS]
+    bindings = [
+        {**row, "source": sinks} if row["destination"].startswith("callstitch.sink.") else row
+        for row in then["bindings"]
+    ]
+    now = {**then, "exchanges": [*then["exchanges"], {**calls, "name": BATCHES}], "bindings": bindings}
+    return {what: sorted(rows, key=lambda row: json.dumps(row, sort_keys=True)) for what, rows in now.items()}
 
 
 def declared_by_7189888(url: str, then: Definitions) -> None:
