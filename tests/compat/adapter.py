@@ -31,11 +31,10 @@ from schemas.question import Answer, Asked, Decision, Question
 from schemas.settings.addresses import store_address
 from schemas.settings.source import AskingSource, Source
 from schemas.stage import Failed, Stage
-from schemas.topology import BATCHES
 from tests.compat.read_otherwise import as_then, for_dedupe_as_then
 from tests.compat.recorded import Message, Push, read_pushes
 from workers.calls.step import Patience
-from workers.config import Config, config_topology
+from workers.config import Config
 from workers.correlate import correlate
 from workers.decide import decide
 from workers.dedupe import dedupe
@@ -242,20 +241,6 @@ def wire_forms(bundle: bytes, event: Message) -> dict[str, Any]:
             for one in wire.pack([wire.dead_envelope(first, reason="broken", stage=queue), of_event], ids)
         ],
     }
-
-
-def topology_of(config: Path) -> dict[str, Any]:
-    """Every exchange, queue, binding and no longer wanted binding that the config needs, where no sink has batches.
-
-    What came with batches is left out: their exchange, and that nothing is bound to it.
-    """
-    loaded = load_config(config, {})
-    sinks = tuple(sink.model_copy(update={"batch": False}) for sink in loaded.sink)
-    wanted = config_topology(loaded.model_copy(update={"sink": sinks}))
-    assert not wanted.forms.any_batch
-    exchanges = tuple(row for row in wanted.exchanges if row.name != BATCHES)
-    unbound = tuple(row for row in wanted.unbound if row.exchange != BATCHES)
-    return dataclasses.asdict(dataclasses.replace(wanted, exchanges=exchanges, unbound=unbound))
 
 
 def _object(text: bytes) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from tests.compat.adapter import Product, open_product, topology_of, wanted_back, wire_forms
+from tests.compat.adapter import Product, open_product, wanted_back, wire_forms
 from tests.compat.recorded import Message, Push
+from tests.compat.wanted import topology_of
 from workers.stores.sessions import taken_over
 
 RECEIVED: Final = "callstitch.received.v1"
