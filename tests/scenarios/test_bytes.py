@@ -26,7 +26,7 @@ from schemas.notification import Notification, to_json
 from schemas.topology import DEAD, QUARANTINE, RECEIVED, UNIQUE, UNROUTED
 from tests.scenarios.amplifiers import ALIYUN, HUAWEI, INPUTS, JIUYUN
 from workers.config import Config, config_topology
-from workers.stores import open_reads
+from workers.stores import open_forms, open_reads
 from workers.wiring import Process, open_stage, unwrapped
 
 TIMES: Final = 30
@@ -77,7 +77,10 @@ async def test_no_input_makes_more_than_so_many_times_its_bytes(what: str, tmp_p
     envelopes = [notified(push, source, at + timedelta(milliseconds=n)) for n, push in enumerate(pushes)]
     async with open_embedded(tmp_path / "broker.db") as broker:
         counted = Counted(broker)
-        await broker.declare(config_topology(config))
+        topology = config_topology(config)
+        await broker.declare(topology)
+        async with open_forms(config.store) as forms:
+            await forms.serve(topology.forms)
         await broker.publish(pack(envelopes, monotonic_message_ids("door")))
         async with running(config, counted):
             await until_idle(broker)
