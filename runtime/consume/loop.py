@@ -176,8 +176,9 @@ class StageLoop:
                 deliveries = await next_batch(consumer, self._ramp.most(self.spec.most), stopping, given_up)
                 if deliveries is None:
                     return None, held
-                full = consumer.buffered or sum(one.events for one in deliveries) >= self.spec.most
-                next_at = time.monotonic() + max(0.0 if full else PACE_SECONDS, self._ramp.pause(len(deliveries)))
+                events = sum(one.events for one in deliveries)
+                full = consumer.buffered or events >= self.spec.most
+                next_at = time.monotonic() + max(0.0 if full else PACE_SECONDS, self._ramp.pause(events))
                 found = self._suspects.sort(deliveries, self._bench.clock())
                 if found.trial is not None:
                     return found, held

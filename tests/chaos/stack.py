@@ -176,7 +176,7 @@ class _Urls:
 def _hook(url: str) -> str:
     return (
         f'[[sink]]\nname = "hook"\nkind = "webhook"\nurl = "{url}"\nsecret = "env:{HOOK_SECRET}"\n'
-        "allow_private = true\n"
+        "allow_private = true\nbreak_after = 0\n"  # it refuses each event once: of a backlog that is all that comes
     )
 
 

@@ -92,6 +92,7 @@ async def test_a_person_is_erased_by_the_command_from_postgresql(store_rig: Stor
         await pipe.waits(60)
         assert "not sent yet" in await command(store_rig, tmp_path, "purge", "--number", A, code=1)
         await pipe.sent()
+        await pipe.waits(61)  # the mark rides with the next tick
         assert "erased: 1 call(s)" in await command(store_rig, tmp_path, "purge", "--number", A)
         assert "nothing of it is kept" in await command(store_rig, tmp_path, "purge", "--number", A)
         before = len(pipe.events)
