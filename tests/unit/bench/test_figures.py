@@ -15,35 +15,14 @@ from tests.bench.cases import growth, ingest, job, jobs, recovery, relay
 from tests.bench.cases import latency as latency_case
 from tests.bench.contender import ROOT
 from tests.bench.downstream import arrivals, watch_file
-from tests.bench.figures import Latency, Middle, Run, Used, counts_differ, difference, find, latency, rows
+from tests.bench.figures import Latency, Middle, counts_differ, difference, find, latency, rows
 from tests.bench.goals import goals, multiple
 from tests.bench.peers_environment import LOCK, versions
 from tests.bench.report import INTRODUCTION, page, table
 from tests.bench.settings import Settings
+from tests.building.bench_runs import a_run
 
 RUN = "r1234567"
-
-
-def a_run(
-    contender: str = "ours",
-    *,
-    case: str = "ingest",
-    count: int = 1000,
-    seconds: float = 1.0,
-    cpu: float = 0.5,
-    trouble: str | None = None,
-    setting: str = "",
-) -> Run:
-    return Run(
-        case=case,
-        contender=contender,
-        count=count,
-        seconds=seconds,
-        used=Used(cpu=cpu, broker=2 * cpu, generator=0.1, watcher=0.2, peak_mib=50, parts={"one": cpu, "two": 0.0}),
-        latency=Latency(p50=1, p95=2, p99=3),
-        trouble=trouble,
-        setting=setting,
-    )
 
 
 def an_event(short_type: str, call: int, event_id: str) -> bytes:

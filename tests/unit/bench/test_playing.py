@@ -13,35 +13,14 @@ import pytest
 
 from tests.bench.cases import jobs
 from tests.bench.contender import Processes, Trouble, module, processes
-from tests.bench.figures import Latency, Run, Used
+from tests.bench.figures import Run
 from tests.bench.playing import best, guarded, in_turn
 from tests.bench.settings import Settings
 from tests.bench.sockets import listens
 from tests.bench.theatre import Theatre
 from tests.bench.usage import usage
+from tests.building.bench_runs import a_run
 from tests.services import ports
-
-
-def a_run(
-    contender: str = "ours",
-    *,
-    case: str = "ingest",
-    count: int = 1000,
-    seconds: float = 1.0,
-    cpu: float = 0.5,
-    trouble: str | None = None,
-    setting: str = "",
-) -> Run:
-    return Run(
-        case=case,
-        contender=contender,
-        count=count,
-        seconds=seconds,
-        used=Used(cpu=cpu, broker=2 * cpu, generator=0.1, watcher=0.2, peak_mib=50, parts={"one": cpu, "two": 0.0}),
-        latency=Latency(p50=1, p95=2, p99=3),
-        trouble=trouble,
-        setting=setting,
-    )
 
 
 async def test_a_contender_that_ends_by_itself_has_trouble_and_no_figure(tmp_path: Path) -> None:
