@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,8 @@ LONGEST_FIRST: Final = (
     "e2e/test_reload.py",
 )
 
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup, which a handler of ours does not hand on
+    signal.signal(signal.SIGHUP, lambda *_: None)
 settings.register_profile("callstitch", deadline=None)  # a test that is slow on a busy machine is no wrong one
 settings.load_profile("callstitch")
 

@@ -14,6 +14,8 @@ from typing import Final
 import pytest
 
 from runtime.broker import open_broker
+from runtime.broker.base import Delivery
+from schemas.envelope import BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE
 from schemas.settings.addresses import broker_address
 from tests.building.pages import blocks
 from tests.e2e.balance import parked, wait_until_balanced
@@ -44,9 +46,11 @@ def test_queues_change_from_single_events_to_batches_and_back_and_miss_none(
         assert parked(up) == {"quarantine": 0, "dead": 0, "unrouted": 0}
         up.wait_for(lambda: "batch(es) of up to 64" in reconciled(up))
         events = {event["id"] for event in up.events()}
-        messages = asyncio.run(waiting(fresh_amqp_url))
-        assert sum(messages.values()) < 2 * len(events), "nothing came in a batch"
-        for queue in messages:
+        held = {queue: asyncio.run(waiting(fresh_amqp_url, queue)) for queue in ("billing", "crm")}
+        forms = {content_type for found in held.values() for content_type, _ in found}
+        assert forms == {EVENT_CONTENT_TYPE, BATCH_CONTENT_TYPE}, "each went out in its form"
+        for queue, found in held.items():
+            assert sum(count for _, count in found) >= len(events)
             with consuming(tmp_path, fresh_amqp_url, queue) as told:
                 up.wait_for(lambda: ids_in(told) >= events, READ_SECONDS)
                 assert ids_in(told) == events
@@ -61,9 +65,16 @@ def reconciled(up: Up) -> str:
         return str(error.stdout)
 
 
-async def waiting(url: str) -> dict[str, int]:
+async def waiting(url: str, queue: str) -> list[tuple[str, int]]:
+    """The form of each message that waits, and how many events it holds; all go back."""
     async with open_broker(broker_address(url)) as broker:
-        return dict(await broker.depths(["billing", "crm"]))
+        wanted = (await broker.depths([queue]))[queue]
+        found: list[Delivery] = []
+        async with broker.consume(queue, prefetch=wanted) as consumer:
+            while len(found) < wanted:
+                found += await consumer.batch(wanted)
+            await consumer.release([*found, *await consumer.stop()])
+    return [(one.content_type, one.events) for one in found]
 
 
 def ids_in(told: Path) -> set[str]:
