@@ -22,7 +22,7 @@ from runtime.events.messages import event_messages
 from runtime.verdict import DeadLetter, PutBack, Quarantine, Retry, reason_of, verdict
 from runtime.wire import LETTER_BYTES, dead_envelope, each_alone, pack, put_back, quarantined, retry, too_large
 from schemas.envelope import Envelope, Kind
-from schemas.errors import Refused, Unavailable, Unconfirmed, Unroutable
+from schemas.errors import Refused, Transient, Unavailable, Unconfirmed, Unroutable
 from schemas.stage import Failed
 from schemas.topology import DEAD, SINGLY, UNWANTED_IF_UNBOUND, Forms
 
@@ -50,6 +50,7 @@ class Settler:
         self._queue = bench.spec.queue
         self._pauses = pauses
         self._stuck = 0
+        self.put_off: set[str] = set()  # the tiers in which it put what failed, but not for its own sake
 
     @property
     def stuck(self) -> bool:
@@ -122,6 +123,8 @@ class Settler:
         match verdict(failed.error, envelope.attempt, self._bench.spec.policy):
             case Retry(delay):
                 self._bench.metrics.retried()
+                if not (isinstance(failed.error, Transient) and failed.error.alone):
+                    self.put_off.add(delay)
                 log.info("envelope.retry", stage=self._name, id=envelope.id, attempt=envelope.attempt,
                          delay=delay, reason=reason)  # fmt: skip
                 return [retry(envelope, queue=self._queue, delay=delay, message_id=next(self._bench.message_ids))]

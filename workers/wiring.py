@@ -212,6 +212,8 @@ async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wante
         wanted=wanted,
     )
     stack.push_async_callback(outlets.close)
+    if process.config.broker.embedded:  # which has one owner; any command connects to RabbitMQ by itself
+        process.commands["retry_sink"] = outlets.retry_now
 
     async def prepare(config: Config, stack: AsyncExitStack) -> Commit:
         if outlets.new_among(config.sink) and not process.whole:

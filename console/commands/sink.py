@@ -1,4 +1,4 @@
-"""The operator's commands on sinks: status, pause, resume, test."""
+"""The operator's commands on sinks: status, pause, resume, retry, test."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TypeVar
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import typer
 
+from console.admin_access import asking_owner
 from console.app import EXIT_DIFFERENCE, ConfigOption, quietly
 from console.config_file import load_config
 from console.moments import DEFAULT_ZONE, ZoneOption, shown
 from console.reading import queue_depths
 from console.screen import out, say_json, wrapped
+from runtime.broker import open_broker
+from runtime.consume.retry_now import retry_now
+from runtime.wire import monotonic_message_ids
+from schemas.errors import Misconfigured
 from schemas.topology import sink_queue
 from workers.config import Config
 from workers.sinks.trial import try_out
@@ -24,7 +30,7 @@ from workers.stores import open_sinks
 from workers.stores.sinks import SinkState, SinkStore
 
 commands = typer.Typer()
-sink_commands = typer.Typer(help="See, pause, resume and test sinks.", no_args_is_help=True)
+sink_commands = typer.Typer(help="See, pause, resume, retry and test sinks.", no_args_is_help=True)
 commands.add_typer(sink_commands, name="sink")
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A sink of the config.")]
@@ -90,6 +96,19 @@ def resume(name: NameArgument, config: ConfigOption = None) -> None:
     out.print(f"{name} goes on within {NOTICED_SECONDS} s")
 
 
+@sink_commands.command()
+def retry(name: NameArgument, config: ConfigOption = None) -> None:
+    """Have what failed at a sink and waits for its next attempt tried now; each such attempt counts."""
+    with quietly():
+        loaded = load_config(config)
+        _known(loaded, name)
+        went = asyncio.run(_retried(loaded, name))
+    if went:
+        out.print(wrapped(f"{went} message(s) went from the delay tiers to the queue of {name}"))
+    else:
+        out.print(f"nothing waits in a delay tier for {name}")
+
+
 @sink_commands.command(name="test")
 def try_it(name: NameArgument, config: ConfigOption = None) -> None:
     """Give a sink one event that is marked as a test, and say what came of it; a file is only looked at.
@@ -120,6 +139,18 @@ def _known(config: Config, name: str) -> str:
 async def _asked(config: Config, question: Callable[[SinkStore], Awaitable[T]]) -> T:
     async with open_sinks(config.store) as store:
         return await question(store)
+
+
+async def _retried(config: Config, name: str) -> int:
+    """Through whoever owns the embedded broker; RabbitMQ takes anybody."""
+    if not config.broker.embedded:
+        async with open_broker(config.broker) as broker:
+            return await retry_now(broker, sink_queue(name), monotonic_message_ids(uuid4().hex[:12]))
+    directory = config.store.directory
+    if directory is None:
+        raise Misconfigured("the owner of the embedded broker is asked through a state directory, and there is none")
+    async with asking_owner(config, directory) as ask:
+        return int((await ask("retry_sink", {"sink": name}, who="the sinks"))["went"])
 
 
 def _who() -> str:

@@ -21,6 +21,7 @@ from runtime.bench import Bench
 from runtime.broker.base import Consumer, Delivery
 from runtime.consume.batches import PAUSE_SECONDS, Batches
 from runtime.consume.ramp import Ramp
+from runtime.consume.retry_now import Recall, retry_now
 from runtime.consume.ticks import Ticks
 from runtime.consume.waiting import next_batch, stopped_within
 from runtime.poison import Sorted, Suspects
@@ -46,6 +47,7 @@ class StageLoop:
         self._settler = Settler(bench)
         self._batches = Batches(bench, self._settler, self._ramp)
         self._ticks = Ticks(bench, self._settler)
+        self._recall = Recall(bench, self._settler.put_off)
 
     @property
     def ready(self) -> bool:
@@ -94,6 +96,14 @@ class StageLoop:
         if self._batches.paused and not self._told_to_rest:
             self.resume()
 
+    async def retry_now(self) -> int:
+        """Have come at once what waits for it in any delay tier: how many messages.
+
+        Raises:
+            Unavailable: the broker is away; what did not go waits on.
+        """
+        return await retry_now(self._bench.broker, self.spec.queue, self._bench.message_ids)
+
     def _probe_now(self) -> None:
         if self.away:
             self._batches.probe_in = 0.0
@@ -104,6 +114,7 @@ class StageLoop:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._subscriptions(stopping), name=self.spec.name)
             tasks.create_task(self._end(stopping), name=f"{self.spec.name}.end")
+            tasks.create_task(self._recall.run(stopping), name=f"{self.spec.name}.recall")
             if self._bench.stage.tick is not None:
                 tasks.create_task(self._ticks.run(stopping), name=f"{self.spec.name}.tick")
         self._bench.metrics.ended()
@@ -112,6 +123,7 @@ class StageLoop:
         await stopping.wait()
         self._over.set()
         self._wake.set()
+        self._recall.begin()
 
     async def _subscriptions(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -132,6 +144,7 @@ class StageLoop:
                     self._consumer = None
             if probe_in is not None and not self.away:
                 self._ramp.begin()
+                self._recall.begin()
             if self._resting:
                 await self._bench.trials.rest()
                 self._resting = False

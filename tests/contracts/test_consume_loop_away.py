@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from runtime.broker.base import Broker
 from runtime.telemetry import Telemetry
 from schemas.envelope import Envelope
-from schemas.errors import Away
+from schemas.errors import Away, Transient
 from schemas.stage import Failed, Outcome, Stage
 from schemas.topology import DEAD, RECEIVED, RETRY_DELAYS, UNIQUE, retry_queue
 from tests.building.loops import a_loop, an_envelope, is_empty, number, passed_on, read, send, until
@@ -93,3 +93,33 @@ async def test_a_word_to_go_on_probes_at_once_and_a_pause_ends_the_probes(stages
         assert len(await read(stages, UNIQUE, expected=2)) == 2
         assert not loop.away
         stopping.set()
+
+
+async def test_what_an_outage_put_off_for_long_comes_as_soon_as_the_far_end_is_back(stages: Broker) -> None:
+    """An endpoint that asks for an hour before its breaker opens; what it refused for itself keeps its time."""
+    tries: list[int] = []
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        (envelope,) = batch
+        tries.append(number(envelope))
+        if tries.count(7) < 2 and number(envelope) == 7:
+            return [Failed(envelope, Transient("http_503", retry_after=3600))]
+        if number(envelope) == 9:
+            return [Failed(envelope, Transient("http_422", alone=True))]
+        return [Failed(envelope, Away("http_503", seconds=0.05))] if len(tries) < 5 else [passed_on(envelope)]
+
+    stopping = asyncio.Event()
+    loop = a_loop(stages, Stage(handle), delays=("10m",), most=1)
+    await send(stages, [an_envelope(n) for n in (9, 7, 8)], each_alone=True)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(loop.run(stopping))
+        found = await read(stages, UNIQUE, expected=2)
+        stopping.set()
+    assert sorted(map(number, found)) == [7, 8]
+    assert tries.count(9) == 1
+    assert await is_empty(stages, RECEIVED)
+    await until(lambda: _waits(stages, "10m", messages=1))
+
+
+async def _waits(broker: Broker, delay: str, *, messages: int) -> bool:
+    return (await broker.depths([retry_queue(delay)]))[retry_queue(delay)] == messages

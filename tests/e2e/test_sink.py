@@ -19,6 +19,8 @@ from tests.services.endpoint import Endpoint, an_endpoint
 EVENTS: Final = 40
 SECRET: Final = f'secret = "{FIRST}"'
 PRODUCED: Final = f'callstitch_outputs_total{{kind="event",stage="correlate"}} {EVENTS + 1}.0'.encode()
+PATIENT: Final = '[retry.fan_out]\nschedule = ["6h"]\n'
+NOTHING: Final = "nothing waits in a delay tier for crm\n"
 RAMPED: Final = 20  # no more of them go in the first second and a half, at 5 to 6 a second
 RAMP_SECONDS: Final = 1.5
 WORKERS: Final = {
@@ -119,12 +121,37 @@ def test_an_endpoint_that_is_down_for_a_while_gets_everything_once_it_is_back(tm
         assert up.terminate() == 0
 
 
+def refused_and_retried(up: Up, customer: Endpoint, prefix: str) -> None:
+    """What an endpoint refused for itself waits for hours, but for the word."""
+    assert "nothing waits in a delay tier" in callstitch(up, "sink", "retry", "crm")
+    customer.status = 422
+    expected = pushed(up, prefix, 3)
+    up.wait_for(lambda: "422" in (status(up)["outcome"] or ""))
+    up.wait_for(lambda: len([post for post in customer.posts if post.status == 422]) == len(expected))
+    customer.status = 204
+    went = 0
+
+    def all_went() -> bool:
+        nonlocal went
+        went += int(callstitch(up, "sink", "retry", "crm").partition(" message(s) went")[0].replace(NOTHING, "0"))
+        return went == len(expected)
+
+    up.wait_for(all_went)
+    up.wait_for(lambda: expected <= set(subjects(customer)))
+    assert len(customer.taken) - len({post.id for post in customer.taken}) == 0, "once each"
+
+
+def test_what_failed_is_tried_again_at_the_word(tmp_path: Path) -> None:
+    with an_endpoint() as customer, running_up(tmp_path, extra=PATIENT + webhook(customer, SECRET)) as up:
+        refused_and_retried(up, customer, "refused")
+
+
 @pytest.mark.rabbitmq
 def test_one_word_reaches_all_processes_on_rabbitmq_and_postgresql(
     tmp_path: Path, fresh_amqp_url: str, postgres_dsn: str
 ) -> None:
     with an_endpoint() as customer:
-        extra, workers = webhook(customer, f"{SECRET}\nbatch = false"), WORKERS
+        extra, workers = PATIENT + webhook(customer, f"{SECRET}\nbatch = false"), WORKERS
         with running_roles(tmp_path, fresh_amqp_url, extra=extra, workers=workers, store=postgres_dsn) as (door, roles):
             callstitch(door, "sink", "pause", "crm")
             door.wait_for(lambda: resting(roles["fan_out"]) == ["1.fan_out.crm", "2.fan_out.crm"])
@@ -135,6 +162,7 @@ def test_one_word_reaches_all_processes_on_rabbitmq_and_postgresql(
             door.wait_for(lambda: expected <= set(subjects(customer)))
             assert len(customer.posts) == EVENTS
             assert resting(roles["fan_out"]) == []
+            refused_and_retried(door, customer, "refused")
 
 
 def test_an_event_that_nobody_wanted_goes_to_a_sink_that_wants_it_later(tmp_path: Path) -> None:
