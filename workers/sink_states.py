@@ -43,10 +43,13 @@ class SinkStates:
         self._known = await self._store.sinks()
 
     def begin(self, name: str, loop: StageLoop) -> None:
-        """Have a new loop rest where its sink is paused."""
-        if self._known.get(name, _NOTHING).paused_at is not None:
-            log.info("sink.paused", sink=name, by=self._known[name].paused_by)
+        """Have a new loop rest where its sink is paused, and go slowly where that has just gone on."""
+        known = self._known.get(name, _NOTHING)
+        if known.paused_at is not None:
+            log.info("sink.paused", sink=name, by=known.paused_by)
             loop.pause()
+        elif known.resumed_at is not None:
+            loop.resumed(max((self._clock() - known.resumed_at).total_seconds(), 0.0))
 
     def hearing(self, name: str) -> Callable[[str], None]:
         """What is told how each batch of that sink ended."""

@@ -52,6 +52,7 @@ class LedgerWatch:
         self._sources = sources
         self._hours = gauge("callstitch_ledger_hours", registry)
         self._checked = gauge("callstitch_ledger_checked_timestamp_seconds", registry)
+        self._reason = ""
         self._tell(Counter())
 
     async def run(self) -> None:
@@ -67,8 +68,14 @@ class LedgerWatch:
         try:
             account = await self._reckon()
         except Exception as error:  # noqa: BLE001 - what only looks on must not end the stage that it looks from
-            log.warning("ledger.unchecked", reason=reason_of(error))
+            reason = reason_of(error)
+            if reason != self._reason:  # an outage is one line, however often we look
+                log.warning("ledger.unchecked", reason=reason)
+            self._reason = reason
             return False
+        if self._reason:
+            log.info("ledger.checked")
+        self._reason = ""
         self._tell(hours_by_state(account))
         self._checked.set(datetime.now(UTC).timestamp())
         return True

@@ -90,6 +90,10 @@ class StageLoop:
         self._ramp.begin()
         self._wake.set()
 
+    def resumed(self, ago: float) -> None:
+        """It went on so many seconds ago, in a process that has ended since: this one goes as slowly as that would."""
+        self._ramp.begin(ago)
+
     def look_again(self) -> None:
         """Ask the sink again now, where it asked for a rest or is away."""
         self._probe_now()

@@ -17,9 +17,9 @@ class Ramp:
         self._now = now
         self._began: float | None = None
 
-    def begin(self) -> None:
-        """From now on slowly, then twice as fast every five seconds."""
-        self._began = self._now()
+    def begin(self, ago: float = 0.0) -> None:
+        """Slowly, then twice as fast every five seconds; from now on, or as if so many seconds had passed."""
+        self._began = self._now() - ago
 
     @property
     def limits(self) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.containers import stand_ins
 from tests.containers.engine import Engine, install
-from tests.containers.stack import running
+from tests.containers.stack import Stack, running
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     install()
     engine = Engine(home=Path(sys.argv[1]).resolve())
     stand_ins.build_all(engine, pull=False)
-    with running(engine) as stack, suppress(KeyboardInterrupt):
+    with running(Stack(engine=engine)) as stack, suppress(KeyboardInterrupt):
         print("the door:", stack.environ["CALLSTITCH_DOOR"])  # noqa: T201 - the caller reads it
         print(shlex.join(engine.command("podman", "ps")))  # noqa: T201
         signal.pause()

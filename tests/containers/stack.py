@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,13 @@ DEPENDENCIES: Final = ("rabbitmq", "postgres", "s3")
 ROLES: Final = ("ingest", *STAGES)
 START_SECONDS: Final = 120.0
 COMPOSE_SECONDS: Final = 240.0
+RESOLVED_SECONDS: Final = 120.0
 LOAD: Final = Path(__file__).with_name("load.yaml")
+_REACH: Final = "import socket, sys; socket.create_connection((sys.argv[1], 5672), 3).close()"
+_ANSWERED: Final = (
+    "import re, urllib.request as r; t = r.urlopen('http://127.0.0.1:8081/metrics').read().decode();"
+    " print(sum(float(n) for n in re.findall(r'^callstitch_requests_total{.*\"200\".*} (.*)$', t, re.M)))"
+)
 
 
 @dataclass(kw_only=True)
@@ -32,6 +39,8 @@ class Stack:
 
     engine: Engine
     project: str = field(default_factory=lambda: f"callstitch-{os.getpid()}")
+    files: Sequence[Path] = (stand_ins.COMPOSE, LOAD)  # a later one is laid over those before
+    dependencies: Sequence[str] = DEPENDENCIES
     environ: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +56,7 @@ class Stack:
 
     def compose(self, *arguments: str, seconds: float = COMPOSE_SECONDS) -> str:
         """Run it on the files."""
-        files = ["--file", str(stand_ins.COMPOSE), "--file", str(LOAD)]
+        files = [word for file in self.files for word in ("--file", str(file))]
         words = [sys.executable, "-m", "podman_compose", "--project-name", self.project, *files, "--profile", "demo"]
         done = ran(self.engine.command(*words, *arguments, environ=self.environ), seconds=seconds)
         return done.stdout + done.stderr
@@ -57,8 +66,8 @@ class Stack:
 
         Podman 4.3 knows no condition on health, and stumbles over dependencies of dependencies: the order is ours.
         """
-        self.up(*DEPENDENCIES)
-        self.wait_until_healthy(*DEPENDENCIES)
+        self.up(*self.dependencies)
+        self.wait_until_healthy(*self.dependencies)
         self.compose("up", "--no-build", "--no-deps", "declare")
         assert self.exit_code(self.one("declare")) == 0, self.tail("declare")
         self.up(*ROLES)
@@ -141,6 +150,23 @@ class Stack:
         status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         return int(status["VmRSS"].split()[0]) / 1024
 
+    def answered(self) -> int:
+        """How many pushes the door has answered 200."""
+        return int(float(self.python(self.one("ingest"), _ANSWERED)))
+
+    def reaches(self, name: str, host: str) -> bool:
+        """Whether the container can open a connection there: podman's resolver loses a restarted name for a while."""
+        return self.engine.podman("exec", name, "python", "-c", _REACH, host, check=False).returncode == 0
+
+    def wait_until_reached(self, host: str) -> None:
+        """Return once every role can open a connection there."""
+        names = [name for service in ROLES for name in self.names(service)]
+        wait_for(lambda: all(self.reaches(name, host) for name in names), RESOLVED_SECONDS, why=lambda: self.tail(host))
+
+    def reconcile(self) -> subprocess.CompletedProcess[str]:
+        """The operator's own command, in a container that runs."""
+        return self.engine.podman("exec", self.one("park"), "callstitch", "reconcile", check=False)
+
     def tail(self, service: str) -> str:
         """The end of the logs of all its containers."""
         return "\n".join(map(self.tail_of, self.names(service, everything=True)))
@@ -152,14 +178,13 @@ class Stack:
 
 
 @contextmanager
-def running(engine: Engine) -> Iterator[Stack]:
+def running(stack: Stack) -> Iterator[Stack]:
     """The whole stack, healthy; its containers, volumes and network go with the context."""
-    stack = Stack(engine=engine)
     try:
         stack.start()
         yield stack
     finally:
-        engine.close(keep_images=True)
+        stack.engine.close(keep_images=True)
 
 
 def environ_of(status: str) -> Mapping[str, str]:

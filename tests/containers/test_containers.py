@@ -10,7 +10,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +29,6 @@ pytestmark = pytest.mark.timeout(1200)  # the stand-ins are built first, while o
 MEGABYTE: Final = 1_000_000
 MOST_OVER_BASE: Final = 150 * MEGABYTE
 BACK_SECONDS: Final = 60.0  # alone on two cores it takes 3; a test run beside it has the cores
-RESOLVED_SECONDS: Final = 120.0
 START_SECONDS: Final = 60.0
 PLAY_SECONDS: Final = 420.0
 RECONCILED_SECONDS: Final = 90.0
@@ -48,7 +46,6 @@ for place in ("/", "/etc", "/opt/callstitch", "/tmp", "/dev/shm"):
     else:
         print(place, "written")
 """
-REACH: Final = "import socket; socket.create_connection(('rabbitmq', 5672), 3).close()"
 BUCKET: Final = (
     "import urllib.request as r; print(r.urlopen('http://s3:7070/recordings?list-type=2').read().count(b'<Key>'))"
 )
@@ -71,7 +68,7 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def stack(engine: Engine) -> Iterator[Stack]:
     """All of deploy/compose.yaml but the profile `watch`."""
-    with running(engine) as stack:
+    with running(Stack(engine=engine)) as stack:
         yield stack
 
 
@@ -140,7 +137,7 @@ def test_a_role_is_nobody_and_can_write_nothing(stack: Stack, service: str) -> N
 def test_nothing_is_lost_while_containers_come_and_go(stack: Stack) -> None:
     stack.up("demo")
     demo = stack.one("demo")
-    wait_for(lambda: answered(stack) > 50, 60, why=lambda: stack.tail("demo"))
+    wait_for(lambda: stack.answered() > 50, 60, why=lambda: stack.tail("demo"))
 
     for service in SCALED:
         stack.scale_up(service, 3)
@@ -157,7 +154,7 @@ def test_nothing_is_lost_while_containers_come_and_go(stack: Stack) -> None:
 
     stack.engine.podman("restart", "--time", "60", stack.one("rabbitmq"))
     stack.wait_until_healthy("rabbitmq")
-    wait_for(lambda: all_reach_rabbitmq(stack), RESOLVED_SECONDS, why=lambda: stack.tail("rabbitmq"))
+    stack.wait_until_reached("rabbitmq")
     said(f"RabbitMQ restarted: roles healthy {stack.wait_until_healthy(*ROLES, seconds=BACK_SECONDS):.1f} s after it")
 
     for name in [name for service in SCALED for name in stack.names(service)[1:]]:
@@ -177,23 +174,13 @@ def test_nothing_is_lost_while_containers_come_and_go(stack: Stack) -> None:
 
 def test_the_books_balance_and_no_letter_is_dead(stack: Stack) -> None:
     """By the operator's own commands, in a container that runs; a door that ends tells its last count."""
-    park = stack.one("park")
-
-    def reconcile() -> subprocess.CompletedProcess[str]:
-        return stack.engine.podman("exec", park, "callstitch", "reconcile", check=False)
-
     stack.wait_until_healthy(*ROLES)
     code, took = stack.stop(stack.one("ingest"))
     said(f"ingest ended with {code} in {took:.1f} s")
     assert code == 0
-    wait_for(lambda: reconcile().returncode == 0, RECONCILED_SECONDS, why=lambda: reconcile().stdout)
-    assert stack.engine.podman("exec", park, "callstitch", "dead", "list").stdout.strip() == "there are no dead letters"
-
-
-def all_reach_rabbitmq(stack: Stack) -> bool:
-    """Whether every role can open a connection: podman's resolver loses a restarted name for a while."""
-    names = [name for service in ROLES for name in stack.names(service)]
-    return all(stack.engine.podman("exec", name, "python", "-c", REACH, check=False).returncode == 0 for name in names)
+    wait_for(lambda: stack.reconcile().returncode == 0, RECONCILED_SECONDS, why=lambda: stack.reconcile().stdout)
+    told = stack.engine.podman("exec", stack.one("park"), "callstitch", "dead", "list").stdout
+    assert told.strip() == "there are no dead letters"
 
 
 def handles_sigterm(engine: Engine, name: str) -> bool:
@@ -206,15 +193,6 @@ def recordings(stack: Stack) -> int:
     """How many objects the bucket holds; none while podman's resolver does not know the name."""
     done = stack.engine.podman("exec", stack.one("park"), "python", "-c", BUCKET, check=False)
     return int(done.stdout) if done.returncode == 0 else 0
-
-
-def answered(stack: Stack) -> int:
-    """How many pushes the door has answered 200."""
-    code = (
-        "import re, urllib.request as r; t = r.urlopen('http://127.0.0.1:8081/metrics').read().decode();"
-        " print(sum(float(n) for n in re.findall(r'^callstitch_requests_total{.*\"200\".*} (.*)$', t, re.M)))"
-    )
-    return int(float(stack.python(stack.one("ingest"), code)))
 
 
 def assert_playing(stack: Stack, demo: str) -> None:

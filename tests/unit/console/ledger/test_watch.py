@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from console.ledger.equations import Difference
 from console.ledger.watch import LedgerWatch, hours_by_state
@@ -64,3 +65,23 @@ async def test_a_lost_fact_is_one_hour_that_differs_and_a_store_away_leaves_the_
     assert not await watch.look(), "it is tried again soon"
     assert told("differs", source) == 1
     assert registry.get_sample_value("callstitch_ledger_checked_timestamp_seconds") == checked
+
+
+async def test_an_outage_is_one_line_and_its_end_another() -> None:
+    troubles = [Unavailable("away"), Unavailable("away"), Unavailable("refused"), None, None, Unavailable("refused")]
+
+    async def account() -> Account:
+        if (trouble := troubles.pop(0)) is not None:
+            raise trouble
+        return an_account([])
+
+    watch = LedgerWatch(account, sources=[], registry=CollectorRegistry())
+    with capture_logs() as log:
+        looks = [await watch.look() for _ in range(len(troubles))]
+    assert looks == [False, False, False, True, True, False]
+    assert [(line["event"], line.get("reason")) for line in log] == [
+        ("ledger.unchecked", "Unavailable: away"),
+        ("ledger.unchecked", "Unavailable: refused"),
+        ("ledger.checked", None),
+        ("ledger.unchecked", "Unavailable: refused"),
+    ]

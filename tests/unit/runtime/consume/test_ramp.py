@@ -28,3 +28,11 @@ def test_it_begins_slowly_and_doubles_until_there_is_no_limit() -> None:
     assert (ramp.most(128), ramp.pause(128), ramp.limits) == (128, 0.0, False)
     ramp.begin()
     assert ramp.most(128) == 5
+
+
+def test_one_that_began_a_while_ago_is_as_far_as_it_would_be_by_now() -> None:
+    ramp = Ramp(lambda: 1000.0)
+    ramp.begin(ago=20)
+    assert (ramp.most(128), ramp.limits) == (80, True)
+    ramp.begin(ago=86_400)
+    assert (ramp.most(128), ramp.limits) == (128, False)
