@@ -29,9 +29,10 @@ from runtime.telemetry.look import Look
 from runtime.tracing import open_tracing
 from runtime.wire import monotonic_message_ids
 from schemas.platforms import DIALECTS
-from schemas.topology import PARKING, STAGES
+from schemas.topology import PARKING, ROLES, STAGES, WHOLE
 from workers.config import Config, config_topology
-from workers.wiring import Commit, Process, open_stage, sources_of, unwrapped
+from workers.process import Commit, Process, unwrapped
+from workers.wiring import open_role, sources_of
 
 log = structlog.get_logger()
 
@@ -93,17 +94,18 @@ def work_role(
     sabotage: Sabotage | None = None,
     reloading: Reloading | None = None,
 ) -> BoundRole:
-    """One stage."""
+    """One stage, or those that are composed."""
+    rows = ROLES[stage]
 
     async def role(stopping: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=False, sabotage=sabotage))
-            if not await _our_turn(process, {stage}, stopping):
+            if not await _our_turn(process, [row.name for row in rows], stopping):
                 return
-            process.crew.add(await stack.enter_async_context(open_stage(process, stage, sink=sink)))
+            process.crew.add(await stack.enter_async_context(open_role(process, stage, sink=sink)))
             await stack.enter_async_context(_looking(process))
             await stack.enter_async_context(_admin(process, reloading))
-            if STAGES[stage].reads.keys() >= PARKING:  # it has the least to do
+            if any(row.reads.keys() >= PARKING for row in rows):  # it has the least to do
                 await stack.enter_async_context(_ledger(process))
             await stack.enter_async_context(_reloaded(process, reloading))
             log.info("work.ready", stage=stage)
@@ -127,8 +129,8 @@ def up_role(
             process = await stack.enter_async_context(open_process(config, declare=True, sabotage=sabotage))
             if not await _our_turn(process, STAGES, stopping):
                 return
-            for row in STAGES.values():
-                process.crew.add(await stack.enter_async_context(open_stage(process, row.name)))
+            for name in WHOLE:
+                process.crew.add(await stack.enter_async_context(open_role(process, name)))
             await stack.enter_async_context(_looking(process))
             await stack.enter_async_context(_admin(process, reloading, door=state))
             await stack.enter_async_context(_ledger(process))

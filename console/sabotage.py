@@ -19,7 +19,7 @@ from schemas.envelope import Envelope, Kind, derived_id
 from schemas.errors import Misconfigured
 from schemas.facts import FactKind
 from schemas.stage import Outcome, Stage
-from schemas.topology import UNIQUE
+from schemas.topology import RECEIVED, UNIQUE
 
 VARIABLE: Final = "CALLSTITCH_SABOTAGE"
 EVERY: Final = 25  # every 25th CDR is hit
@@ -109,7 +109,10 @@ class _Double:
 
 
 class _AckFirst:
-    """The queue of correlate is acked before its work is done, and the process dies once in between: a lost batch."""
+    """What correlate works on is acked before that is done, and the process dies once in between: a lost batch.
+
+    It comes from its own queue, or from that of dedupe where both are one process.
+    """
 
     def __init__(self) -> None:
         self._seen = 0
@@ -141,7 +144,7 @@ class _AckFirstBroker:
     @asynccontextmanager
     async def consume(self, queue: str, *, prefetch: int) -> AsyncIterator[Consumer]:
         async with self._broker.consume(queue, prefetch=prefetch) as consumer:
-            yield _AckFirstConsumer(consumer) if queue == UNIQUE else consumer
+            yield _AckFirstConsumer(consumer) if queue in (RECEIVED, UNIQUE) else consumer
 
 
 class _AckFirstConsumer:

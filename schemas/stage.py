@@ -29,8 +29,10 @@ class Stage:
 
     `tick(now)` runs every second and returns envelopes too (deadlines, unsent outbox rows).
     `published(ids)` runs after the confirms and before the ack, with the ids of what was published.
+    `careful`, where there is one, handles a batch of which something was delivered before: it may have killed.
     """
 
     handle: Handler
     tick: Tick | None = None
     published: Published | None = None
+    careful: Handler | None = None

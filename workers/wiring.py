@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from pydantic import TypeAdapter
 
-from runtime.bench import Bench, StageSpec
-from runtime.broker.base import Broker
 from runtime.clock import Clock
 from runtime.consume.answering import AnswerLoop
-from runtime.consume.crew import Crew, Loop
+from runtime.consume.crew import Loop
 from runtime.consume.current import Current
+from runtime.consume.inner import inner, with_inner
 from runtime.consume.loop import StageLoop
-from runtime.crash import crash_points
-from runtime.events.forms import FormsNow, leased, singly
-from runtime.poison import Trials
+from runtime.events.forms import FormsNow, leased
 from runtime.tasks import watched
-from runtime.telemetry import Telemetry
-from runtime.telemetry.look import Counts
-from runtime.tracing.base import Tracing
-from runtime.tracing.off import NO_TRACING
-from runtime.verdict import policies
 from schemas.envelope import JsonObject
 from schemas.platforms import DIALECTS
 from schemas.settings.source import Source
 from schemas.stage import Stage
-from schemas.topology import BOXES, STAGES, StageRow, sink_queue
+from schemas.topology import BOXES, ROLES, StageRow, sink_queue
 from workers import counting
+from workers.composed import composed
 from workers.config import Config, config_topology, patience_of
 from workers.correlate import correlate
 from workers.decide import decide
@@ -41,41 +34,13 @@ from workers.fetch_recording import open_fetch_recording
 from workers.objects import make_runtime, open_objects
 from workers.outlets import Outlets
 from workers.park import park
+from workers.process import Commit, Process, bench_of, loop_of, renewed, spec_of
 from workers.sink_states import SinkStates
 from workers.sinks import AnySink
 from workers.stores import open_claims, open_forms, open_parked, open_sessions, open_sinks
 
-Commit = Callable[[], Awaitable[None]]
-Prepare = Callable[[Config, AsyncExitStack], Awaitable[Commit]]  # the stack closes what is opened and not committed
-Command = Callable[[JsonObject], Awaitable[JsonObject]]
-Wrap = Callable[[str, Stage], Stage]
-
 BATCHES_AHEAD: Final = 64  # messages, each of up to 256 KiB
 _IDS: Final = TypeAdapter(list[str])
-
-
-def unwrapped(_: str, stage: Stage) -> Stage:
-    """The stage as it is; the demo's sabotage is the one other wrap."""
-    return stage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
-    """What all stages of one process share."""
-
-    config: Config
-    broker: Broker
-    telemetry: Telemetry
-    clock: Clock
-    message_ids: Iterator[str]
-    wrap: Wrap
-    whole: bool = False  # it plays all roles (`up`), so it declares, and answers questions only where it has rules
-    commands: dict[str, Command] = field(default_factory=dict)  # what the admin port can ask of this process
-    reloads: list[Prepare] = field(default_factory=list)  # how its parts take another config
-    crew: Crew = field(default_factory=Crew)
-    trials: Trials = field(default_factory=Trials)  # stages of one process share its death
-    looks: dict[str, Counts] = field(default_factory=dict)  # what metrics tell of the stores of its stages
-    tracing: Tracing = NO_TRACING
 
 
 def sources_of(config: Config) -> Mapping[str, Source]:
@@ -84,57 +49,32 @@ def sources_of(config: Config) -> Mapping[str, Source]:
 
 
 @asynccontextmanager
-async def open_stage(process: Process, name: str, *, sink: str | None = None) -> AsyncIterator[Sequence[Loop]]:
-    """The loops of one stage, its store, sink or object store open until the context ends.
+async def open_role(process: Process, name: str, *, sink: str | None = None) -> AsyncIterator[Sequence[Loop]]:
+    """The loops of one stage, or of those that are composed; what they need is open until the context ends.
 
     Raises:
         Misconfigured: no such sink, or a state file that another process owns.
     """
     async with AsyncExitStack() as stack:
-        yield await OPENERS[name](process, stack, STAGES[name], sink)
+        row, *onward = ROLES[name]
+        if onward:
+            yield await _composed(process, stack, row, *onward)
+        else:
+            yield await OPENERS[name](process, stack, row, sink)
 
 
-def _spec(process: Process, row: StageRow, *, part: str | None = None, queue: str | None = None) -> StageSpec:
-    """How a stage consumes; `part` names one of several that it reads: a sink or a box, with its queue."""
-    return StageSpec(
-        name=row.name if part is None else f"{row.name}.{part}",
-        queue=queue or row.queue,
-        policy=policies(process.config.retry)[row.name],
-        prefetch=row.prefetch,
-        most=row.most,
-        at_once=row.at_once,
-    )
+async def _composed(process: Process, stack: AsyncExitStack, one: StageRow, two: StageRow) -> list[StageLoop]:
+    """Both in one process: the second also reads its own queue, for what others put there and what takes the hop."""
+    first = process.wrap(one.name, await _dedupe_stage(process, stack, one))
+    stage, clock, forms = await _correlate_stage(process, stack, two)
+    second = process.wrap(two.name, stage)
+    within = bench_of(replace(process, clock=clock), spec_of(process, two), second, forms)
+    stage = composed(first, second, fold=inner(within, process.telemetry.stage(one.name)))
+    around = bench_of(process, spec_of(process, one), stage, forms)
+    return [StageLoop(with_inner(around, within)), StageLoop(within)]
 
 
-def _renewed(process: Process, make: Callable[[Config], Stage]) -> Stage:
-    """The stage that the config of now makes, whatever config comes."""
-    current = Current(make(process.config))
-
-    async def prepare(config: Config, _: AsyncExitStack) -> Commit:
-        return partial(current.exchange, make(config))
-
-    process.reloads.append(prepare)
-    return current.stage
-
-
-def _loop(process: Process, spec: StageSpec, stage: Stage, forms: FormsNow = singly) -> StageLoop:
-    return StageLoop(
-        Bench(
-            spec=spec,
-            stage=process.wrap(spec.name, stage),
-            broker=process.broker,
-            clock=process.clock,
-            message_ids=process.message_ids,
-            metrics=process.telemetry.stage(spec.name),
-            trials=process.trials,
-            crash=crash_points(spec.name),
-            tracing=process.tracing,
-            forms=forms,
-        )
-    )
-
-
-async def _dedupe(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
+async def _dedupe_stage(process: Process, stack: AsyncExitStack, row: StageRow) -> Stage:
     store = await stack.enter_async_context(open_claims(process.config.store))
     process.looks[row.name] = lambda: store.look(process.clock())
 
@@ -143,10 +83,15 @@ async def _dedupe(process: Process, stack: AsyncExitStack, row: StageRow, _: str
         count = counting.items(process.telemetry, row.name, sources.keys())
         return dedupe(store, sources=sources, dialects=DIALECTS, count=count)
 
-    return [_loop(process, _spec(process, row), _renewed(process, make))]
+    return renewed(process, make)
 
 
-async def _correlate(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
+async def _dedupe(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
+    return [loop_of(process, spec_of(process, row), await _dedupe_stage(process, stack, row))]
+
+
+async def _correlate_stage(process: Process, stack: AsyncExitStack, row: StageRow) -> tuple[Stage, Clock, FormsNow]:
+    """With the clock that it goes by, and the forms in which its events leave."""
     store, clock = await stack.enter_async_context(open_sessions(process.config.store, clock=process.clock))
     forms = await stack.enter_async_context(open_forms(process.config.store))
 
@@ -163,13 +108,16 @@ async def _correlate(process: Process, stack: AsyncExitStack, row: StageRow, _: 
         progress = frozenset(source.name for source in config.source if source.progress)
         return correlate(store, patience=patience_of(config), progress=progress, clock=clock, kept=config.retention)
 
-    stage = _renewed(process, make)
-    process = replace(process, clock=clock)
-    return [_loop(process, _spec(process, row), stage, leased(forms.forms))]
+    return renewed(process, make), clock, leased(forms.forms)
+
+
+async def _correlate(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
+    stage, clock, forms = await _correlate_stage(process, stack, row)
+    return [loop_of(replace(process, clock=clock), spec_of(process, row), stage, forms)]
 
 
 async def _fetch_recording(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
-    spec = _spec(process, row)
+    spec = spec_of(process, row)
     await make_runtime()
     objects = open_objects(process.config.objects)
 
@@ -193,13 +141,13 @@ async def _fetch_recording(process: Process, stack: AsyncExitStack, row: StageRo
         return partial(current.exchange, *await open_with(config, stack))
 
     process.reloads.append(prepare)
-    return [_loop(process, spec, current.stage)]
+    return [loop_of(process, spec, current.stage)]
 
 
 async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wanted: str | None) -> list[StageLoop]:
-    def loop_of(sink: AnySink, stage: Stage) -> StageLoop:
-        spec = _spec(process, row, part=sink.name, queue=sink_queue(sink.name))
-        return _loop(process, spec if sink.batch is False else replace(spec, prefetch=BATCHES_AHEAD), stage)
+    def serving(sink: AnySink, stage: Stage) -> StageLoop:
+        spec = spec_of(process, row, part=sink.name, queue=sink_queue(sink.name))
+        return loop_of(process, spec if sink.batch is False else replace(spec, prefetch=BATCHES_AHEAD), stage)
 
     states = SinkStates(await stack.enter_async_context(open_sinks(process.config.store)), process.clock)
     await states.first_look()
@@ -207,7 +155,7 @@ async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wante
         clock=process.clock,
         crew=process.crew,
         states=states,
-        loop_of=loop_of,
+        loop_of=serving,
         count_of=counting.deliveries(process.telemetry, row.name),
         wanted=wanted,
     )
@@ -244,7 +192,7 @@ async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str |
         return park(store, box=box, clock=process.clock, outlets=outlets, kept=config.retention)
 
     return [
-        _loop(process, _spec(process, row, part=box, queue=queue), _renewed(process, partial(make, box=box)), forms)
+        loop_of(process, spec_of(process, row, part=box, queue=queue), renewed(process, partial(make, box=box)), forms)
         for box, queue in BOXES.items()
     ]
 

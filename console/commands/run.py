@@ -27,7 +27,7 @@ from runtime.crash import VARIABLE as CRASH_VARIABLE
 from runtime.lifecycle import run_process
 from runtime.logs import configure_logs
 from schemas.errors import Misconfigured
-from schemas.topology import STAGES
+from schemas.topology import ROLES
 from workers.config import Config
 
 log = structlog.get_logger()
@@ -74,16 +74,16 @@ def ingest(config: ConfigOption = None, processes: ProcessesOption = 1, member: 
 
 @commands.command()
 def work(
-    stage: Annotated[str, typer.Argument(metavar="STAGE", help=", ".join(STAGES))],
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help="One of " + " ".join(ROLES))],
     config: ConfigOption = None,
     sink: Annotated[str | None, typer.Option(help="Only this sink (with fan_out).")] = None,
     processes: ProcessesOption = 1,
     member: MemberOption = None,
 ) -> None:
-    """Run one stage."""
-    if stage not in STAGES:
-        raise typer.BadParameter(f"one of {', '.join(STAGES)}", param_hint="STAGE")
-    if sink is not None and STAGES[stage].reads:
+    """Run one stage, or `dedupe,correlate`: both in one process, without the queue between them."""
+    if stage not in ROLES:
+        raise typer.BadParameter(f"one of {' '.join(ROLES)}", param_hint="STAGE")
+    if sink is not None and all(row.reads for row in ROLES[stage]):
         raise typer.BadParameter(f"{stage} has no sinks", param_hint="--sink")
 
     def role(loaded: Config, reloading: Reloading) -> BoundRole:

@@ -25,7 +25,7 @@ from console.roles import BoundRole
 from runtime import drain
 from runtime.tasks import watched
 from schemas.errors import Misconfigured, Unavailable
-from schemas.topology import STAGES
+from schemas.topology import ROLES
 from workers.config import Config
 
 log = structlog.get_logger()
@@ -70,13 +70,13 @@ def refuse_several(config: Config, stage: str | None, *, sink: str | None) -> No
         raise Misconfigured(
             "--processes: the embedded broker allows one process only; several need RabbitMQ (amqp://...)"
         )
-    row = STAGES[stage] if stage is not None else None
-    if row is not None and row.owns_state and not config.store.shared:
+    rows = ROLES[stage] if stage is not None else ()
+    if any(row.owns_state for row in rows) and not config.store.shared:
         raise Misconfigured(
             f"--processes: with sqlite:DIR one process owns the state of {stage}; several need postgresql://..."
         )
     alone = [f'the {one.kind} sink "{one.name}"' for one in config.sink if one.one_process and sink in (None, one.name)]
-    if row is not None and not row.reads and alone:
+    if any(not row.reads for row in rows) and alone:
         raise Misconfigured(f"--processes: only one process can write to {', '.join(alone)}")
 
 

@@ -22,7 +22,7 @@ from console.reload.sight import sight_of
 from runtime.verdict import reason_of
 from schemas.errors import CallstitchError, Unavailable
 from workers.config import Config, config_topology
-from workers.wiring import Process
+from workers.process import Process
 
 LOOK_SECONDS: Final = 2.0
 AGAIN_SECONDS: Final = 30.0  # what could not be taken may be the broker's fault, or a file's that comes later

@@ -19,10 +19,10 @@ from runtime.isolate import run_isolated
 from runtime.poison import QUIET_SECONDS, Aside, Sorted
 from runtime.settle import Settler, backoffs
 from runtime.verdict import reason_of
-from runtime.wire import again, unpack
+from runtime.wire import SUSPICION, again, unpack
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Away, CallstitchError, Paused, Refused, Unavailable
-from schemas.stage import Failed
+from schemas.stage import Failed, Handler
 from schemas.topology import PARKING
 
 log = structlog.get_logger()
@@ -90,7 +90,7 @@ class Batches:
             with self._bench.tracing.handling(self._name, envelopes) as batch:
                 work = batch.work
                 self._bench.crash("before_handle", work)
-                outcome = await self._hold(work, stopping)
+                outcome = await self._hold(self._handler(deliveries), work, stopping)
                 if outcome is None:
                     return deliveries
                 self._bench.crash("after_handle", work)
@@ -100,6 +100,12 @@ class Batches:
             return ()
         finally:
             metrics.left(taken)
+
+    def _handler(self, deliveries: Sequence[Delivery]) -> Handler:
+        stage = self._bench.stage
+        if stage.careful is not None and any(d.deliveries > 1 or SUSPICION in d.headers for d in deliveries):
+            return stage.careful
+        return stage.handle
 
     def _unpacked(self, deliveries: Sequence[Delivery]) -> tuple[list[Envelope], list[Envelope], float]:
         """The envelopes for the handler, dead letters for what nobody can read, and how many seconds old the oldest is.
@@ -115,7 +121,9 @@ class Batches:
         age = oldest_age([found[0] for found in each], now)
         return [envelope for envelope in envelopes if envelope.kind != Kind.DEAD], unreadable, age
 
-    async def _hold(self, envelopes: Sequence[Envelope], stopping: asyncio.Event) -> list[Envelope | Failed] | None:
+    async def _hold(
+        self, handle: Handler, envelopes: Sequence[Envelope], stopping: asyncio.Event
+    ) -> list[Envelope | Failed] | None:
         """Run the handler on all of them, on a few at a time where it may only go slowly; None if that is not possible.
 
         While something of ours is away, wait and run it again on the same ones.
@@ -124,7 +132,7 @@ class Batches:
         rest = envelopes
         while True:
             some = rest[: self._ramp.most(max(len(rest), 1))]
-            outcome = await self._hold_some(some, stopping)
+            outcome = await self._hold_some(handle, some, stopping)
             if outcome is None:
                 return None
             done += outcome
@@ -135,13 +143,13 @@ class Batches:
                 return done
 
     async def _hold_some(
-        self, envelopes: Sequence[Envelope], stopping: asyncio.Event
+        self, handle: Handler, envelopes: Sequence[Envelope], stopping: asyncio.Event
     ) -> list[Envelope | Failed] | None:
         waiting, since = backoffs(), time.monotonic()
         while True:
             started = time.perf_counter()
             try:
-                outcome = await run_isolated(self._bench.stage.handle, envelopes)
+                outcome = await run_isolated(handle, envelopes)
             except Paused as error:
                 log.error("stage.paused", stage=self._name, seconds=PAUSE_SECONDS, reason=reason_of(error))
                 self.pause(1)

@@ -74,9 +74,11 @@ class StageMetrics:
         self._last: Taken | None = None
         self._resting = False
         self._sources: Collection[str] | None = None
+        self._inner: StageMetrics | None = None
         self.line = WideLine(name)
         row = STAGES.get(name.partition(".")[0])
-        for kind in (*(row.writes if row else ()), Kind.DEAD):  # what nobody can read is a dead letter of any stage
+        self._writes = frozenset((*(row.writes if row else ()), Kind.DEAD))  # unreadable is a dead letter of any stage
+        for kind in self._writes:
             families.outputs.labels(name, kind)
         families.told.tell("callstitch_in_flight_envelopes", self._in_flight, name)
         families.told.tell("callstitch_oldest_age_seconds", self._oldest_age, name)
@@ -88,6 +90,10 @@ class StageMetrics:
         for source in sources:
             for event_type in EVENT_TYPES:
                 self._all.events.labels(source, event_type)
+
+    def publishes_for(self, inner: StageMetrics) -> None:
+        """What leaves of kinds that this stage does not write is the output of the one within it."""
+        self._inner = inner
 
     def took(self, envelopes: int, age: float) -> Taken:
         """A batch is in hand; `age` is that of its oldest envelope, 0 where that means nothing."""
@@ -129,6 +135,9 @@ class StageMetrics:
 
     def produced(self, outputs: Sequence[Envelope]) -> None:
         """These were published and confirmed."""
+        if self._inner is not None:
+            self._inner.produced([envelope for envelope in outputs if envelope.kind not in self._writes])
+            outputs = [envelope for envelope in outputs if envelope.kind in self._writes]
         for kind, envelopes in Counter([envelope.kind for envelope in outputs]).items():
             self._all.outputs.labels(self._name, kind).inc(envelopes)
             if kind == Kind.DEAD:
@@ -166,7 +175,9 @@ class StageMetrics:
 
     def unwanted(self, events: int) -> None:
         """Progress events came back because nobody bound their type."""
-        self._unwanted.inc(events)
+        if self._inner is not None:
+            return self._inner.unwanted(events)
+        return self._unwanted.inc(events)
 
     def held(self, held: int) -> None:
         """1 while a batch is held, else 0."""

@@ -25,7 +25,8 @@ from tests.building.loops import read, until
 from tests.building.pushes import fact_in
 from tests.services import ports
 from workers.config import Config, config_topology
-from workers.wiring import Process, open_stage, sources_of, unwrapped
+from workers.process import Process, unwrapped
+from workers.wiring import open_role, sources_of
 
 TOKEN: Final = "t0ken"
 PATIENT_SECONDS: Final = 20.0  # a deadline that no answer misses on a busy machine: tests do not assert speed
@@ -138,7 +139,7 @@ async def asking(
 async def deciding(process: Process) -> AsyncIterator[None]:
     """The built-in `decide`, as wiring makes it."""
     stopping = asyncio.Event()
-    async with open_stage(process, "decide") as loops, asyncio.TaskGroup() as tasks:
+    async with open_role(process, "decide") as loops, asyncio.TaskGroup() as tasks:
         for loop in loops:
             tasks.create_task(loop.run(stopping))
         try:

@@ -26,8 +26,9 @@ from schemas.notification import Notification, to_json
 from schemas.topology import DEAD, QUARANTINE, RECEIVED, UNIQUE, UNROUTED
 from tests.scenarios.amplifiers import ALIYUN, HUAWEI, INPUTS, JIUYUN
 from workers.config import Config, config_topology
+from workers.process import Process, unwrapped
 from workers.stores import open_forms, open_reads
-from workers.wiring import Process, open_stage, unwrapped
+from workers.wiring import open_role
 
 TIMES: Final = 30
 ITEM_BYTES: Final = 8 * 1024  # each item may be a call: its claim, its session, its event twice
@@ -111,7 +112,7 @@ async def running(config: Config, broker: Counted) -> AsyncIterator[None]:
     stopping = asyncio.Event()
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         for name in ("dedupe", "correlate", "park"):
-            for loop in await stack.enter_async_context(open_stage(process, name)):
+            for loop in await stack.enter_async_context(open_role(process, name)):
                 tasks.create_task(loop.run(stopping))
         yield
         stopping.set()

@@ -28,7 +28,8 @@ from runtime.wire import monotonic_message_ids
 from schemas.errors import Malformed, Permanent, Transient
 from schemas.topology import RETRY_DELAYS
 from workers.config import Config
-from workers.wiring import Process, open_stage, unwrapped
+from workers.process import Process, unwrapped
+from workers.wiring import open_role
 
 ROOT = Path(__file__).parents[3]
 POLICY = Policy(("1s", "30s", "10m"))
@@ -97,7 +98,7 @@ async def test_each_stage_runs_by_the_schedule_of_the_config(tmp_path: Path) -> 
     async with open_embedded(None) as broker:
         process = a_process(config, broker)
         for name in names:
-            async with open_stage(process, name) as loops:
+            async with open_role(process, name) as loops:
                 assert {loop.spec.policy for loop in loops if isinstance(loop, StageLoop)} == {Policy(schedules[name])}
 
 

@@ -10,7 +10,7 @@ from console.reload.reloading import Reloading
 from console.roles import open_process
 from tests.building.loops import until
 from workers.config import Config
-from workers.wiring import Commit
+from workers.process import Commit
 
 
 async def test_one_that_waits_for_somebody_in_vain_is_told_and_tried_again(tmp_path: Path) -> None:
