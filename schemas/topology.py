@@ -234,13 +234,6 @@ STAGES: Final[Mapping[str, StageRow]] = {
     )
 }
 
-ROLES: Final[Mapping[str, tuple[StageRow, ...]]] = {
-    **{name: (row,) for name, row in STAGES.items()},
-    "dedupe,correlate": (STAGES["dedupe"], STAGES["correlate"]),  # composed: without the hop between them
-}
-COMPOSED: Final = tuple(name for name, rows in ROLES.items() if len(rows) > 1)
-WHOLE: Final = (*COMPOSED, *(name for name, row in STAGES.items() if not any(row in ROLES[role] for role in COMPOSED)))
-
 ROUTES: Final[Mapping[str, tuple[str, str]]] = {
     kind: ("", queue) for row in STAGES.values() for queue, kinds in row.reads.items() for kind in kinds
 }  # an event goes to CALLS under its own routing key

@@ -21,9 +21,10 @@ from runtime.events.forms import FormsNow, leased
 from runtime.tasks import watched
 from schemas.envelope import JsonObject
 from schemas.platforms import DIALECTS
+from schemas.roles import ROLES
 from schemas.settings.source import Source
 from schemas.stage import Stage
-from schemas.topology import BOXES, ROLES, StageRow, sink_queue
+from schemas.topology import BOXES, StageRow, sink_queue
 from workers import counting
 from workers.composed import composed
 from workers.config import Config, config_topology, patience_of

@@ -27,7 +27,7 @@ from runtime.crash import VARIABLE as CRASH_VARIABLE
 from runtime.lifecycle import run_process
 from runtime.logs import configure_logs
 from schemas.errors import Misconfigured
-from schemas.topology import ROLES
+from schemas.roles import ROLES
 from workers.config import Config
 
 log = structlog.get_logger()

@@ -25,7 +25,7 @@ from console.roles import BoundRole
 from runtime import drain
 from runtime.tasks import watched
 from schemas.errors import Misconfigured, Unavailable
-from schemas.topology import ROLES
+from schemas.roles import ROLES
 from workers.config import Config
 
 log = structlog.get_logger()

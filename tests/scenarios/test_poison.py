@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from console.demo.check import Truth, faults
 from console.reading import ask_store
 from runtime.broker import open_broker
@@ -18,7 +20,7 @@ from schemas.envelope import Envelope, Kind, new_id
 from schemas.errors import Misconfigured
 from schemas.notification import Notification, to_json
 from schemas.settings.addresses import broker_address, store_address
-from schemas.topology import RECEIVED, topology
+from schemas.topology import RECEIVED, UNIQUE, topology
 from tests.e2e.programs import end, wait_for
 from tests.e2e.running import Up, prepared_up
 from tests.scenarios.stacks import Stack
@@ -49,6 +51,30 @@ def test_poison_alone_is_dead_lettered_and_the_rest_of_its_bundle_is_done(stack:
     assert (letter["body"]["envelope"]["id"], reason) == (poison.id, REASON)
     (counts,) = ask_store(store_address(stack.store), lambda reads: reads.books.ledger())
     assert (counts["receipts"], counts["duplicate"]) == (len(bundle) - 1, 2)
+
+
+def test_what_kills_while_it_is_folded_is_buried_as_a_fact_and_the_ledger_balances(
+    stack: Stack, stack_kind: tuple[str, str], tmp_path: Path
+) -> None:
+    if stack_kind != ("embedded", "sqlite"):
+        pytest.skip("a dozen deaths, each with a start: where that is short")
+    (traffic,) = rounds(1)
+    bundle = [notified(post, second=n) for n, post in enumerate([*traffic.first(), *traffic.second()])]
+    asyncio.run(published(stack.broker, bundle))
+
+    up = prepared_up(tmp_path, broker=stack.broker, store=stack.store, settle="300ms")
+    up.environ = {**up.environ, VARIABLE: f"correlate.before_handle={traffic.marker}"}
+    healthy = {call.session_id for call in (traffic.plain, traffic.corrected)}
+    truth = Truth(calls={session: line for session, line in traffic.truth() if session in healthy}, end=None)
+    try:
+        deaths = supervised(up, until=lambda: bool(dead_letters(stack)) and not faults(truth, up.events()))
+    finally:
+        end(up)
+    assert deaths <= 1 + MOST_DEATHS
+    ((letter, reason),) = dead_letters(stack)
+    assert (letter["body"]["stage"], letter["body"]["envelope"]["kind"], reason) == (UNIQUE, Kind.FACT, REASON)
+    (counts,) = ask_store(store_address(stack.store), lambda reads: reads.books.ledger())
+    assert counts["receipts"] == len(bundle)
 
 
 def in_the_middle(poison: Envelope, bundle: Sequence[Envelope]) -> list[Envelope]:
