@@ -37,8 +37,8 @@ def test_two_of_them_share_the_work_and_one_is_killed(tmp_path: Path, fresh_amqp
         emulator.wait_until_answered(120)
         roles["both"].wait_until_ready(READY_SECONDS)  # else a signal may come before it listens to any
         assert end_in_order(roles["both"], roles["more"]) == {"both": 0, "more": 0}
-        wait_until_balanced(door, emulator.finish(), BALANCED_SECONDS)
-        assert parked(door) == {"quarantine": 0, "dead": 0, "unrouted": 0}
+        wait_until_balanced(door, emulator.finish(), BALANCED_SECONDS, store=postgres_dsn)
+        assert parked(door, postgres_dsn) == {"quarantine": 0, "dead": 0, "unrouted": 0}
 
 
 def test_on_files_it_does_the_work_of_both(tmp_path: Path, fresh_amqp_url: str) -> None:
