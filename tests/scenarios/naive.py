@@ -28,6 +28,7 @@ from tests.scenarios.simulation import MemoryFile, Order, Work, World, moment
 from workers.calls.kept import KeptFact
 from workers.calls.session import Session, version_key
 from workers.calls.step import Patience, Step
+from workers.composed import composed
 from workers.correlate import News, SessionStore, StepFunction, correlate
 from workers.dedupe import ClaimResult, ClaimStore, Receipt, Tally, dedupe
 from workers.fetch_recording import _fact
@@ -211,6 +212,21 @@ def _by_body(_: Parsed, notification: Notification, n: int) -> str:
     return f"{hashlib.sha256(notification.body).hexdigest()}|{n}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Composed(Variant):
+    """Ours, with both stages in one process."""
+
+    def starts(self, world: World, audio: Mapping[str, Mapping[str, Any]]) -> dict[str, Callable[[], Stage]]:
+        apart = super().starts(world, audio)
+
+        def both() -> Stage:
+            second = apart[UNIQUE]()
+            return composed(apart[RECEIVED](), second, fold=second.handle)
+
+        return {**apart, RECEIVED: both}
+
+
+COMPOSED: Final = _Composed(name="composed")
 ACK_FIRST: Final = Variant(name="ack before publish", order=_ack_before_publish)
 PUBLISH_FIRST: Final = Variant(name="publish before commit", order=_publish_before_commit, sessions=_MarkedAtOnce)
 SEEN_FIRST: Final = Variant(name="a claim marks as seen, also for its owner", claims=_SeenIsSeen)

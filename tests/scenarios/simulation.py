@@ -80,6 +80,7 @@ class World:
     queues: dict[str, list[bytes]] = field(default_factory=lambda: {RECEIVED: [], UNIQUE: [], RECORDINGS: []})
     databases: list[sqlite3.Connection] = field(default_factory=list)
     events: list[bytes] = field(default_factory=list)
+    came_again: set[bytes] = field(default_factory=set)  # messages of which the broker counts more than one delivery
     published: int = 0
     deaths: int = 0
 
@@ -200,7 +201,8 @@ class Process:
         taken, waiting[:most] = waiting[:most], []
         envelopes = [envelope for message in taken for envelope in decode_bundle(message)]
         stage = self.stage
-        self._begin(taken, lambda: stage.handle(envelopes), is_tick=False)
+        handle = stage.handle if self.world.came_again.isdisjoint(taken) else stage.careful or stage.handle
+        self._begin(taken, lambda: handle(envelopes), is_tick=False)
 
     def _begin(self, messages: list[bytes], handle: Callable[[], Awaitable[Outcome]], *, is_tick: bool) -> None:
         work = Work(world=self.world, stage=self.stage, messages=messages, handle=handle, is_tick=is_tick)
@@ -225,6 +227,7 @@ class Process:
 
     def _give_back(self, work: Work) -> None:
         self.world.queues[self.queue] += work.messages
+        self.world.came_again.update(work.messages)
         work.messages.clear()
 
 

@@ -114,11 +114,12 @@ class Traffic:
     told: Sequence[Told]
 
 
-def test_ours_loses_doubles_and_tells_nothing_wrong_in_any_seed() -> None:
+@pytest.mark.parametrize("variant", [Variant(), naive.COMPOSED], ids=lambda given: given.name)
+def test_ours_loses_doubles_and_tells_nothing_wrong_in_any_seed(variant: Variant) -> None:
     met: Counter[str] = Counter()
     for seed in range(FIRST_SEED, FIRST_SEED + SEEDS):
         with _saying_how_to_run_alone(seed):
-            found, world = findings(seed, Variant())
+            found, world = findings(seed, variant)
             assert not found, "\n".join(f"{oracle}: {what}" for oracle, what in found)
         met += Counter(deaths=world.deaths, repeated=len(world.events) - len({*world.events}))
         met += Counter(json.loads(body)["type"] for body in {*world.events})
