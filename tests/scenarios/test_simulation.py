@@ -289,10 +289,9 @@ def _ledgers(traffic: Traffic, claims: sqlite3.Connection) -> tuple[Counter[str]
     """What dedupe counted, and what was pushed."""
     names = ("receipts", "items", "unique", "amended", "quarantined")
     counted = claims.execute("SELECT count(*), sum(items), sum(new), sum(amended), sum(quarantined) FROM receipt")
-    items = sum(len(items) for _, items in traffic.pushes)
     amended = sum("corrected" in told.cdrs for told in traffic.told)
     distinct = sum(len(told.steps) + len(told.cdrs) for told in traffic.told)
-    pushed = (len(traffic.pushes), items, distinct - amended, amended, 0)
+    pushed = (len(traffic.pushes), sum(len(items) for _, items in traffic.pushes), distinct - amended, amended, 0)
     return Counter(dict(zip(names, counted.fetchone(), strict=True))), Counter(dict(zip(names, pushed, strict=True)))
 
 
