@@ -19,7 +19,7 @@ from runtime.verdict import policies
 from schemas.envelope import JsonObject
 from schemas.errors import Unavailable
 from schemas.settings.addresses import BrokerAddress, StoreAddress
-from schemas.topology import STAGES, retry_queue, sink_queue
+from schemas.topology import EDGE, STAGES, retry_queue, sink_queue
 from workers.config import Config, DownstreamQueue, config_topology
 from workers.sinks import AnySink
 from workers.stores import open_reads
@@ -179,7 +179,7 @@ async def _told(outlets: Mapping[str, Outgoing], reads: Reads, depths: Mapping[s
     dead: Counter[str] = Counter()
     for parked in await reads.books.parked():
         if parked.box == "dead" and parked.state != "replayed":
-            dead[parked.stage] += parked.count
+            dead[parked.stage.removeprefix(EDGE)] += parked.items if parked.stage.startswith(EDGE) else parked.count
     return [
         Outlet(
             queue=name,

@@ -11,7 +11,7 @@ from uuid import uuid4
 import structlog
 
 from console.admin_access import admin_token
-from console.admission import leftovers
+from console.admission import edges, leftovers
 from console.admission.upgrade import Turn
 from console.ledger.watch import LedgerWatch
 from console.reading import Account, reckon
@@ -51,6 +51,7 @@ async def open_process(config: Config, *, declare: bool, sabotage: Sabotage | No
         if declare:
             for sentence in leftovers.told_of(await leftovers.declare(config, broker)):
                 log.warning("topology.left_over", reason=sentence)
+            await edges.log_of(config, broker)
         else:
             await broker.check(config_topology(config))
         yield Process(

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from runtime.broker.base import Delivery, Message
-from runtime.wire import DIED_IN, SUSPICION, again, dead_envelope, suspected, unpack
+from runtime.broker.base import DIED_IN, Delivery, Message
+from runtime.wire import SUSPICION, again, dead_envelope, suspected, unpack
 from schemas.envelope import Envelope, Kind
 from schemas.topology import PARKING
 

@@ -12,8 +12,9 @@ from typing import Final
 
 import orjson
 
-from runtime.broker.base import Delivery, Message
+from runtime.broker.base import DEATH, DIED_IN, Delivery, Message
 from runtime.events.batch import ROUTE, batches, events_of, is_batch
+from runtime.events.edge import as_it_was, death_of, died_at_the_edge, identity, message_of, source_of
 from runtime.events.messages import OUR_QUEUES, event_messages, goes_back, is_event, single_event
 from schemas.envelope import (
     BUNDLE_CONTENT_TYPE,
@@ -32,7 +33,6 @@ BEGINNING_BYTES: Final = 4 * 1024  # of a message that is too large for the brok
 LETTER_BYTES: Final = 16 * BEGINNING_BYTES  # a dead letter of that kind is smaller: JSON may write six for one
 SUSPICION: Final = "callstitch-suspicion"  # header: how much a bundle of one is suspected to kill (runtime/poison.py)
 
-DIED_IN: Final = "x-first-death-queue"  # header that the broker itself adds to what it moves to the dead letters
 _BY_THE_BROKER: Final = "given up by the broker"
 _DEATHS: Final[Mapping[str, str]] = {  # the broker's own words for why it moved a message to the dead letters
     "": _BY_THE_BROKER,
@@ -44,7 +44,7 @@ _DEATHS: Final[Mapping[str, str]] = {  # the broker's own words for why it moved
 
 
 def pack(envelopes: Sequence[Envelope], message_ids: Iterator[str], forms: Forms = SINGLY) -> list[Message]:
-    """Events in the forms that are wanted, a replayed one to its sink alone; everything else in bundles.
+    """Events in the forms that are wanted, what is replayed to its one queue alone; everything else in bundles.
 
     One sequence of bundles per queue, order kept. Work for fetch_recording travels in bundles of one, because a
     download takes its own time.
@@ -52,12 +52,13 @@ def pack(envelopes: Sequence[Envelope], message_ids: Iterator[str], forms: Forms
     by_kind: defaultdict[str, list[Envelope]] = defaultdict(list)
     for envelope in envelopes:
         by_kind[envelope.kind].append(envelope)
-    unknown = by_kind.keys() - ROUTES.keys() - {Kind.EVENT}
+    unknown = by_kind.keys() - ROUTES.keys() - {Kind.EVENT, Kind.MESSAGE}
     if unknown:
         raise ValueError(f"no route for {sorted(unknown)}")
     messages = event_messages(by_kind[Kind.EVENT], message_ids, forms)
     for event in filter(goes_back, by_kind[Kind.EVENT]):
         messages.append(_alone(event, exchange="", queue=event.route, message_id=next(message_ids), headers={}))
+    messages += [message_of(envelope, next(message_ids)) for envelope in by_kind[Kind.MESSAGE]]
     for kind, (exchange, queue) in ROUTES.items():
         chosen = by_kind[kind]
         groups: Iterable[Sequence[Envelope]] = [[one] for one in chosen] if kind == Kind.RECORDING_WANTED else [chosen]
@@ -110,8 +111,12 @@ def again(delivery: Delivery, *, queue: str, message_id: str) -> Message:
     """The same content for the same queue, with a delivery count that starts again.
 
     A lone event becomes a bundle of one, because the message's own routing key now has to name the queue; a batch of
-    them says in a header which was theirs.
+    them says in a header which was theirs. What died in a downstream queue becomes its dead letter, as on the dead
+    queue nothing else tells any more where it died.
     """
+    if queue == DEAD and (stage := died_at_the_edge(delivery)):
+        letter = _of_the_edge(delivery, stage, datetime.now(UTC))
+        return _alone(letter, exchange="", queue=queue, message_id=message_id, headers={})
     if is_batch(delivery):
         copy = _copy(delivery, queue, message_id)
         return copy._replace(headers={ROUTE: delivery.routing_key, **delivery.headers})
@@ -141,6 +146,8 @@ def unpack(delivery: Delivery, now: datetime, *, queue: str) -> list[Envelope]:
     What the broker itself put on the dead queue is wrapped with that reason; a message that nobody can read
     becomes a dead letter with its bytes.
     """
+    if queue == DEAD and (stage := died_at_the_edge(delivery)):
+        return [_of_the_edge(delivery, stage, now)]
     try:
         found = _found(delivery, now)
     except Malformed as error:
@@ -165,12 +172,28 @@ def _identity(delivery: Delivery) -> str:
     return f"{delivery.message_id}|{delivery.content_type}|{content}"
 
 
+def _of_the_edge(delivery: Delivery, stage: str, now: datetime) -> Envelope:
+    """The dead letter of a whole message, whatever it holds: one event, a batch, or something of the team's own."""
+    return dead(
+        {"events": delivery.events, "message": as_it_was(delivery)},
+        reason=_why(death_of(delivery)),
+        stage=stage,
+        source=source_of(delivery),
+        at=now,
+        unique=identity(delivery),
+        trace=str(delivery.headers.get("traceparent", "")),
+    )
+
+
+def _why(death: str) -> str:
+    return _DEATHS.get(death, f"{_BY_THE_BROKER}: {death}")
+
+
 def _given_up(envelope: Envelope, delivery: Delivery) -> Envelope:
     """The stage is the queue in the routing key; an event's key names no queue, but its first death does."""
     died_in = delivery.headers.get(DIED_IN, "")
     stage = delivery.routing_key if delivery.routing_key.startswith(OUR_QUEUES) else str(died_in)
-    reason = str(delivery.headers.get("x-first-death-reason", ""))
-    return dead_envelope(envelope, reason=_DEATHS.get(reason, f"{_BY_THE_BROKER}: {reason}"), stage=stage)
+    return dead_envelope(envelope, reason=_why(str(delivery.headers.get(DEATH, ""))), stage=stage)
 
 
 def dead_envelope(envelope: Envelope, *, reason: str, stage: str) -> Envelope:

@@ -31,7 +31,7 @@ _drawn: Final = random.Random()  # noqa: S311
 os.register_at_fork(after_in_child=_drawn.seed)
 
 JsonObject = dict[str, Any]
-EnvelopeKind = Literal["notification", "tally", "fact", "recording_wanted", "event", "quarantined", "dead"]
+EnvelopeKind = Literal["notification", "tally", "fact", "recording_wanted", "event", "message", "quarantined", "dead"]
 
 
 class Kind:
@@ -42,8 +42,9 @@ class Kind:
     FACT: Final = "fact"  # schemas.facts.Fact
     RECORDING_WANTED: Final = "recording_wanted"  # schemas.recording.RecordingWanted
     EVENT: Final = "event"  # bytes of one CloudEvent
+    MESSAGE: Final = "message"  # what goes back to a downstream queue as it was: see runtime.events.edge
     QUARANTINED: Final = "quarantined"  # {reason, stage, envelope}; from dedupe {items, bad, reasons, first} too
-    DEAD: Final = "dead"  # {reason, stage, envelope}
+    DEAD: Final = "dead"  # {reason, stage, envelope}, or {reason, stage, message, events} of a downstream queue
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class Envelope:
     `id` is drawn once at ingest (time-ordered) and derived ever after; `at` is ingest's clock, aware UTC;
     `attempt` counts from 1. `body` is a JSON object, or its encoded bytes, which then travel unchanged:
     the body of an event is always bytes, because a published event is never rebuilt.
-    `route` is the routing key of an event and empty otherwise.
+    `route` is the routing key of an event, the queue of a message that goes back to it, and empty otherwise.
     """
 
     id: str

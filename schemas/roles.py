@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from schemas.topology import STAGES, StageRow
+from schemas.stage import StageRow
+from schemas.topology import STAGES
 
 _COMPOSED: Final = "dedupe,correlate"
 _OF_BOTH: Final = tuple(STAGES[name] for name in _COMPOSED.split(","))

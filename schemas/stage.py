@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.envelope import Envelope
@@ -36,3 +36,33 @@ class Stage:
     tick: Tick | None = None
     published: Published | None = None
     careful: Handler | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRow:
+    """One stage: all that is known of it by name, but for its file and its opener in `workers.wiring`.
+
+    `reads`: its queues, each with the kinds of envelope that are routed to it; none: it reads the queue of each sink.
+    `writes`: the kinds that its handler and its tick bring.
+    `delays`: the tiers it retries in by default; none: it retries nothing. `prefetch`, `most`, `at_once`: how it
+    consumes (`runtime.bench.StageSpec`). `dead_letters`: what circles in its queues ends among the dead letters.
+    `owns_state`: it keeps what the ledger counts, and in a directory of SQLite files one process owns that.
+    `answers`: it replies to questions and stores nothing, and a service of yours may do so in its place.
+    """
+
+    name: str
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    writes: tuple[str, ...] = ()
+    delays: tuple[str, ...] = ()
+    prefetch: int = 32
+    most: int = 16
+    at_once: int = 1
+    dead_letters: bool = True
+    owns_state: bool = False
+    answers: bool = False
+
+    @property
+    def queue(self) -> str:
+        """The one queue of a stage that has one."""
+        (queue,) = self.reads
+        return queue

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from schemas.envelope import Kind
+from schemas.stage import StageRow
 
 RECEIVED: Final = "callstitch.received.v1"
 UNIQUE: Final = "callstitch.unique.v1"
@@ -24,6 +25,7 @@ PARKING: Final = frozenset(BOXES.values())  # read by park, which takes whatever
 CALLS: Final = "calls"  # one event a message
 BATCHES: Final = "callstitch.calls.batch"  # for whoever reads several events of one routing in a message
 UNWANTED_IF_UNBOUND: Final = "call.progress"
+EDGE: Final = "queue:"
 
 RETRY_DELAYS: Final[Mapping[str, float]] = {
     "1s": 1, "5s": 5, "30s": 30, "2m": 120, "10m": 600, "1h": 3600, "6h": 21600,
@@ -48,10 +50,11 @@ _DELIVERY_LIMIT: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """One durable quorum queue.
+    """One durable queue: quorum, unless it is a `stream`.
 
     `dead_letter_exchange` is None or an exchange ("" is the default one); the routing key is kept unless
     `dead_letter_key` names another. `ttl_seconds` makes it a delay tier. `delivery_limit` None: no limit.
+    `downstream`: another team consumes it; one that is there without dead-lettering is left as it is.
     """
 
     name: str
@@ -59,6 +62,9 @@ class Queue:
     dead_letter_key: str | None = None
     delivery_limit: int | None = None
     ttl_seconds: float | None = None
+    downstream: bool = False
+    single_active: bool = False
+    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +127,18 @@ SINGLY: Final = Forms()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A queue and the events that it wants, alone or in batches: a sink's or a downstream one; no sources means all."""
+    """A queue and the events that it wants, alone or in batches; no sources means all.
+
+    It is a sink's, or `downstream`: another team's, which may have one consumer at a time or be a stream.
+    """
 
     queue: str
     events: tuple[str, ...] = DEFAULT_EVENTS
     sources: tuple[str, ...] = ()
-    dead_letters: bool = True
     batch: bool = False
+    downstream: bool = False
+    single_active: bool = False
+    stream: bool = False
 
     @property
     def exchange(self) -> str:
@@ -144,6 +155,11 @@ def sink_queue(name: str) -> str:
     return f"callstitch.sink.{name}.v1"
 
 
+def edge_stage(queue: str) -> str:
+    """The stage of what died in a downstream queue of that name; a dead letter's routing key says so."""
+    return f"{EDGE}{queue}"
+
+
 def retry_queue(delay: str) -> str:
     """The queue in which a delay tier waits."""
     return f"callstitch.retry.{delay}.v1"
@@ -152,36 +168,6 @@ def retry_queue(delay: str) -> str:
 def retry_exchange(delay: str) -> str:
     """The fanout exchange in front of a delay tier: the routing key stays free to name the stage's queue."""
     return f"callstitch.retry.{delay}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageRow:
-    """One stage: all that is known of it by name, but for its file and its opener in `workers.wiring`.
-
-    `reads`: its queues, each with the kinds of envelope that are routed to it; none: it reads the queue of each sink.
-    `writes`: the kinds that its handler and its tick bring.
-    `delays`: the tiers it retries in by default; none: it retries nothing. `prefetch`, `most`, `at_once`: how it
-    consumes (`runtime.bench.StageSpec`). `dead_letters`: what circles in its queues ends among the dead letters.
-    `owns_state`: it keeps what the ledger counts, and in a directory of SQLite files one process owns that.
-    `answers`: it replies to questions and stores nothing, and a service of yours may do so in its place.
-    """
-
-    name: str
-    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    writes: tuple[str, ...] = ()
-    delays: tuple[str, ...] = ()
-    prefetch: int = 32
-    most: int = 16
-    at_once: int = 1
-    dead_letters: bool = True
-    owns_state: bool = False
-    answers: bool = False
-
-    @property
-    def queue(self) -> str:
-        """The one queue of a stage that has one."""
-        (queue,) = self.reads
-        return queue
 
 
 _FETCHED_AT_ONCE: Final = 8  # twice as many as are downloaded: those of a slow host wait and hold up no other
@@ -220,7 +206,7 @@ STAGES: Final[Mapping[str, StageRow]] = {
         StageRow(
             name="park",
             reads={QUARANTINE: (Kind.QUARANTINED,), DEAD: (Kind.DEAD,), UNROUTED: ()},
-            writes=(Kind.NOTIFICATION, Kind.TALLY, Kind.FACT, Kind.RECORDING_WANTED, Kind.EVENT),
+            writes=(Kind.NOTIFICATION, Kind.TALLY, Kind.FACT, Kind.RECORDING_WANTED, Kind.EVENT, Kind.MESSAGE),
             delays=("5s", "30s", "2m"),
             dead_letters=False,
             owns_state=True,
@@ -277,9 +263,17 @@ def topology(subscriptions: Iterable[Subscription], known_sources: Iterable[str]
 
 
 def _subscribed_queue(subscription: Subscription) -> Queue:
-    if subscription.dead_letters:
+    if not subscription.downstream:
         return stage_queue(subscription.queue)
-    return Queue(name=subscription.queue)
+    if subscription.stream:
+        return Queue(name=subscription.queue, downstream=True, stream=True)
+    return Queue(
+        name=subscription.queue,
+        dead_letter_exchange=_DEAD_LETTERS,
+        dead_letter_key=edge_stage(subscription.queue),
+        downstream=True,
+        single_active=subscription.single_active,
+    )
 
 
 def _wanted(subscriptions: tuple[Subscription, ...]) -> Iterator[Binding]:

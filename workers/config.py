@@ -35,12 +35,23 @@ def _foreign(name: str) -> str:
 
 
 class DownstreamQueue(Settings):
-    """A queue of exactly this name, declared and bound for the team that consumes it; `batch`: in batches."""
+    """A queue of exactly this name, declared and bound for the team that consumes it; `batch`: in batches.
+
+    `single_active`: of several consumers one at a time gets messages. `stream`: a stream in place of a quorum queue.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,120}$"), AfterValidator(_foreign)]
     events: EventTypes = DEFAULT_EVENTS
     sources: tuple[Name, ...] = ()
     batch: bool = False
+    single_active: bool = False
+    stream: bool = False
+
+    @model_validator(mode="after")
+    def _a_stream_has_many_readers(self) -> Self:
+        if self.stream and self.single_active:
+            raise ValueError("a stream has no single_active and no dead letters: each of its consumers reads all of it")
+        return self
 
 
 class Config(Settings):
@@ -74,6 +85,15 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _queues_are_read(self) -> Self:
+        if self.queue and self.broker.embedded:
+            raise ValueError(
+                'a [[queue]] needs RabbitMQ (broker = "amqp://..."): nobody else can read from the embedded broker;'
+                " a [[sink]] takes the same events to a webhook or a file"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _sources_exist(self) -> Self:
         known = {source.name for source in self.source}
         for row in (*self.sink, *self.queue):
@@ -98,7 +118,13 @@ def config_topology(config: Config) -> Topology:
     ]
     queues = [
         Subscription(
-            queue=queue.name, events=queue.events, sources=queue.sources, dead_letters=False, batch=queue.batch
+            queue=queue.name,
+            events=queue.events,
+            sources=queue.sources,
+            batch=queue.batch,
+            downstream=True,
+            single_active=queue.single_active,
+            stream=queue.stream,
         )
         for queue in config.queue
     ]

@@ -15,8 +15,9 @@ from typing import Any, Final, Protocol
 import orjson
 import structlog
 
-from schemas.envelope import Envelope, Kind, decode_envelope, encode_envelope
+from schemas.envelope import EVENT_CONTENT_TYPE, Envelope, Kind, decode_envelope, encode_envelope
 from schemas.stage import Stage
+from schemas.topology import EDGE
 from workers.retention import AS_EVER, WARNED, Retention, now_and_then
 
 REPLAY_ROWS: Final = 500
@@ -24,13 +25,15 @@ WARN_EVERY: Final = timedelta(hours=1)
 log = structlog.get_logger()
 
 _VARIES: Final = re.compile(r"\d+")
+_OURS: Final = "callstitch."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parked:
     """One message out of the flow; `raw` is its whole envelope as JSON, `signature` groups equal failures.
 
-    `items` is how many items of a push it stands for: a push is parked once, however many of them cannot be read.
+    `items` is how many items of a push it stands for: a push is parked once, however many of them cannot be read; and
+    how many events a message held that died in a downstream queue.
     """
 
     id: str
@@ -105,7 +108,7 @@ def park(
 ) -> Stage:
     """The stage for one of the three queues.
 
-    `outlets`: the queues to which a dead event may go back; one of a sink that is gone would wait for it for ever.
+    `outlets`: the queues to which what died in one may go back; one that is gone would be waited for for ever.
     """
     under_way: dict[str, list[str]] = {}  # by the envelope's id: an old state has a row for every bad item of it
     forget = _forgetting(store, box, kept.parked)
@@ -126,7 +129,8 @@ def park(
         return list({(envelope.id, envelope.route): envelope for envelope in going.values()}.values())
 
     def may_go(envelope: Envelope) -> bool:
-        return box != "dead" or envelope.kind != Kind.EVENT or outlets is None or envelope.route in outlets
+        to_one_queue = box == "dead" and envelope.kind in (Kind.EVENT, Kind.MESSAGE)
+        return not to_one_queue or outlets is None or envelope.route in outlets
 
     async def published(ids: Sequence[str]) -> None:
         gone = [parked_id for envelope_id in dict.fromkeys(ids) for parked_id in under_way.get(envelope_id, ())]
@@ -159,18 +163,32 @@ def _forgetting(store: ParkedStore, box: str, kept: timedelta | None) -> Callabl
 def revived(raw: bytes) -> Envelope | None:
     """The envelope to publish again, as on its first attempt, by its own id; None when there is none inside.
 
-    A dead event goes back to the one sink that failed it, everything else takes the way of its kind.
+    A dead event goes back to the one sink that failed it, and what died in a downstream queue, whole, to that queue;
+    everything else takes the way of its kind.
     """
     parked = decode_envelope(orjson.loads(raw))
     if parked.kind == Kind.EVENT:  # unrouted: somebody may have bound its type since
         return parked
     body: Any = parked.body
+    if "message" in body:
+        queue = body["stage"].removeprefix(EDGE)
+        return replace(parked, kind=Kind.MESSAGE, body=body["message"], attempt=1, route=queue)
     if "envelope" not in body:
         return None
     envelope = replace(decode_envelope(body["envelope"]), attempt=1)
-    if envelope.kind == Kind.EVENT:
+    if envelope.kind != Kind.EVENT:
+        return envelope
+    if body["stage"].startswith(_OURS):
         return replace(envelope, route=body["stage"])
-    return envelope
+    return _of_an_older_version(envelope, body["stage"])
+
+
+def _of_an_older_version(event: Envelope, queue: str) -> Envelope:
+    """The message of an event that died in a downstream queue while a park of before `queue:NAME` still ran."""
+    assert isinstance(event.body, bytes)
+    headers = {"cloudEvents_id": event.id} | ({"traceparent": event.trace} if event.trace else {})
+    told = {"content_type": EVENT_CONTENT_TYPE, "message_id": "", "headers": headers, "properties": {}}
+    return replace(event, kind=Kind.MESSAGE, body=told | {"text": event.body.decode()}, route=queue)
 
 
 def _parked(envelope: Envelope, box: str, at: datetime) -> Parked:
@@ -187,5 +205,5 @@ def _parked(envelope: Envelope, box: str, at: datetime) -> Parked:
         signature=signature,
         at=at,
         raw=encode_envelope(envelope),
-        items=body.get("bad", 1),
+        items=body.get("bad") or body.get("events", 1),
     )

@@ -22,8 +22,7 @@ from runtime.tracing.base import Tracing
 from runtime.tracing.off import NO_TRACING
 from runtime.verdict import policies
 from schemas.envelope import JsonObject
-from schemas.stage import Stage
-from schemas.topology import StageRow
+from schemas.stage import Stage, StageRow
 from workers.config import Config
 
 Commit = Callable[[], Awaitable[None]]

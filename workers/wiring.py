@@ -23,8 +23,8 @@ from schemas.envelope import JsonObject
 from schemas.platforms import DIALECTS
 from schemas.roles import ROLES
 from schemas.settings.source import Source
-from schemas.stage import Stage
-from schemas.topology import BOXES, StageRow, sink_queue
+from schemas.stage import Stage, StageRow
+from schemas.topology import BOXES, sink_queue
 from workers import counting
 from workers.composed import composed
 from workers.config import Config, config_topology, patience_of
@@ -189,7 +189,8 @@ async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str |
     process.commands.update(want=want, purge_parked=purge)
 
     def make(config: Config, box: str) -> Stage:
-        outlets = frozenset(sink_queue(sink.name) for sink in config.sink)
+        sinks, queues = (sink_queue(sink.name) for sink in config.sink), (queue.name for queue in config.queue)
+        outlets = frozenset((*sinks, *queues))
         return park(store, box=box, clock=process.clock, outlets=outlets, kept=config.retention)
 
     return [

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from console.admission import moving
+from console.admission import edges, moving
 from console.admission.leftovers import leftovers, told_of
 from console.admission.plan import missing_from, sentences
 from console.config_file import redacted_url
@@ -118,6 +118,8 @@ async def _broker(config: Config) -> AsyncIterator[Finding]:
         yield "broker: the topology is declared"
         for sentence in moving.told_of(config, decided):
             yield f"look: {sentence}"
+        for line in await edges.told_of(config, broker):
+            yield line if isinstance(line, edges.Verbatim) else f"look: {line}"
 
 
 async def _recorded(config: Config) -> Sequence[Binding]:

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from console.admission import leftovers
+from console.admission import edges, leftovers
+from console.admission.edges import Verbatim
 from console.admission.examination import findings
 from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, exit_code, quietly
 from console.config_file import load_config, shown
@@ -54,9 +55,11 @@ def declare(
             if prune:
                 async for sentence in leftovers.prune(loaded, broker, force=force):
                     out.print(wrapped(sentence))
-                return
-        for sentence in leftovers.told_of(left):
+            lossy = await edges.told_of(loaded, broker)
+        for sentence in () if prune else leftovers.told_of(left):
             out.print(wrapped(f"{sentence}: `callstitch declare --prune` deletes it"))
+        for line in lossy:
+            _say(line)
 
     with quietly():
         asyncio.run(run())
@@ -72,7 +75,7 @@ def check(config: ConfigOption = None) -> None:
             if isinstance(finding, CallstitchError):
                 faults.append(finding)
             else:
-                out.print(wrapped(finding))
+                _say(finding)
         return faults
 
     with quietly():
@@ -81,6 +84,10 @@ def check(config: ConfigOption = None) -> None:
             complain(f"callstitch: {fault}")
         if faults:
             raise typer.Exit(max(exit_code(fault) for fault in faults))
+
+
+def _say(line: str) -> None:
+    out.print(line if isinstance(line, Verbatim) else wrapped(line))
 
 
 @config_commands.command("show")

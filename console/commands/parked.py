@@ -19,6 +19,7 @@ from console.replay import Choice, bring_back, chosen
 from console.screen import complain, out, packed, say_json, wrapped
 from schemas.envelope import JsonObject
 from schemas.masking import masked_json, without_signatures
+from schemas.topology import EDGE
 
 OneArgument = Annotated[str, typer.Argument(metavar="ID|SIGNATURE", help="Id of a message, or signature of a group.")]
 WantedArgument = Annotated[
@@ -131,7 +132,8 @@ def _list(box: Box, config: Path | None, zone: ZoneInfo) -> None:
 def _group_lines(group: JsonObject, zone: ZoneInfo) -> Iterator[str]:
     """One group; what is copied from it, its signature and the id of an example, is never split."""
     where = [f"stage {group['stage']}"] if group["stage"] else []
-    bad = [f"up to {group['items']} bad items"] if group["items"] > group["count"] else []
+    items = "events" if group["stage"].startswith(EDGE) else "bad items"
+    bad = [f"up to {group['items']} {items}"] if group["items"] > group["count"] else []
     found = [f"{group['count']} message(s)", *bad]
     yield packed([group["signature"], *found, *where, f"source {group['source'] or '-'}"])
     yield wrapped(group["reason"], indent="    ")

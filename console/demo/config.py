@@ -113,8 +113,7 @@ def _source(name: str, places: Places) -> str:
 
 
 def _queues(theirs: Mapping[str, Any]) -> str:
-    queues = theirs.get("queue") or [{"name": "billing", "events": ["call.completed", "call.amended"]}]
-    wanted = [{name: value for name, value in queue.items() if name != "sources"} for queue in queues]
+    wanted = [{name: value for name, value in queue.items() if name != "sources"} for queue in theirs.get("queue", ())]
     return "\n".join(f"[[queue]]\n{_table(queue)}" for queue in wanted)
 
 

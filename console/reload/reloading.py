@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from console.admission import leftovers
+from console.admission import edges, leftovers
 from console.admission.examination import see_admitted, warnings
 from console.config_file import load_config
 from console.reload.changes import as_far_as_taken, differences, needs_restart
@@ -124,6 +124,7 @@ class Reloading:
     async def _declare(self, process: Process, wanted: Config) -> None:
         for sentence in leftovers.told_of(await leftovers.declare(wanted, process.broker)):
             log.warning("topology.left_over", reason=sentence)
+        await edges.log_of(wanted, process.broker)
 
     def _tell_taken(self, process: Process, keys: Sequence[str], *, declare: bool) -> None:
         process.telemetry.config_taken.inc()

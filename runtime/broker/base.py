@@ -17,6 +17,10 @@ from schemas.topology import Topology
 BATCH_BYTES: Final = 1024 * 1024  # decoded, that is some 20 times as much memory
 MESSAGE_BYTES: Final = 15 * 1024 * 1024  # of a body; RabbitMQ 4 takes 16 MiB, as its max_message_size says
 EVENTS_HELD: Final = "callstitch_events"  # header: how many events a message holds, where that may be more than one
+DIED_IN: Final = "x-first-death-queue"  # headers that the broker itself adds to what it moves to the dead letters
+DEATH: Final = "x-first-death-reason"
+LAST_DIED_IN: Final = "x-last-death-queue"
+LAST_DEATH: Final = "x-last-death-reason"
 NO_HEADERS: Final[Mapping[str, str | int]] = MappingProxyType({})
 
 
@@ -25,6 +29,7 @@ class Message(NamedTuple):
 
     `message_id` is unique per publish (a message published again gets a new one only if it is encoded again;
     the same Message object may be published again after Unconfirmed). Header values are str or int.
+    `properties`: those of a message that goes back to its queue as it was, by AMQP's names for them; None: as ours are.
     """
 
     exchange: str
@@ -33,6 +38,7 @@ class Message(NamedTuple):
     content_type: str
     message_id: str
     headers: Mapping[str, str | int] = NO_HEADERS
+    properties: Mapping[str, str | int] | None = None
 
 
 class Delivery(NamedTuple):
@@ -41,6 +47,7 @@ class Delivery(NamedTuple):
     `tag` grows within one consumer and has no meaning outside it. `deliveries` counts how often the message
     has been handed out, this time included, as far as the broker knows (RabbitMQ: x-delivery-count + 1).
     `generation` counts the subscriptions of its consumer, from 1: what came by an earlier one can no longer be settled.
+    `properties`: what else AMQP says of it, by name (`type`, `timestamp`, ...); read of a dead letter alone.
     """
 
     tag: int
@@ -53,6 +60,7 @@ class Delivery(NamedTuple):
     deliveries: int = 1
     reply_to: str = ""
     correlation_id: str = ""
+    properties: Mapping[str, str | int] = NO_HEADERS
 
     @property
     def events(self) -> int:
@@ -122,6 +130,13 @@ class Broker(Protocol):
 
     async def differing(self, topology: Topology) -> Sequence[str]:
         """What of the topology exists with other arguments, in the broker's words; changes nothing."""
+        ...
+
+    async def lossy(self, topology: Topology) -> Mapping[str, str]:
+        """Downstream queues that are there and drop what their consumers reject, each with the command that mends it.
+
+        Nothing is changed: what a team has declared, or an older version of ours, stays as it is.
+        """
         ...
 
     async def try_rights(self) -> str:

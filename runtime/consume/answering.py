@@ -15,7 +15,7 @@ from runtime.broker.base import Broker, Consumer, Delivery
 from runtime.consume.waiting import next_batch
 from runtime.telemetry.stage import StageMetrics
 from runtime.verdict import reason_of
-from schemas.topology import StageRow
+from schemas.stage import StageRow
 
 log = structlog.get_logger()
 

@@ -33,6 +33,7 @@ from schemas.settings.source import AskingSource, Source
 from schemas.stage import Failed, Stage
 from tests.compat.read_otherwise import as_then, for_dedupe_as_then
 from tests.compat.recorded import Message, Push, read_pushes
+from tests.compat.wanted import RABBITMQ
 from workers.calls.step import Patience
 from workers.config import Config
 from workers.correlate import correlate
@@ -168,7 +169,7 @@ class Product:
 @asynccontextmanager
 async def open_product(config: Path, directory: Path) -> AsyncIterator[Product]:
     """The product on the state in `directory`, configured by that TOML file."""
-    loaded, clock, counted = load_config(config, {}), Clock(), Counter[str]()
+    loaded, clock, counted = load_config(config, RABBITMQ), Clock(), Counter[str]()
     sources = {source.name: source for source in loaded.source}
     patience = {
         source.name: Patience(

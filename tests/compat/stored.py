@@ -66,8 +66,13 @@ def _unread_still(telling: Telling) -> Telling:
 
 
 def config_text(*, store: str, outside: str) -> str:
-    """The config of the states, at today's addresses."""
-    return CONFIG.read_text().replace("@STORE@", store).replace("@OUTSIDE@", outside)
+    """The config of the states, at today's addresses; a [[queue]] on the embedded broker was allowed then.
+
+    It stays in the broker's file, and bound.
+    """
+    before, queue, after = CONFIG.read_text().partition("[[queue]]")
+    assert queue
+    return f"{before}{after[after.index('[') :]}".replace("@STORE@", store).replace("@OUTSIDE@", outside)
 
 
 def dumped(path: Path) -> str:

@@ -30,18 +30,39 @@ def test_today_declares_what_it_always_did_and_takes_what_is_there(rabbitmq_node
     run("declare", empty, directories[0])
     run("declare", left, directories[1])
     run("check", left, directories[1])
-    assert definitions(rabbitmq_node, empty, left) == [today(then, sinks=BATCHES), today(then, sinks=CALLS)]
+    fresh, kept = definitions(rabbitmq_node, empty, left)
+    assert fresh == today(then, sinks=BATCHES, dead_letters=True)
+    assert kept == today(then, sinks=CALLS, dead_letters=False)
 
 
-def today(then: Definitions, *, sinks: str) -> Definitions:
-    """What that version declared, with the exchange for batches beside `calls`, and sinks bound to that of the two."""
+def today(then: Definitions, *, sinks: str, dead_letters: bool) -> Definitions:
+    """What that version declared, with the exchange for batches beside `calls`, and sinks bound to that of the two.
+
+    `dead_letters`: downstream queues have them, as new ones do.
+    """
     (calls,) = [row for row in then["exchanges"] if row["name"] == CALLS]
     bindings = [
         {**row, "source": sinks} if row["destination"].startswith("callstitch.sink.") else row
         for row in then["bindings"]
     ]
-    now = {**then, "exchanges": [*then["exchanges"], {**calls, "name": BATCHES}], "bindings": bindings}
+    queues = [
+        {**row, "arguments": row["arguments"] | dead_lettering(row["name"])}
+        if dead_letters and not row["name"].startswith("callstitch.")
+        else row
+        for row in then["queues"]
+    ]
+    now = {"queues": queues, "exchanges": [*then["exchanges"], {**calls, "name": BATCHES}], "bindings": bindings}
     return {what: sorted(rows, key=lambda row: json.dumps(row, sort_keys=True)) for what, rows in now.items()}
+
+
+def dead_lettering(queue: str) -> dict[str, str]:
+    """The arguments of a downstream queue that came later."""
+    return {
+        "x-dead-letter-exchange": "callstitch.dead",
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+        "x-dead-letter-routing-key": f"queue:{queue}",
+    }
 
 
 def declared_by_7189888(url: str, then: Definitions) -> None:

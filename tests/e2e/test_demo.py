@@ -88,7 +88,9 @@ def test_up_killed_in_the_middle_is_started_again_and_the_ledger_balances(demos:
 def test_the_demo_balances_on_rabbitmq_and_clients_from_elsewhere_read_billing(
     tmp_path: Path, fresh_amqp_url: str, amqp_consume: Path
 ) -> None:
-    demo = a_demo(tmp_path, CALLSTITCH_BROKER=fresh_amqp_url)
+    given = f'broker = "{fresh_amqp_url}"\n[[queue]]\nname = "billing"\nevents = ["call.completed", "call.amended"]\n'
+    (tmp_path / "given.toml").write_text(given)
+    demo = a_demo(tmp_path, CALLSTITCH_CONFIG="given.toml")
     try:
         demo.start()
         assert demo.wait(DEMO_SECONDS) == 0, demo.tail()

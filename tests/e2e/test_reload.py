@@ -164,7 +164,7 @@ def test_a_bad_config_changes_nothing_and_is_told_until_it_is_mended(tmp_path: P
         assert up.is_ready()
         up.config.write_text(good.replace("[ingest]", '[ingest]\nlisten = "127.0.0.1:1"\nconnections = 77') + TWO_FILES)
         taken = len(lines(up, "config.taken"))
-        assert reloaded(up, sign=False, times=taken)["keys"] == ["queue.team", "sink.second"], "it saw that by itself"
+        assert reloaded(up, sign=False, times=taken)["keys"] == ["sink.second"], "it saw that by itself"
         assert lines(up, "config.needs_restart")[-1]["keys"] == ["ingest.connections"], "listen is overridden here"
         assert "stale" not in readyz(up)
         assert readyz(up)["fan_out.second"] is True
@@ -181,9 +181,6 @@ TWO_FILES: Final = """
 name = "second"
 kind = "jsonl"
 path = "second.jsonl"
-
-[[queue]]
-name = "team"
 """
 
 

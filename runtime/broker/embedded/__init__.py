@@ -59,6 +59,10 @@ class Embedded:
         """As `Broker` promises."""
         return await self._writer.give(lambda queues: queues.differing(topology))
 
+    async def lossy(self, topology: Topology) -> Mapping[str, str]:  # noqa: ARG002 - it has no downstream queues
+        """As `Broker` promises."""
+        return {}
+
     async def try_rights(self) -> str:
         """As `Broker` promises: whoever opened the file may all."""
         return ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -180,7 +181,9 @@ class File:
 
     def add_queues(self, queues: Iterable[Queue]) -> None:
         """Declare queues that are not there; each gets the next number."""
-        rows = [(queue.name, orjson.dumps(queue).decode()) for queue in queues]
+        # What is not said is left out, so that a version that does not know the word yet can read it.
+        said = {row.name: {k: v for k, v in asdict(row).items() if v is not None and v is not False} for row in queues}
+        rows = [(name, orjson.dumps(words).decode()) for name, words in said.items()]
         self._db.executemany("INSERT INTO queue(name, arguments) VALUES (?,?)", rows)
 
     def delete_queue(self, name: str) -> None:

@@ -86,6 +86,16 @@ class RabbitMQ:
             await self._connected()
             return await rabbitmq_topology.differing(self._publishing, topology)
 
+    async def lossy(self, topology: Topology) -> Mapping[str, str]:
+        """As `Broker` promises.
+
+        Raises:
+            Unavailable: the broker is away.
+        """
+        with self._lost_is_unavailable():
+            await self._connected()
+            return await rabbitmq_topology.lossy(self._publishing, topology)
+
     async def try_rights(self) -> str:
         """As `Broker` promises.
 

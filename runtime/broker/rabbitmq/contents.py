@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from pamqp import decode
+from pamqp.header import ContentHeader
 
-from runtime.broker.base import EVENTS_HELD, Delivery
+from runtime.broker.base import DIED_IN, EVENTS_HELD, LAST_DEATH, LAST_DIED_IN, NO_HEADERS, Delivery
 
 _TAG: Final = struct.Struct(">Q")
 _FLAGS: Final = struct.Struct(">H")
@@ -24,6 +26,8 @@ _CONTENT_TYPE, _ENCODING, _HEADERS, _DELIVERY_MODE, _PRIORITY = 0x8000, 0x4000, 
 _CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID = 0x0400, 0x0200, 0x0100, 0x0080
 _TEXT, _NUMBER = b"Sl"
 _HELD: Final = EVENTS_HELD.encode() + b"l"
+_DEATHS: Final = "x-death"
+_OTHERS: Final = ("content_encoding", "priority", "timestamp", "message_type", "app_id")
 _DELIVERY_COUNT, _ACQUIRED_COUNT = "x-delivery-count", "x-acquired-count"  # the broker's own, not sent by anybody
 
 
@@ -74,6 +78,7 @@ def delivery_of(content: Content, *, generation: int, base: int) -> Delivery:
         1 + (count if isinstance(count, int) else 0),
         properties.reply_to,
         properties.correlation_id,
+        _others(content.header) if DIED_IN in headers else NO_HEADERS,
     )
 
 
@@ -103,6 +108,16 @@ def _properties(header: bytes) -> _Properties:
     if flags & _MESSAGE_ID:
         message_id, at = _short(header, at)
     return _Properties(content_type, headers, correlation_id, reply_to, message_id)
+
+
+def _others(header: bytes) -> Mapping[str, str | int]:
+    """The other properties of a dead letter, of which there are few: pamqp may take its time."""
+    whole = ContentHeader()
+    whole.unmarshal(header)
+    found = {name: getattr(whole.properties, name) for name in _OTHERS}
+    return {
+        name: int(value.timestamp()) if isinstance(value, datetime) else value for name, value in found.items() if value
+    }
 
 
 def _short(data: bytes, at: int) -> tuple[str, int]:
@@ -136,4 +151,9 @@ def _headers(data: bytes, at: int) -> tuple[dict[str, str | int], int]:
 def _unusual_headers(table: bytes) -> dict[str, str | int]:
     fields: Mapping[str, Any]
     _, fields = decode.field_table(table)
-    return {key: value for key, value in fields.items() if isinstance(value, str | int)}
+    headers = {key: value for key, value in fields.items() if isinstance(value, str | int)}
+    deaths = fields.get(_DEATHS)
+    if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict):  # the last one stands first
+        headers.setdefault(LAST_DIED_IN, str(deaths[0].get("queue", "")))  # RabbitMQ 3.10 says it here alone
+        headers.setdefault(LAST_DEATH, str(deaths[0].get("reason", "")))
+    return headers

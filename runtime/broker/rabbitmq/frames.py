@@ -7,7 +7,8 @@ types `S` (long string) and `l` (signed 64 bit) are those RabbitMQ reads (rabbit
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ _FLAG_HEADERS: Final = 0x2000
 _PERSISTENT: Final = b"\x02"
 _FRAME_OVERHEAD: Final = 8  # seven bytes of head and the end byte
 _NO_FRAME_MAX: Final = 1 << 31  # frame_max 0 means no limit
+_MADE: Final[Mapping[str, Callable[[Any], Any]]] = {"timestamp": lambda seconds: datetime.fromtimestamp(seconds, UTC)}
 _ROUTES_KEPT: Final = 4096
 _FIELDS_KEPT: Final = 1024
 
@@ -45,6 +47,8 @@ class Encoder:
         Raises:
             ValueError: a name or header key is longer than 255 bytes.
         """
+        if message.properties is not None:
+            return self.encode_special(message, parts, properties=message.properties, mandatory=True)
         method, content_type = self._route(message)
         body, headers = message.body, message.headers
         table = _field_table(headers) if headers else b""
@@ -67,7 +71,7 @@ class Encoder:
             message_id,
             _END,
         )
-        self._append_body(body, parts)
+        return self._append_body(body, parts)
 
     def encode_special(
         self, message: Message, parts: list[bytes], *, properties: Mapping[str, Any], mandatory: bool
@@ -81,7 +85,7 @@ class Encoder:
             headers=dict(message.headers) or None,
             delivery_mode=_PERSISTENT[0],
             message_id=message.message_id,
-            **properties,
+            **{name: _MADE[name](value) if name in _MADE else value for name, value in properties.items()},
         )
         parts.append(frame.marshal(publish, self._channel))
         parts.append(

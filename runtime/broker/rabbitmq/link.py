@@ -138,6 +138,11 @@ class Link:
         """Whether there is a connection, as far as known now."""
         return self._current.value is not None
 
+    @property
+    def vhost(self) -> str:
+        """The virtual host of all connections; the default one, `/`, has no name in a URL."""
+        return self._urls[0].path[1:] or "/"
+
     async def connection(self) -> SocketConnection:
         """The connection, as soon as there is one."""
         return await self._current.get()

@@ -165,7 +165,7 @@ async def _prepare(url: str, contender: Contender, run: str, count: int) -> None
     else:
         subscriptions = [
             Subscription(queue=sink_queue("relay"), events=("recording.stored",)),
-            Subscription(queue=TARGET, events=(EVENT_ROUTE.rpartition(".")[0],), dead_letters=False),
+            Subscription(queue=TARGET, events=(EVENT_ROUTE.rpartition(".")[0],), downstream=True),
         ]
         async with open_broker(broker_address(url)) as broker:
             await broker.declare(topology(subscriptions))

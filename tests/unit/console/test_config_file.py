@@ -14,6 +14,7 @@ from schemas.platforms import DIALECTS
 
 VALUE = "hunter2-value"
 SOURCE = '[[source]]\nname = "huawei"\nplatform = "huawei_privatenumber"\n'
+RABBITMQ = 'broker = "amqp://u@h/v"\n'
 VOICECALL = SOURCE.replace("privatenumber", "voicecall")
 ALIYUN = SOURCE.replace("huawei_privatenumber", "aliyun_pnp")
 
@@ -31,7 +32,9 @@ FAULTS = {
     "an empty secret": (f'{SOURCE}tokens = ["x"]\nverify = "always"\napp_secret = ""', "source.0.app_secret"),
     "a queue by one of our names": ('[[queue]]\nname = "callstitch.received.v1"', "queue.0.name"),
     "a queue that wants nothing": ('[[queue]]\nname = "billing"\nevents = []', "queue.0.events"),
-    "a source that is not there": ('[[queue]]\nname = "billing"\nsources = ["nobody"]', "billing"),
+    "a source that is not there": (f'{RABBITMQ}[[queue]]\nname = "billing"\nsources = ["nobody"]', "billing"),
+    "a queue that nobody else could read": ('[[queue]]\nname = "billing"', "a [[queue]] needs RabbitMQ"),
+    "a stream of one": (f'{RABBITMQ}[[queue]]\nname = "b"\nstream = true\nsingle_active = true', "a stream has no sin"),
     "always to verify, without a secret": (f'{SOURCE}tokens = ["{VALUE}"]\nverify = "always"', "app_secret"),
     "a name that is no word": (f'{SOURCE}tokens = ["x"]'.replace('"huawei"', f'"{VALUE} !"'), "source.0.name"),
     "two sources of one name": (f'{SOURCE}tokens = ["{VALUE}"]\n' * 2, "[[source]]"),

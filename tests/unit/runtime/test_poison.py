@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from runtime.broker.base import Delivery, Message
+from runtime.broker.base import DIED_IN, Delivery, Message
 from runtime.poison import REMEMBERED, Sorted, Suspects, Trials
-from runtime.wire import DIED_IN, SUSPICION, monotonic_message_ids
+from runtime.wire import SUSPICION, monotonic_message_ids
 from schemas.envelope import BUNDLE_CONTENT_TYPE, Envelope, Kind, decode_bundle, encode_bundles
 from schemas.topology import DEAD
 from tests.building.facts import T0

@@ -15,6 +15,8 @@ TOKEN = "t" * 22
 SOURCE: dict[str, Any] = {"name": "pn", "platform": "huawei_privatenumber", "tokens": [TOKEN]}
 HOOK: dict[str, Any] = {"name": "hook", "kind": "webhook", "url": "https://127.0.0.1/x", "secret": "whsec_c2VjcmV0"}
 
+GONE: tuple[str, dict[str, Any]] = ("sink", {"name": "gone", "kind": "jsonl", "path": "/dev/null/calls.jsonl"})
+
 
 def table(name: str, row: dict[str, Any]) -> str:
     return f"[[{name}]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in row.items())
@@ -90,27 +92,25 @@ def test_every_fault_is_told_at_once_and_the_worse_one_is_the_exit_code(tmp_path
 
 def test_what_is_allowed_and_seldom_meant_is_pointed_at(tmp_path: Path) -> None:
     signed = SOURCE | {"tokens": ["eight-ch"], "app_key": "k", "app_secret": "s"}
-    gone = ("queue", {"name": "billing"})
-    assert run("declare", config=a_config(tmp_path, ("source", signed), gone)).exit_code == 0
+    assert run("declare", config=a_config(tmp_path, ("source", signed), GONE)).exit_code == 0
     checked = run("check", config=a_config(tmp_path, ("source", signed)))
     text = " ".join(checked.output.split())
     assert checked.exit_code == 0, checked.output
     for said in (
         "source pn: tokens.0 is short",
         'source pn: verify = "when_present" lets a push',
-        "left over: billing is not in",
+        "left over: callstitch.sink.gone.v1 is not in",
     ):
         assert f"look: {said}" in text, text
     assert "no [[source]]" in run("check", config=a_config(tmp_path)).output
 
 
 def test_what_is_left_over_is_deleted_on_request(tmp_path: Path) -> None:
-    gone = ("queue", {"name": "billing"})
-    run("declare", config=a_config(tmp_path, ("source", SOURCE), gone))
+    run("declare", config=a_config(tmp_path, ("source", SOURCE), GONE))
     without = a_config(tmp_path, ("source", SOURCE))
-    assert "left over: billing" in run("declare", config=without).output
-    assert "deleted billing" in run("declare", "--prune", config=without).output
-    assert "billing" not in run("declare", config=without).output
+    assert "left over: callstitch.sink.gone.v1" in run("declare", config=without).output
+    assert "deleted callstitch.sink.gone.v1" in run("declare", "--prune", config=without).output
+    assert "sink.gone" not in run("declare", config=without).output
     assert run("declare", "--force", config=without).exit_code == 2
 
 
@@ -146,17 +146,17 @@ def planned(config: Path) -> str:
 
 
 def test_the_plan_of_declare_is_told_before_and_nothing_is_planned_after_it(tmp_path: Path) -> None:
-    queue = {"name": "billing", "events": ["call.completed"], "sources": ["pn"]}
-    config = a_config(tmp_path, ("source", SOURCE), ("queue", queue))
+    sink = GONE[1] | {"events": ["call.completed"], "sources": ["pn"], "batch": False}
+    config = a_config(tmp_path, ("source", SOURCE), ("sink", sink))
     told = planned(config)
     assert "declare would create 15 queue(s): callstitch.received.v1, " in told
-    assert "declare would bind billing to calls (call.completed.pn)" in told
+    assert "declare would bind callstitch.sink.gone.v1 to calls (call.completed.pn)" in told
     assert run("declare", config=config).exit_code == 0
     assert planned(config) == ""
 
-    a_config(tmp_path, ("source", SOURCE), ("queue", queue | {"events": ["call.amended"]}))
-    assert "plan: declare would bind billing to calls (call.amended.pn)" in planned(config)
-    assert "plan: declare would unbind billing from calls (call.completed.pn)" in planned(config)
+    a_config(tmp_path, ("source", SOURCE), ("sink", sink | {"events": ["call.amended"]}))
+    assert "plan: declare would bind callstitch.sink.gone.v1 to calls (call.amended.pn)" in planned(config)
+    assert "plan: declare would unbind callstitch.sink.gone.v1 from calls (call.completed.pn)" in planned(config)
     a_config(tmp_path, ("source", SOURCE))
-    assert "unbind billing" in planned(config)
-    assert "left over: billing" in " ".join(run("check", config=config).output.split())
+    assert "unbind callstitch.sink.gone.v1" in planned(config)
+    assert "left over: callstitch.sink.gone.v1" in " ".join(run("check", config=config).output.split())

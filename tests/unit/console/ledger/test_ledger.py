@@ -162,12 +162,13 @@ async def test_before_the_first_tally_nothing_is_called_balanced(tmp_path: Path)
 
 
 async def test_the_account_of_a_running_pipeline_tells_queues_outlets_and_rows(tmp_path: Path) -> None:
-    sinks = [{"name": "file", "kind": "jsonl", "path": "calls.jsonl", "events": ["call.completed"]}]
-    queues = [{"name": "billing", "events": ["call.amended"]}]
+    sink = {"name": "file", "kind": "jsonl", "path": "calls.jsonl", "events": ["call.completed"]}
+    sinks = [sink, {**sink, "name": "late", "events": ["call.amended"], "batch": False}]
     stored = {"broker": f"embedded:{tmp_path}/broker.db", "store": f"sqlite:{tmp_path}/state"}
-    config = Config.model_validate({**stored, "sink": sinks, "queue": queues})
+    config = Config.model_validate({**stored, "sink": sinks})
     rig = SqliteRig(tmp_path / "state")
-    wanted = Topology(queues=(Queue(name=UNIQUE), Queue(name="callstitch.sink.file.v1"), Queue(name="billing")))
+    queues = (UNIQUE, "callstitch.sink.file.v1", "callstitch.sink.late.v1")
+    wanted = Topology(queues=tuple(Queue(name=queue) for queue in queues))
     async with (
         open_embedded(tmp_path / "broker.db") as broker,
         rig.open_claims() as claims,
@@ -184,7 +185,7 @@ async def test_the_account_of_a_running_pipeline_tells_queues_outlets_and_rows(t
         assert [difference.in_flight for difference in account.differences] == [f"queues hold messages: {UNIQUE} 1"]
         assert [(one.queue, one.sent, one.held, one.dead, one.batches) for one in account.outlets] == [
             ("callstitch.sink.file.v1", 1, 2, 0, True),
-            ("billing", 0, 0, 0, False),
+            ("callstitch.sink.late.v1", 0, 0, 0, False),
         ]
         async with broker.consume(UNIQUE, prefetch=1) as consumer:
             await consumer.ack(await consumer.batch(1))

@@ -26,6 +26,7 @@ messages = st.builds(
     content_type=names,
     message_id=names,
     headers=st.dictionaries(names, names | st.integers(-(2**63), 2**63 - 1), max_size=4),
+    properties=st.none(),
 )
 
 
@@ -69,6 +70,16 @@ def test_further_properties_travel_with_a_question() -> None:
     assert {name: getattr(header.properties, name) for name in properties} == properties
     assert (header.properties.message_id, header.properties.headers) == ("1", {"k": "v"})
     assert body.value == b"?"
+
+
+def test_what_goes_back_as_it_was_has_its_own_properties_and_is_mandatory() -> None:
+    parts: list[bytes] = []
+    kept = Message("", "crm", b"x", "a/b", "1", {"k": "v"}, {"message_type": "t", "timestamp": 12, "priority": 3})
+    Encoder(3, frame_max=FRAME_MAX).encode(kept, parts)
+    publish, header, _ = read(b"".join(parts), 3)
+    told_of = header.properties
+    assert (publish.mandatory, told_of.message_type, told_of.priority) == (True, "t", 3)
+    assert (told_of.timestamp.timestamp(), told_of.delivery_mode, told_of.headers) == (12, 2, {"k": "v"})
 
 
 def test_a_name_that_amqp_cannot_carry_is_refused_before_anything_is_sent() -> None:

@@ -7,7 +7,7 @@ Consumers and publishers declare nothing: a declaration that fails would be repe
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import structlog
@@ -16,6 +16,7 @@ from aiormq import ChannelAccessRefused, ChannelLockedResource, ChannelNotFoundE
 from pamqp.common import FieldTable
 
 from runtime.broker.rabbitmq.link import Link, gone_is_lost
+from runtime.broker.rabbitmq.topology.arguments import LIMIT, may_have, policy, queue_arguments, unlimited
 from schemas.errors import Misconfigured
 from schemas.topology import Exchange, Queue, Topology
 
@@ -23,9 +24,6 @@ log = structlog.get_logger()
 
 _REFUSALS: Final = (ChannelPreconditionFailed, ChannelAccessRefused, ChannelLockedResource, ChannelNotFoundEntity)
 Look = Callable[[AbstractChannel, str], Awaitable[int]]
-_LIMIT: Final = "x-delivery-limit"
-_UNLIMITED: Final = -1
-_LIMITS_BY_DEFAULT: Final = 4  # the major version from which a quorum queue without a limit drops after 20 deliveries
 
 
 async def declare(link: Link, topology: Topology) -> None:
@@ -58,17 +56,46 @@ async def _declare_queue(link: Link, queue: Queue, version: int) -> None:
 
     A queue of RabbitMQ 3 has no word of a limit in its arguments, and 4, which will not have one added, now applies its
     own: what was delivered twenty times is dropped, unless a policy says otherwise (docs/notes/amqp.md trap 26).
+    A downstream queue of before it had dead letters is taken as it is (`lossy` tells of it).
     """
-    arguments = queue_arguments(queue, version)
-    try:
-        async with link.channel() as channel:
-            await channel.declare_queue(queue.name, durable=True, arguments=arguments)
-    except ChannelPreconditionFailed:
-        if arguments.pop(_LIMIT, None) != _UNLIMITED:
-            raise
-        async with link.channel() as channel:
-            await channel.declare_queue(queue.name, durable=True, arguments=arguments)
+    arguments = await _accepted(link, queue, version)
+    if LIMIT not in arguments and unlimited(queue_arguments(queue, version)):
         log.warning("broker.queue_of_rabbitmq_3", queue=queue.name, needs='a policy {"delivery-limit": -1}')
+
+
+async def _accepted(link: Link, queue: Queue, version: int) -> Mapping[str, Any]:
+    """With which of the arguments that this queue may have it is declared; the last refusal is raised."""
+    *several, last = may_have(queue, version)
+    for arguments in several:
+        with suppress(ChannelPreconditionFailed):
+            return await _declared_with(link, queue, arguments)
+    return await _declared_with(link, queue, last)
+
+
+async def _declared_with(link: Link, queue: Queue, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    async with link.channel() as channel:
+        await channel.declare_queue(queue.name, durable=True, arguments=dict(arguments))
+    return arguments
+
+
+async def lossy(link: Link, topology: Topology) -> Mapping[str, str]:
+    """As `Broker` promises; a queue of which we may not tell is left out.
+
+    Raises:
+        Lost: the connection went away.
+    """
+    asked = {queue.name: queue for queue in topology.queues if queue.downstream and not queue.stream}
+    found: dict[str, str] = {}
+    for name in await _found(link, asked, _look_at_queue):
+        with gone_is_lost():
+            try:
+                async with link.channel() as channel:
+                    version = await _major_version(channel)
+                if "x-dead-letter-exchange" not in await _accepted(link, asked[name], version):
+                    found[name] = policy(asked[name], version, link.vhost)
+            except _REFUSALS:
+                continue
+    return found
 
 
 async def missing(link: Link, topology: Topology) -> Sequence[str]:
@@ -153,27 +180,6 @@ async def delete(link: Link, queue: str) -> bool:
         async with link.channel() as channel:
             await channel.queue_delete(queue)
     return True
-
-
-def queue_arguments(queue: Queue, version: int) -> dict[str, Any]:
-    """The arguments of a declaration, for a server of that major version."""
-    arguments: dict[str, Any] = {"x-queue-type": "quorum"}
-    if queue.dead_letter_exchange is not None:
-        arguments |= {
-            "x-dead-letter-exchange": queue.dead_letter_exchange,
-            # The default way republishes without confirms; at-least-once works only with reject-publish.
-            "x-dead-letter-strategy": "at-least-once",
-            "x-overflow": "reject-publish",
-        }
-    if queue.dead_letter_key is not None:
-        arguments["x-dead-letter-routing-key"] = queue.dead_letter_key
-    if queue.ttl_seconds is not None:
-        arguments["x-message-ttl"] = round(queue.ttl_seconds * 1000)
-    if queue.delivery_limit is not None:
-        arguments[_LIMIT] = queue.delivery_limit
-    elif version >= _LIMITS_BY_DEFAULT:
-        arguments[_LIMIT] = _UNLIMITED  # 3.10 would drop each message at its first redelivery
-    return arguments
 
 
 async def _declare_exchange(channel: AbstractChannel, exchange: Exchange) -> None:
