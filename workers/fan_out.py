@@ -34,18 +34,29 @@ class Sink(Protocol):
 
 
 Count = Callable[[int, int], None]
+Log = Callable[[Sequence[Envelope], Sequence[Exception | None]], None]
 
 
 def _uncounted(_delivered: int, _failed: int) -> None:
     """Nobody wants to know."""
 
 
+def _unkept(_batch: Sequence[Envelope], _results: Sequence[Exception | None]) -> None:
+    """Nobody asks later."""
+
+
 def fan_out(
-    sink: Sink, *, name: str, tell: Callable[[str], None] = lambda _: None, count: Count = _uncounted
+    sink: Sink,
+    *,
+    name: str,
+    tell: Callable[[str], None] = lambda _: None,
+    count: Count = _uncounted,
+    keep: Log = _unkept,
 ) -> Handler:
     """The handler of the sink of that name: nothing for a written event, Failed for one that was refused.
 
-    `tell` hears in a few words how each batch ended, `count` how many of it were written, and how many refused.
+    `tell` hears in a few words how each batch ended, `count` how many of it were written, and how many refused, `keep`
+    how each event ended.
     """
 
     async def handle(batch: Sequence[Envelope]) -> Outcome:
@@ -54,6 +65,7 @@ def fan_out(
         except Unavailable as error:
             tell(str(error))
             raise
+        keep(batch, results)
         failed = [Failed(envelope, error) for envelope, error in zip(batch, results, strict=True) if error is not None]
         refused = [one for one in failed if not isinstance(one.error, Away)]
         count(len(batch) - len(failed), len(refused))

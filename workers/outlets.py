@@ -15,6 +15,7 @@ from schemas.envelope import JsonObject
 from schemas.errors import Misconfigured
 from schemas.settings import Outlet
 from schemas.stage import Stage
+from workers.deliveries import DeliveryLog
 from workers.fan_out import Count, Sink, fan_out
 from workers.sink_states import SinkStates
 from workers.sinks import AnySink
@@ -45,6 +46,7 @@ class Outlets:
         states: SinkStates,
         loop_of: Callable[[AnySink, Stage], StageLoop],
         count_of: Callable[[str], Count],
+        log: DeliveryLog,
         wanted: str | None,
     ) -> None:
         self._clock = clock
@@ -52,6 +54,7 @@ class Outlets:
         self._crew = crew
         self._loop_of = loop_of
         self._count_of = count_of
+        self._log = log
         self._wanted = wanted
         self._served: dict[str, _Served] = {}
 
@@ -113,7 +116,8 @@ class Outlets:
         own = await stack.enter_async_context(AsyncExitStack())
         opened: Sink = await own.enter_async_context(sink.open(self._clock))
         heard, count = self._states.hearing(sink.name), self._count_of(sink.name)
-        return Stage(fan_out(opened, name=sink.name, tell=heard, count=count)), own
+        keep = self._log.of(sink.name, sink.taken)
+        return Stage(fan_out(opened, name=sink.name, tell=heard, count=count, keep=keep)), own
 
     def _serve(self, sink: AnySink, stage: Stage, own: AsyncExitStack) -> StageLoop:
         current = Current(stage, own)

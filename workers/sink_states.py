@@ -13,6 +13,7 @@ from runtime.clock import Clock
 from runtime.consume.loop import StageLoop
 from runtime.verdict import reason_of
 from schemas.errors import Unavailable
+from workers.deliveries import DeliveryLog
 from workers.stores.sinks import SinkState, SinkStore
 
 LOOK_SECONDS: Final = 1.0
@@ -25,8 +26,9 @@ log = structlog.get_logger()
 class SinkStates:
     """Pauses and resumes the loops of sinks; while the store is away they stay as they are."""
 
-    def __init__(self, store: SinkStore, clock: Clock) -> None:
+    def __init__(self, store: SinkStore, clock: Clock, log: DeliveryLog) -> None:
         self._store = store
+        self._log = log
         self._clock = clock
         self._known: Mapping[str, SinkState] = {}
         self._heard: dict[str, tuple[str, datetime]] = {}
@@ -66,6 +68,7 @@ class SinkStates:
             try:
                 await self._look(loops)
                 await self._tell(loops())
+                await self._log.write()
             except Exception as error:  # noqa: BLE001 - what only looks on must not end what it looks at
                 reason = str(error) if isinstance(error, Unavailable) else reason_of(error)
                 if reason != self._reason:

@@ -31,6 +31,7 @@ from workers.config import Config, config_topology, patience_of
 from workers.correlate import correlate
 from workers.decide import decide
 from workers.dedupe import dedupe
+from workers.deliveries import DeliveryLog
 from workers.fetch_recording import open_fetch_recording
 from workers.objects import make_runtime, open_objects
 from workers.outlets import Outlets
@@ -150,7 +151,11 @@ async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wante
         spec = spec_of(process, row, part=sink.name, queue=sink_queue(sink.name))
         return loop_of(process, spec if sink.batch is False else replace(spec, prefetch=BATCHES_AHEAD), stage)
 
-    states = SinkStates(await stack.enter_async_context(open_sinks(process.config.store)), process.clock)
+    store = await stack.enter_async_context(open_sinks(process.config.store))
+    policy = policies(process.config.retry)[row.name]
+    deliveries = DeliveryLog(store, process.clock, policy, process.config.retention.outbox)
+    stack.push_async_callback(deliveries.close)
+    states = SinkStates(store, process.clock, deliveries)
     await states.first_look()
     outlets = Outlets(
         clock=process.clock,
@@ -158,6 +163,7 @@ async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wante
         states=states,
         loop_of=serving,
         count_of=counting.deliveries(process.telemetry, row.name),
+        log=deliveries,
         wanted=wanted,
     )
     stack.push_async_callback(outlets.close)

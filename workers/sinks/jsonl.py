@@ -24,6 +24,7 @@ class Jsonl(Outlet):
     """Appends each event's bytes as one line."""
 
     one_process: ClassVar[bool] = True
+    taken: ClassVar[str] = "written"
 
     kind: Literal["jsonl"]
     path: Path

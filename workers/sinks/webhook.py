@@ -40,6 +40,7 @@ class Webhook(Outlet):
     """
 
     one_process: ClassVar[bool] = False
+    taken: ClassVar[str] = "http_2xx"
 
     kind: Literal["webhook"]
     url: Url

@@ -62,7 +62,7 @@ def open_forms(address: StoreAddress) -> AbstractAsyncContextManager[FormStore]:
 
 
 def open_sinks(address: StoreAddress) -> AbstractAsyncContextManager[SinkStore]:
-    """What is known of sinks."""
+    """What is known of sinks, and their log."""
     if address.directory is None:
         return postgresql.open_sinks(address.text)
     return sqlite.open_sinks(address.directory)

@@ -28,6 +28,7 @@ OF_NOBODY: Final[Mapping[str, str]] = {
     "declared": "names of queues",
     "form": "names of exchanges and patterns of event types",
     "sink": "which sinks rest, who said so (an operator), and how the last batch of each ended",
+    "delivery": "ids of events as UUIDs, which are hashes, and how sinks answered them, in a word",
     "meta": "the version of the tables",
 }
 ROWS_AT_ONCE: Final = 200

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from schemas.envelope import JsonObject
 from schemas.topology import Binding
+from workers.stores.deliveries import Attempt
 from workers.stores.ledger import Books
 from workers.stores.places import Place, Row
 
@@ -34,6 +35,10 @@ class CallReads(Protocol):
         None when unknown. `outbox` holds the envelopes that left or wait to leave, oldest first, each with
         whether it is marked as `sent`, which may be so a second after it left.
         """
+        ...
+
+    async def attempts(self, event_id: str, since: datetime) -> Sequence[Attempt]:
+        """What became of an event at the sinks since then, as far as the delivery log goes back; oldest first."""
         ...
 
 

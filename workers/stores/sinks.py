@@ -1,4 +1,4 @@
-"""What is known of each sink beside the config: whether an operator paused it, and how its last batch ended."""
+"""What is known of each sink beside the config: whether an operator paused it, how its last batch ended, its log."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from schemas.value import value
+from workers.stores.deliveries import DeliveryStore
 
 
 @value
@@ -24,7 +25,7 @@ class SinkState:
     away_at: datetime | None = None
 
 
-class SinkStore(Protocol):
+class SinkStore(DeliveryStore, Protocol):
     """Shared by all processes that serve sinks, and by the operator's commands; Unavailable as for every store."""
 
     async def sinks(self) -> Mapping[str, SinkState]:

@@ -23,7 +23,11 @@ from workers.stores.postgresql.schema import (
     migrate,
 )
 from workers.stores.postgresql.sessions import PostgresqlSessions
-from workers.stores.postgresql.sinks import SINKS_MIGRATIONS, PostgresqlSinks
+from workers.stores.postgresql.sinks import (
+    DELIVERIES_MIGRATIONS,
+    SINKS_MIGRATIONS,
+    PostgresqlSinks,
+)
 from workers.stores.postgresql.versions import older_parts
 
 __all__ = [
@@ -92,9 +96,10 @@ async def open_forms(dsn: str, *, start_seconds: float = START_SECONDS) -> Async
 
 @asynccontextmanager
 async def open_sinks(dsn: str, *, start_seconds: float = START_SECONDS) -> AsyncIterator[PostgresqlSinks]:
-    """What is known of sinks. Raises Misconfigured and Unavailable as open_database does."""
+    """What is known of sinks, and their log. Raises Misconfigured and Unavailable as open_database does."""
     async with open_database(dsn, start_seconds=start_seconds) as database:
         await migrate(database, "sinks", SINKS_MIGRATIONS)
+        await migrate(database, "deliveries", DELIVERIES_MIGRATIONS)
         yield PostgresqlSinks(database)
 
 

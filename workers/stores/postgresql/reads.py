@@ -11,6 +11,7 @@ import orjson
 from schemas.envelope import JsonObject
 from schemas.topology import Binding
 from workers.calls.session import state_of
+from workers.stores.deliveries import Attempt
 from workers.stores.places import ROWS_AT_ONCE, Place, Row
 from workers.stores.postgresql.books import PostgresqlBooks
 from workers.stores.postgresql.declared import DECLARED
@@ -18,6 +19,7 @@ from workers.stores.postgresql.outbox import has_left
 from workers.stores.postgresql.pool import Database
 from workers.stores.postgresql.purge import SEARCHES, SIZED, UP_TO
 from workers.stores.postgresql.schema import clean, fetched, has_column, is_there
+from workers.stores.postgresql.sinks import given
 from workers.stores.sweep import within
 
 _EVENTS: Final = "SELECT route, count(*) made, count(*) FILTER (WHERE {left}) sent FROM outbox o GROUP BY 1"
@@ -79,6 +81,10 @@ class PostgresqlReads:
             "state": state_of(row["state"]),
             "outbox": [{**orjson.loads(row["envelope"]), "sent": row["sent"]} for row in leaving],
         }
+
+    async def attempts(self, event_id: str, since: datetime) -> Sequence[Attempt]:
+        """As `CallReads` promises."""
+        return await given(self._database, event_id, since)
 
     async def events(self) -> Mapping[str, JsonObject]:
         """As `OutboxReads` promises."""

@@ -13,10 +13,11 @@ from workers.stores.postgresql.schema import (
     SESSIONS_MIGRATIONS,
     is_there,
 )
-from workers.stores.postgresql.sinks import SINKS_MIGRATIONS
+from workers.stores.postgresql.sinks import DELIVERIES_MIGRATIONS, SINKS_MIGRATIONS
 
 _VERSIONS: Final = {
     "claims": len(CLAIMS_MIGRATIONS),
+    "deliveries": len(DELIVERIES_MIGRATIONS),
     "declared": len(DECLARED_MIGRATIONS),
     "forms": len(FORMS_MIGRATIONS),
     "parked": len(PARKED_MIGRATIONS),

@@ -66,7 +66,7 @@ async def open_forms(directory: Path) -> AsyncIterator[SqliteForms]:
 
 @asynccontextmanager
 async def open_sinks(directory: Path) -> AsyncIterator[SqliteSinks]:
-    """What is known of sinks; the file is opened for a moment at a time."""
+    """What is known of sinks, and their log; the files are opened for a moment at a time."""
     yield SqliteSinks(directory)
 
 

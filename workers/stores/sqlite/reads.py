@@ -16,12 +16,14 @@ import orjson
 from schemas.envelope import JsonObject
 from schemas.topology import Binding
 from workers.calls.session import state_of
+from workers.stores.deliveries import Attempt
 from workers.stores.places import Place, Row
 from workers.stores.sqlite.books import SqliteBooks
 from workers.stores.sqlite.declared import declared
 from workers.stores.sqlite.file import asked, has_column, micros, moment
 from workers.stores.sqlite.outbox import has_left
 from workers.stores.sqlite.purge import FILES, rows
+from workers.stores.sqlite.sinks import given
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,6 +61,10 @@ class SqliteReads:
     async def session(self, call_id: str) -> JsonObject | None:
         """As `CallReads` promises."""
         return await self._of_correlate(_session, call_id)
+
+    async def attempts(self, event_id: str, since: datetime) -> Sequence[Attempt]:
+        """As `CallReads` promises."""
+        return await given(self._directory, event_id, since)
 
     async def events(self) -> Mapping[str, JsonObject]:
         """As `OutboxReads` promises."""
