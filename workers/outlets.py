@@ -15,9 +15,9 @@ from schemas.envelope import JsonObject
 from schemas.errors import Misconfigured
 from schemas.settings import Outlet
 from schemas.stage import Stage
-from workers.deliveries import DeliveryLog
+from workers.delivery.log import DeliveryLog
+from workers.delivery.states import SinkStates
 from workers.fan_out import Count, Sink, fan_out
-from workers.sink_states import SinkStates
 from workers.sinks import AnySink
 
 Commit = Callable[[], Awaitable[None]]

@@ -19,6 +19,7 @@ from runtime.consume.inner import inner, with_inner
 from runtime.consume.loop import StageLoop
 from runtime.events.forms import FormsNow, leased
 from runtime.tasks import watched
+from runtime.verdict import policies
 from schemas.envelope import JsonObject
 from schemas.platforms import DIALECTS
 from schemas.roles import ROLES
@@ -31,13 +32,13 @@ from workers.config import Config, config_topology, patience_of
 from workers.correlate import correlate
 from workers.decide import decide
 from workers.dedupe import dedupe
-from workers.deliveries import DeliveryLog
+from workers.delivery.log import DeliveryLog
+from workers.delivery.states import SinkStates
 from workers.fetch_recording import open_fetch_recording
 from workers.objects import make_runtime, open_objects
 from workers.outlets import Outlets
 from workers.park import park
 from workers.process import Commit, Process, bench_of, loop_of, renewed, spec_of
-from workers.sink_states import SinkStates
 from workers.sinks import AnySink
 from workers.stores import open_claims, open_forms, open_parked, open_sessions, open_sinks
 

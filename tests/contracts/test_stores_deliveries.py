@@ -13,7 +13,7 @@ from schemas.envelope import Envelope, Kind
 from schemas.errors import Away, Permanent, Transient, Unavailable
 from schemas.settings.addresses import store_address
 from tests.building.stores import PostgresqlRig, SqliteRig, StoreRig, asked, at
-from workers.deliveries import MOST, DeliveryLog
+from workers.delivery.log import MOST, DeliveryLog
 from workers.stores import open_sinks
 from workers.stores.deliveries import Attempt, DeliveryRow, DeliveryStore
 

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from runtime.broker.embedded import open_embedded
+from runtime.verdict import Policy
 from schemas.envelope import Envelope
 from schemas.settings.addresses import store_address
 from schemas.stage import Outcome, Stage
 from schemas.topology import topology
 from tests.building.facts import T0
 from tests.building.loops import a_loop, an_envelope, send, until
-from workers.sink_states import SinkStates
+from workers.delivery.log import DeliveryLog
+from workers.delivery.states import SinkStates
 from workers.stores import open_sinks
 
 SLOW: Final = 12
@@ -35,7 +37,8 @@ async def test_a_process_that_starts_after_resume_is_no_faster_than_one_that_was
         await send(broker, [an_envelope(n) for n in range(SLOW)], each_alone=True)
         await store.pause("dedupe", by="kim", now=T0 - timedelta(hours=1))
         await store.resume("dedupe", now=T0)
-        states, loop, stopping = SinkStates(store, lambda: T0), a_loop(broker, Stage(handle)), asyncio.Event()
+        log = DeliveryLog(store, lambda: T0, Policy(()), timedelta(days=7))
+        states, loop, stopping = SinkStates(store, lambda: T0, log), a_loop(broker, Stage(handle)), asyncio.Event()
         await states.first_look()
         states.begin("dedupe", loop)
         async with asyncio.TaskGroup() as tasks:

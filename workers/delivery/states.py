@@ -13,7 +13,7 @@ from runtime.clock import Clock
 from runtime.consume.loop import StageLoop
 from runtime.verdict import reason_of
 from schemas.errors import Unavailable
-from workers.deliveries import DeliveryLog
+from workers.delivery.log import DeliveryLog
 from workers.stores.sinks import SinkState, SinkStore
 
 LOOK_SECONDS: Final = 1.0
