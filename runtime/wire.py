@@ -267,10 +267,7 @@ def quarantined(envelope: Envelope, *, reason: str, stage: str) -> Envelope:
 
 
 def monotonic_message_ids(prefix: str) -> Iterator[str]:
-    """Message ids unique per publish: a shared one would credit a return to the wrong publish.
-
-    Source: docs/notes/amqp.md trap 4.
-    """
+    """Message ids that no other message has: errors name messages by them."""
     start, n = time.time_ns(), 0
     while True:
         n += 1

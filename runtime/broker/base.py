@@ -27,8 +27,8 @@ NO_HEADERS: Final[Mapping[str, str | int]] = MappingProxyType({})
 class Message(NamedTuple):
     """One message to publish; always persistent and mandatory.
 
-    `message_id` is unique per publish (a message published again gets a new one only if it is encoded again;
-    the same Message object may be published again after Unconfirmed). Header values are str or int.
+    `message_id` is what errors name it by; it is unique, but the same Message may be published again, also at once.
+    RabbitMQ is told it too, except of one event, which has its own id there. Header values are str or int.
     `properties`: those of a message that goes back to its queue as it was, by AMQP's names for them; None: as ours are.
     """
 
@@ -47,6 +47,7 @@ class Delivery(NamedTuple):
     `tag` grows within one consumer and has no meaning outside it. `deliveries` counts how often the message
     has been handed out, this time included, as far as the broker knows (RabbitMQ: x-delivery-count + 1).
     `generation` counts the subscriptions of its consumer, from 1: what came by an earlier one can no longer be settled.
+    `headers` may lack what an event's repeat of its body.
     `properties`: what else AMQP says of it, by name (`type`, `timestamp`, ...); read of a dead letter alone.
     """
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -48,6 +49,31 @@ async def test_a_signature_with_another_secret_does_not_verify(customer: Custome
         (result,) = await webhook.write([an_event(1)])
     assert str(result) == "http_500"
     assert customer.received == {}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_while_a_secret_is_rotated_a_post_is_signed_by_both(customer: Customer, order: int) -> None:
+    """The receiver knows the old one or the new one, and verifies with the library of Standard Webhooks."""
+    other = "whsec_" + base64.b64encode(b"the next key").decode()
+    both = tuple(SecretStr(secret) for secret in (SECRET, other)[::order])
+    async with customer.sink(secret=None, secrets=both).open(now) as webhook:
+        assert await webhook.write([an_event(1)]) == [None]
+    assert set(customer.received) == {"event-1"}
+
+
+async def test_a_post_carries_the_trace_of_its_event(customer: Customer) -> None:
+    seen: list[str | None] = []
+
+    async def note(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("traceparent"))
+        return web.Response()
+
+    customer.answer = note
+    traced = replace(an_event(1), trace=f"00-{'a' * 32}-{'b' * 16}-01")
+    async with customer.sink().open(now) as webhook:
+        assert await webhook.write([traced]) == [None]
+        assert await webhook.write([an_event(2)]) == [None]
+    assert seen == [traced.trace, None]
 
 
 async def test_sixteen_requests_are_under_way_and_waiting_costs_no_timeout(customer: Customer) -> None:

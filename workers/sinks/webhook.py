@@ -155,28 +155,31 @@ class OpenWebhook:
         return [away if one is not None and not one.alone else one for one in results]
 
     async def _deliver(self, envelope: Envelope) -> Transient | None:
-        assert isinstance(envelope.body, bytes)
         async with self._slots:
             if self._breaker.open:
                 return _NOT_TRIED
-            error = await self._tried(envelope.id, envelope.body)
+            error = await self._tried(envelope)
         if error is None or error.alone:
             self._breaker.worked()
         else:
             self._breaker.failed()
         return error
 
-    async def _tried(self, event_id: str, body: bytes) -> Transient | None:
+    async def _tried(self, envelope: Envelope) -> Transient | None:
         try:
-            await self._post(event_id, body)
+            await self._post(envelope)
         except Transient as error:
             return error
         except Permanent as error:  # an address that we may not call: the operator mends that, as customers theirs
             return Transient(str(error))
         return None
 
-    async def _post(self, event_id: str, body: bytes) -> None:
-        headers = _signed(event_id, body, keys=self._keys, now=self._clock())
+    async def _post(self, envelope: Envelope) -> None:
+        body = envelope.body
+        assert isinstance(body, bytes)
+        headers = _signed(envelope.id, body, keys=self._keys, now=self._clock())
+        if envelope.trace:
+            headers["traceparent"] = envelope.trace
         with our_errors():
             async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
                 self._judge(response)

@@ -2,6 +2,7 @@
 
 Layout: AMQP 0-9-1, sections 1.8.3.9 (basic.deliver), 2.3.5.2 (content header) and 4.2.5 (field tables).
 Text that is not UTF-8 is read with replacement characters: it must not cost the connection.
+What an event's headers repeat of its body is not read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pamqp import decode
 from pamqp.header import ContentHeader
 
 from runtime.broker.base import DIED_IN, EVENTS_HELD, LAST_DEATH, LAST_DIED_IN, NO_HEADERS, Delivery
+from runtime.broker.rabbitmq.attributes import OTHERS_BEGIN
+from runtime.broker.rabbitmq.fields import PUBLISH, field_head
 
 _TAG: Final = struct.Struct(">Q")
 _FLAGS: Final = struct.Struct(">H")
@@ -29,6 +32,12 @@ _HELD: Final = EVENTS_HELD.encode() + b"l"
 _DEATHS: Final = "x-death"
 _OTHERS: Final = ("content_encoding", "priority", "timestamp", "message_type", "app_id")
 _DELIVERY_COUNT, _ACQUIRED_COUNT = "x-delivery-count", "x-acquired-count"  # the broker's own, not sent by anybody
+_BY_THE_BROKER: Final = b"x-"  # how the headers begin that it adds, anywhere in the table
+_UUID, _TRACEPARENT = 36, 55  # characters of a UUID and of a W3C traceparent
+_EVENT_ID: Final = field_head("cloudEvents_id", b"S") + _LONG.pack(_UUID)
+_TRACE: Final = field_head("traceparent", b"S") + _LONG.pack(_TRACEPARENT)
+_PUBLISH: Final = field_head(PUBLISH, b"l")
+_PUBLISH_ALONE: Final = _LONG.pack(len(_PUBLISH) + _SIGNED.size) + _PUBLISH
 
 
 class Content(NamedTuple):
@@ -65,8 +74,11 @@ def delivery_of(content: Content, *, generation: int, base: int) -> Delivery:
     routing_key, _ = _short(method, at + 1 + method[at])  # behind the exchange
     properties = _properties(content.header)
     headers = properties.headers
-    count = headers.pop(_DELIVERY_COUNT, 0)
-    headers.pop(_ACQUIRED_COUNT, None)
+    count: str | int = 0
+    if headers:
+        count = headers.pop(_DELIVERY_COUNT, 0)
+        headers.pop(_ACQUIRED_COUNT, None)
+        headers.pop(PUBLISH, None)
     return Delivery(
         base + tag,
         generation,
@@ -82,9 +94,12 @@ def delivery_of(content: Content, *, generation: int, base: int) -> Delivery:
     )
 
 
-def message_id_of(content: Content) -> str:
-    """The message id that its publisher gave it."""
-    return _properties(content.header).message_id
+def publish_of(content: Content) -> int:
+    """The number that its publisher gave it; 0 if it has none. It stands first among the headers."""
+    header = content.header
+    at = _PROPERTIES_AT + 1 + header[_PROPERTIES_AT] + _LONG.size  # behind the content type and the table's size
+    number: int = _SIGNED.unpack_from(header, at + len(_PUBLISH))[0] if header.startswith(_PUBLISH, at) else 0
+    return number
 
 
 def _properties(header: bytes) -> _Properties:
@@ -97,7 +112,10 @@ def _properties(header: bytes) -> _Properties:
     if flags & _ENCODING:
         _, at = _short(header, at)
     if flags & _HEADERS:
-        headers, at = _headers(header, at)
+        if header.startswith(_PUBLISH_ALONE, at):  # as in most messages
+            at += len(_PUBLISH_ALONE) + _SIGNED.size
+        else:
+            headers, at = _headers(header, at)
     at += bool(flags & _DELIVERY_MODE) + bool(flags & _PRIORITY)
     if flags & _CORRELATION_ID:
         correlation_id, at = _short(header, at)
@@ -132,6 +150,18 @@ def _headers(data: bytes, at: int) -> tuple[dict[str, str | int], int]:
     position = at + _LONG.size
     end = position + size
     headers: dict[str, str | int] = {}
+    if data.startswith(_PUBLISH, position):
+        position += len(_PUBLISH) + _SIGNED.size
+    if data.startswith(_EVENT_ID, position) and data.find(_BY_THE_BROKER, position, end) < 0:
+        position += len(_EVENT_ID)
+        headers["cloudEvents_id"] = str(data[position : position + _UUID], "utf-8", "replace")
+        position += _UUID
+        if data.startswith(_TRACE, position):
+            position += len(_TRACE)
+            headers["traceparent"] = str(data[position : position + _TRACEPARENT], "utf-8", "replace")
+            position += _TRACEPARENT
+        if data.startswith(OTHERS_BEGIN, position):
+            return headers, end
     while position < end:
         key, position = _short(data, position)
         start = position + 1  # behind the value's type

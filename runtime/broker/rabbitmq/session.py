@@ -6,6 +6,7 @@ The way round docs/notes/amqp.md trap 16, as `publisher` says.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelPreconditionFailed
 
 from runtime.broker.base import Message
-from runtime.broker.rabbitmq.contents import Content, message_id_of
+from runtime.broker.rabbitmq.contents import Content, publish_of
 from runtime.broker.rabbitmq.frames import Encoder
 from runtime.broker.rabbitmq.link import ChannelWriter, Lost, why_closed
 from runtime.broker.rabbitmq.socket import Socket
@@ -22,7 +23,9 @@ UNCONFIRMED_MOST: Final = 1000  # what the broker has to remember, and we to sen
 STUCK_SECONDS: Final = 30
 _STEP: Final = 250  # messages of one publish sent at once, so that a large batch does not wait for an empty channel
 
-Encode = Callable[[Encoder, Message, list[bytes]], None]
+_TAGS_OF_A_SESSION: Final = 1 << 32
+
+Encode = Callable[[Encoder, Message, list[bytes], int], None]
 
 
 class RefusedSome(Lost):
@@ -76,10 +79,11 @@ class Session:
         self.stuck: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.overdue = 0
         self._overdue_since = 0.0
+        # What is sent on this channel has this and its tag as its number: unique per publish, whoever publishes.
+        self._number = random.randrange(1, 1 << 30) * _TAGS_OF_A_SESSION  # noqa: S311 - no secret
         self._last_tag = 0
         self._oldest_tag = 1  # all before it are settled
         self._in_flight: dict[int, tuple[Batch, str]] = {}  # by tag, with the message's id
-        self._tags: dict[str, int] = {}  # by message id
         self._batches: set[Batch] = set()
         self._turn = asyncio.Lock()
         self._room = asyncio.Event()
@@ -121,13 +125,10 @@ class Session:
     def _post(self, messages: Sequence[Message], encode: Encode, batch: Batch) -> None:
         """Number and write in one go: an await between the two would let confirms count for other messages."""
         parts: list[bytes] = []
-        for message in messages:
-            encode(self._encoder, message, parts)
+        for number, message in enumerate(messages, self._number + self._last_tag + 1):
+            encode(self._encoder, message, parts, number)
         for tag, message in enumerate(messages, self._last_tag + 1):
             self._in_flight[tag] = (batch, message.message_id)
-            # When the same message is published again before the first one is settled, a return is credited to the
-            # later one: never a false success.
-            self._tags[message.message_id] = tag
         self._last_tag += len(messages)
         batch.in_flight += len(messages)
         batch.posted += len(messages)
@@ -147,9 +148,9 @@ class Session:
 
     def returned(self, content: Content) -> None:
         """As `Publishes` promises; it settles the message, as the confirm that follows tells nothing (traps 3, 4)."""
-        message_id = message_id_of(content)
-        batch = self._settle(self._tags.get(message_id, 0))
-        if batch is not None:
+        tag = publish_of(content) - self._number
+        _, message_id = self._in_flight.get(tag, (None, ""))
+        if (batch := self._settle(tag)) is not None:
             batch.returned.add(message_id)
 
     def _meant(self, tag: int, *, multiple: bool) -> Iterable[int]:
@@ -161,11 +162,9 @@ class Session:
 
     def _settle(self, tag: int) -> Batch | None:
         """Of one message the outcome is known; None if it was before."""
-        batch, message_id = self._in_flight.pop(tag, (None, ""))
+        batch, _ = self._in_flight.pop(tag, (None, ""))
         if batch is None:
             return None
-        if self._tags.get(message_id) == tag:
-            del self._tags[message_id]
         self._room.set()
         batch.in_flight -= 1
         batch.left -= 1

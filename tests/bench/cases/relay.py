@@ -12,8 +12,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
+
+import orjson
 
 from runtime.broker import open_broker
 from runtime.broker.base import Broker
@@ -30,6 +33,7 @@ from tests.bench.ours_relay import EVENT_ROUTE, IN, OUT, SOURCE, TARGET
 from tests.bench.peers_environment import PEERS
 from tests.bench.playing import best, guarded, in_turn
 from tests.bench.theatre import Theatre, new_run
+from workers.calls.events import Event, event_envelope
 
 CASE: Final = "relay"
 LOOK_SECONDS: Final = 0.05
@@ -172,7 +176,17 @@ async def _prepare(url: str, contender: Contender, run: str, count: int) -> None
     posts = Posts("cdrs", run=run, calls=count)
     bodies = (posts[position].body for position in range(count))
     filling = bundles(bodies, contender.bundle, source="relay") if contender.bundle else bodies
+    if contender.content_type == EVENT_CONTENT_TYPE:
+        filling = map(_as_event, bodies)
     await queues.fill(url, contender.source, filling, content_type=contender.content_type)
+
+
+def _as_event(body: bytes) -> bytes:
+    now = datetime.now(UTC)
+    event = Event(type="call.amended", source="relay", subject="relay:1", time=now, data={"raw": orjson.loads(body)})
+    said = event_envelope(event, at=now, trace="").body
+    assert isinstance(said, bytes)
+    return said
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from runtime.broker.base import Message
 from runtime.broker.rabbitmq.frames import Encoder
 
 FRAME_MAX = 4096
+NUMBER = 7 * 2**32
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60)
 messages = st.builds(
     Message,
@@ -34,12 +35,12 @@ messages = st.builds(
 def test_what_is_encoded_fast_is_what_pamqp_reads(batch: list[Message], channel: int) -> None:
     encoder = Encoder(channel, frame_max=FRAME_MAX)
     parts: list[bytes] = []
-    for message in batch:
-        encoder.encode(message, parts)
+    for number, message in enumerate(batch, NUMBER):
+        encoder.encode(message, parts, number)
 
     frames = read(b"".join(parts), channel)
 
-    for message in batch:
+    for number, message in enumerate(batch, NUMBER):
         publish, header = next(frames), next(frames)
         assert isinstance(publish, Basic.Publish)
         assert (publish.exchange, publish.routing_key, publish.mandatory) == (
@@ -50,7 +51,7 @@ def test_what_is_encoded_fast_is_what_pamqp_reads(batch: list[Message], channel:
         assert isinstance(header, ContentHeader)
         assert told(header.properties) == {
             "content_type": message.content_type,
-            "headers": dict(message.headers) or None,
+            "headers": {"callstitch_publish": number, **message.headers},
             "delivery_mode": 2,
             "message_id": message.message_id,
         }
@@ -62,30 +63,31 @@ def test_further_properties_travel_with_a_question() -> None:
     parts: list[bytes] = []
     question = Message(exchange="", routing_key="q", body=b"?", content_type="a/b", message_id="1", headers={"k": "v"})
     properties = {"reply_to": "amq.rabbitmq.reply-to", "expiration": "400", "correlation_id": "c"}
-    Encoder(3, frame_max=FRAME_MAX).encode_special(question, parts, properties=properties, mandatory=False)
+    Encoder(3, frame_max=FRAME_MAX).encode_special(question, parts, NUMBER, properties=properties, mandatory=False)
 
     publish, header, body = read(b"".join(parts), 3)
 
     assert publish.mandatory is False
     assert {name: getattr(header.properties, name) for name in properties} == properties
-    assert (header.properties.message_id, header.properties.headers) == ("1", {"k": "v"})
+    assert (header.properties.message_id, header.properties.headers) == ("1", {"k": "v", "callstitch_publish": NUMBER})
     assert body.value == b"?"
 
 
 def test_what_goes_back_as_it_was_has_its_own_properties_and_is_mandatory() -> None:
     parts: list[bytes] = []
     kept = Message("", "crm", b"x", "a/b", "1", {"k": "v"}, {"message_type": "t", "timestamp": 12, "priority": 3})
-    Encoder(3, frame_max=FRAME_MAX).encode(kept, parts)
+    Encoder(3, frame_max=FRAME_MAX).encode(kept, parts, 7)
     publish, header, _ = read(b"".join(parts), 3)
     told_of = header.properties
     assert (publish.mandatory, told_of.message_type, told_of.priority) == (True, "t", 3)
-    assert (told_of.timestamp.timestamp(), told_of.delivery_mode, told_of.headers) == (12, 2, {"k": "v"})
+    assert (told_of.timestamp.timestamp(), told_of.delivery_mode) == (12, 2)
+    assert told_of.headers == {"callstitch_publish": 7, "k": "v"}
 
 
 def test_a_name_that_amqp_cannot_carry_is_refused_before_anything_is_sent() -> None:
     long = Message(exchange="", routing_key="q", body=b"", content_type="a/b", message_id="é" * 128)
     with pytest.raises(ValueError, match="256 bytes"):
-        Encoder(1, frame_max=FRAME_MAX).encode(long, [])
+        Encoder(1, frame_max=FRAME_MAX).encode(long, [], NUMBER)
 
 
 def read(data: bytes, channel: int) -> Iterator[Any]:

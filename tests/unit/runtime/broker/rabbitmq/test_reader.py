@@ -16,13 +16,15 @@ from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
 from runtime.broker.base import Delivery
-from runtime.broker.rabbitmq.contents import Content, delivery_of, message_id_of
+from runtime.broker.rabbitmq.contents import Content, delivery_of, publish_of
 from runtime.broker.rabbitmq.reader import FrameReader
 
 CONSUMING, PUBLISHING, OTHER = 1, 2, 3
 ALIVE = frame.marshal(Heartbeat(), 0)
 BODY_MAX = 30
+NUMBER = 5 * 2**32 + 1
 texts = st.text(max_size=20)
+numbers = st.integers(2**32, 2**63 - 1)  # as a session numbers its publishes: pamqp writes smaller ones otherwise
 headers = st.dictionaries(
     st.text(max_size=10),
     st.text(max_size=10)
@@ -62,7 +64,7 @@ class Publisher:
         self.told.append(("refused", tag, multiple))
 
     def returned(self, content: Content) -> None:
-        self.told.append(("returned", message_id_of(content), content.body))
+        self.told.append(("returned", publish_of(content), content.body))
 
 
 @dataclass
@@ -95,9 +97,10 @@ def a_delivery(
     return frame.marshal(method, channel) + a_content(body, channel, properties or {})
 
 
-def a_return(message_id: str, body: bytes, *, channel: int = PUBLISHING) -> bytes:
+def a_return(number: int, body: bytes, *, channel: int = PUBLISHING) -> bytes:
     method = Basic.Return(reply_code=312, reply_text="NO_ROUTE", exchange="x", routing_key="k")
-    return frame.marshal(method, channel) + a_content(body, channel, {"message_id": message_id})
+    told = {"content_type": "a/b", "headers": {"callstitch_publish": number, "k": "v"}}
+    return frame.marshal(method, channel) + a_content(body, channel, told)
 
 
 def a_content(body: bytes, channel: int, properties: dict[str, Any]) -> bytes:
@@ -116,7 +119,7 @@ def a_close(channel: int) -> bytes:
 
 frames = st.one_of(
     st.builds(a_delivery, st.integers(1, 2**40), st.binary(max_size=70), channel=st.sampled_from([CONSUMING, OTHER])),
-    st.builds(a_return, texts, st.binary(max_size=70), channel=st.sampled_from([PUBLISHING, OTHER])),
+    st.builds(a_return, numbers, st.binary(max_size=70), channel=st.sampled_from([PUBLISHING, OTHER])),
     st.builds(an_ack, st.integers(1, 2**40), multiple=st.booleans(), channel=st.sampled_from([PUBLISHING, OTHER])),
     st.builds(a_close, st.sampled_from([CONSUMING, PUBLISHING, OTHER])),
     st.just(ALIVE),
@@ -135,7 +138,7 @@ async def test_each_channel_gets_what_is_its_own_and_aiormq_the_rest_in_order() 
     parts = [
         theirs := a_delivery(7, b"not ours", channel=OTHER),
         a_delivery(1, b""),
-        a_return("m", b"r" * 2 * BODY_MAX),
+        a_return(NUMBER, b"r" * 2 * BODY_MAX),
         an_ack(5, multiple=True),
         their_ack := an_ack(9, channel=OTHER),
         frame.marshal(Basic.Nack(delivery_tag=6), PUBLISHING),
@@ -145,18 +148,18 @@ async def test_each_channel_gets_what_is_its_own_and_aiormq_the_rest_in_order() 
     found = await heard(b"".join(parts), [10_000])
 
     assert [(content.body, delivered(content).tag) for content in found.contents] == [(b"", 1), (b"b" * 31, 2)]
-    assert found.told == [("returned", "m", b"r" * 60), ("confirmed", 5, True), ("refused", 6, False)]
+    assert found.told == [("returned", NUMBER, b"r" * 60), ("confirmed", 5, True), ("refused", 6, False)]
     assert found.left == theirs + their_ack + closed
 
 
 async def test_frames_of_two_channels_between_each_other_do_not_mix() -> None:
-    one, other = a_delivery(1, b"a" * 2 * BODY_MAX), a_return("m", b"b" * 2 * BODY_MAX)
+    one, other = a_delivery(1, b"a" * 2 * BODY_MAX), a_return(NUMBER, b"b" * 2 * BODY_MAX)
     mixed = b"".join(part for pair in zip(split(one), split(other), strict=True) for part in pair)
 
     found = await heard(mixed, [10_000])
 
     assert [content.body for content in found.contents] == [b"a" * 60]
-    assert found.told == [("returned", "m", b"b" * 60)]
+    assert found.told == [("returned", NUMBER, b"b" * 60)]
 
 
 async def test_aiormq_is_told_now_and_then_that_a_peer_lives_that_sends_only_what_is_ours() -> None:
@@ -199,13 +202,24 @@ def test_a_delivery_says_what_pamqp_would_say(told: dict[str, Any], key: str, ta
         reply_to=header.reply_to or "",
         correlation_id=header.correlation_id or "",
     )
-    assert message_id_of(content) == (header.message_id or "")
 
 
 async def test_the_broker_s_own_headers_are_told_as_a_count() -> None:
     told = {"headers": {"x-delivery-count": 2, "x-acquired-count": 9, "k": "v"}}
     (content,) = (await heard(a_delivery(1, b"", properties=told), [10_000])).contents
     assert (delivered(content).deliveries, delivered(content).headers) == (3, {"k": "v"})
+
+
+@given(told=properties, number=numbers)
+def test_the_number_of_a_publish_is_for_its_publisher_alone(told: dict[str, Any], number: int) -> None:
+    numbered = {**told, "headers": {**told.get("headers", {}), "callstitch_publish": number}}
+    with_it, without = (asyncio.run(heard(a_delivery(1, b"", properties=row), [10_000])) for row in (numbered, told))
+    assert delivered(with_it.contents[0]) == delivered(without.contents[0])
+
+
+async def test_what_has_no_number_of_ours_came_from_no_publish_of_ours() -> None:
+    (content,) = (await heard(a_delivery(1, b"", properties={"content_type": "a/b"}), [10_000])).contents
+    assert publish_of(content) == 0
 
 
 async def test_text_that_is_not_utf_8_costs_no_connection() -> None:
