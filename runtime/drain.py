@@ -15,6 +15,7 @@ AFTER_ANSWERS: Final = 1.0  # for what the door does once a question is answered
 TALLY: Final = 2.0  # for the confirm of the last count, as of each
 STAGES: Final = 12.0  # for what is buffered; the rest is given back
 CONNECTION: Final = 3.0  # for the broker's goodbye
+BLOCKED: Final = 0.2  # to say goodbye to a broker in an alarm, which reads nothing until that ends
 
 SPANS: Final = 1.0  # for the last spans to leave, where traces are told; what is left then is lost
 

@@ -104,14 +104,14 @@ async def _broker(config: Config) -> AsyncIterator[Finding]:
         yield f"broker: {redacted_url(config.broker.text)} answers"
         for fault in await broker.differing(wanted):
             yield Misconfigured(f"broker: {fault}; a changed one needs another name, or to be deleted first")
-        try:
-            if untold := await broker.try_rights():
-                yield f"look: broker: {untold}"
-        except Misconfigured as error:
-            yield error
         exchanges, queues = await missing_from(broker, wanted)
         for sentence in sentences(exchanges, queues, wanted, recorded):
             yield f"plan: declare would {sentence}"
+        try:  # last, as a broker in an alarm reads nothing more after it
+            if untold := await broker.try_rights():
+                yield f"look: broker: {untold}"
+        except CallstitchError as error:
+            yield error
         if exchanges or queues:
             missing = f"{len(exchanges)} exchange(s) and {len(queues)} queue(s), as planned above"
             raise Misconfigured(f"run `callstitch declare` first: not declared: {missing}")

@@ -132,6 +132,7 @@ class Link:
         self._distrusted = 0  # certificates in a row
         self.reason = "not tried yet"
         self.blocked = ""  # why the broker takes no publishes on this connection: an alarm (trap 7)
+        self._alarm = asyncio.Event()  # while it is blocked
 
     @property
     def up(self) -> bool:
@@ -201,17 +202,29 @@ class Link:
                 await asyncio.wait([closing])
             raise Lost(why_closed(closing))
         finally:
-            self.blocked = ""
+            seconds = self._goodbye_seconds()
+            self._set_blocked("")
             with suppress(Lost, TimeoutError), gone_is_lost():
-                async with asyncio.timeout(drain.CONNECTION):
+                async with asyncio.timeout(seconds):
                     await connection.close()
 
     def _tell_alarm(self, reason: str) -> None:
-        self.blocked = reason
+        self._set_blocked(reason)
         if reason:
             log.error("broker.blocked", connection=self._purpose, reason=reason)
         else:
             log.info("broker.unblocked", connection=self._purpose)
+
+    def _set_blocked(self, reason: str) -> None:
+        self.blocked = reason
+        (self._alarm.set if reason else self._alarm.clear)()
+
+    def _goodbye_seconds(self) -> float:
+        return drain.BLOCKED if self.blocked else drain.CONNECTION
+
+    async def alarm(self) -> None:
+        """Return as soon as the broker says that it takes no publishes on this connection."""
+        await self._alarm.wait()
 
     @asynccontextmanager
     async def channel(self, *, confirms: bool = False) -> AsyncIterator[SocketChannel]:
@@ -231,7 +244,7 @@ class Link:
             yield channel
         finally:
             with suppress(Lost, TimeoutError), gone_is_lost():
-                async with asyncio.timeout(drain.CONNECTION):
+                async with asyncio.timeout(self._goodbye_seconds()):
                     await channel.close()
 
 
