@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -13,20 +12,20 @@ from console.admission.leftovers import leftovers
 from console.admission.moving import as_declared
 from console.ledger.account import read_ledger, totals
 from console.ledger.equations import Difference, Sight, compare
+from console.ledger.outlets import Outlet, told_of
 from runtime.broker import open_broker
 from runtime.broker.embedded import depths as embedded_depths
 from runtime.verdict import policies
 from schemas.envelope import JsonObject
 from schemas.errors import Unavailable
 from schemas.settings.addresses import BrokerAddress, StoreAddress
-from schemas.topology import EDGE, STAGES, retry_queue, sink_queue
-from workers.config import Config, DownstreamQueue, config_topology
-from workers.sinks import AnySink
+from schemas.topology import STAGES, retry_queue
+from workers.config import Config, config_topology, outlets_of
 from workers.stores import open_reads
+from workers.stores.declared import since_in
 from workers.stores.reads import Reads
 
 T = TypeVar("T")
-Outgoing = AnySink | DownstreamQueue
 
 BROKER_SECONDS: Final = 5.0
 
@@ -38,21 +37,6 @@ def on_the_way(config: Config) -> tuple[str, ...]:
     routed = [queue for row in to_the_stores for queue, kinds in row.reads.items() if kinds]
     delays = {delay for row in to_the_stores for delay in schedules[row.name].delays}
     return (*routed, *sorted(retry_queue(delay) for delay in delays))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlet:
-    """A queue that events leave by: those sent that it wants (7 days), and where they are known to be since.
-
-    The rest was delivered, or waits in a retry tier. `call.progress` and what is told at once is not counted. `held` is
-    None when the broker does not tell; it counts messages, which are events only where there are no `batches`.
-    """
-
-    queue: str
-    sent: int
-    held: int | None
-    dead: int
-    batches: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +67,7 @@ class Account:
             "rows": list(self.rows),
             "totals": totals(self.rows),
             "differences": [asdict(difference) for difference in self.differences],
-            "outlets": [asdict(outlet) for outlet in self.outlets],
+            "outlets": [{**asdict(outlet), "taken": outlet.taken} for outlet in self.outlets],
             "queues": self.queues,
             "leftovers": self.leftovers,
             "tallied": self.tallied,
@@ -147,7 +131,7 @@ async def reckon(
     async with open_reads(config.store) as reads:
         recorded = await reads.declared()
         left = leftovers(recorded, config_topology(config))
-        outlets = _outlets(as_declared(config, recorded))
+        outlets = outlets_of(as_declared(config, recorded))
         depths = await queue_depths(config, [*ways, *outlets, *left])
         queues = None if depths is None else {name: depths[name] for name in ways if name in depths}
         sight = Sight(now=now, waits=waits, queues=queues, fact_by_fact=fact_by_fact)
@@ -155,7 +139,7 @@ async def reckon(
         return Account(
             rows=rows,
             differences=await compare(rows, sight, reads.books if named else None),
-            outlets=await _told(outlets, reads, depths),
+            outlets=await told_of(outlets, reads, depths, since_in(recorded)),
             queues=queues,
             leftovers={name: depths[name] for name in left if name in depths} if depths else {},
             tallied=await _tallied(rows, reads),
@@ -167,34 +151,6 @@ async def _tallied(rows: Sequence[JsonObject], reads: Reads) -> bool:
     if not rows or any(row["answered"] for row in rows):
         return True
     return any(row.get("answered") for row in await reads.books.ledger())
-
-
-def _outlets(config: Config) -> Mapping[str, Outgoing]:
-    """Every queue that events leave by."""
-    return {**{sink_queue(sink.name): sink for sink in config.sink}, **{queue.name: queue for queue in config.queue}}
-
-
-async def _told(outlets: Mapping[str, Outgoing], reads: Reads, depths: Mapping[str, int] | None) -> list[Outlet]:
-    sent = {route: counts["sent"] for route, counts in (await reads.events()).items()}
-    dead: Counter[str] = Counter()
-    for parked in await reads.books.parked():
-        if parked.box == "dead" and parked.state != "replayed":
-            dead[parked.stage.removeprefix(EDGE)] += parked.items if parked.stage.startswith(EDGE) else parked.count
-    return [
-        Outlet(
-            queue=name,
-            sent=sum(count for route, count in sent.items() if _wants(one, route)),
-            held=None if depths is None else depths.get(name, 0),
-            dead=dead[name],
-            batches=bool(one.batch),
-        )
-        for name, one in outlets.items()
-    ]
-
-
-def _wants(one: Outgoing, route: str) -> bool:
-    event, _, source = route.rpartition(".")
-    return event in one.events and (not one.sources or source in one.sources)
 
 
 async def _asked_depths(broker: BrokerAddress, queues: Sequence[str]) -> Mapping[str, int]:

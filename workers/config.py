@@ -54,6 +54,9 @@ class DownstreamQueue(Settings):
         return self
 
 
+Outgoing = AnySink | DownstreamQueue
+
+
 class Config(Settings):
     """The whole file."""
 
@@ -129,6 +132,11 @@ def config_topology(config: Config) -> Topology:
         for queue in config.queue
     ]
     return topology([*sinks, *queues], [source.name for source in config.source])
+
+
+def outlets_of(config: Config) -> Mapping[str, Outgoing]:
+    """By its queue each table of the config by which events leave: a sink, or a downstream queue."""
+    return {**{sink_queue(sink.name): sink for sink in config.sink}, **{queue.name: queue for queue in config.queue}}
 
 
 def patience_of(config: Config) -> Mapping[str, Patience]:

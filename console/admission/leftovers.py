@@ -7,7 +7,7 @@ touched, whatever its name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -28,9 +28,9 @@ from runtime.wire import (
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Misconfigured, Refused
 from schemas.topology import RETRY_DELAYS, Binding, Topology, retry_queue
-from workers.config import Config, config_topology
-from workers.stores import open_declared, open_forms
-from workers.stores.declared import queue_row, queues_in, rows_of
+from workers.config import Config, config_topology, outlets_of
+from workers.stores import open_declared, open_forms, open_reads
+from workers.stores.declared import Since, queue_row, queues_in, rows_of, since_in, since_row
 
 REASON: Final = "its sink or queue is no longer in the config"
 _AT_ONCE: Final = 100
@@ -65,15 +65,39 @@ async def declare(config: Config, broker: Broker) -> Mapping[str, int]:
         before = await declared_before(broker, config)
         wanted = config_topology(as_declared(config, known, before))
         rows, exchanges = rows_of(wanted), {exchange.name for exchange in wanted.exchanges}
-        await record.record(rows)
+        await record.record([*rows, *await _news(config, known, before)])
         stale = [row for row in known if row not in rows and row.exchange in exchanges]
         there = await broker.depths([row.queue for row in stale])
         unbound = [row for row in stale if row.queue in there]
         await broker.declare(replace(wanted, unbound=()))
         await serve(forms, wanted.forms, first=not before, unbinding=bool(unbound))
         await broker.declare(Topology(unbound=(*wanted.unbound, *unbound)))
-        await record.forget(stale)
+        await record.forget([*stale, *_gone(config, known)])
     return await broker.depths(leftovers(known, wanted))
+
+
+async def _news(config: Config, known: Sequence[Binding], before: Collection[str]) -> list[Binding]:
+    """From when on the events of each outlet are counted of which that is not known yet."""
+    told, there = since_in(known), {*before, *queues_in(known)}
+    news = [queue for queue in outlets_of(config) if queue not in told]
+    if not news:
+        return []
+    now, last = datetime.now(UTC), await _last_row(config)
+    return [since_row(queue, Since(at=now, row=last, bound=queue not in there)) for queue in news]
+
+
+async def _last_row(config: Config) -> int:
+    try:
+        async with open_reads(config.store) as reads:
+            return await reads.last_row()
+    except Misconfigured:  # no correlate has ever run there
+        return 0
+
+
+def _gone(config: Config, known: Iterable[Binding]) -> list[Binding]:
+    """Who comes back is bound anew then."""
+    there = outlets_of(config)
+    return [since_row(queue, since) for queue, since in since_in(known).items() if queue not in there]
 
 
 async def prune(config: Config, broker: Broker, *, force: bool) -> AsyncIterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from runtime.broker.base import Broker
 from schemas.errors import Misconfigured
 from schemas.topology import Binding, Topology
-from workers.stores.declared import DEFAULT_EXCHANGE
+from workers.stores.declared import NO_BROKERS
 
 
 async def missing_from(broker: Broker, wanted: Topology) -> tuple[list[str], list[str]]:
@@ -35,7 +35,7 @@ def sentences(
         yield f"create {len(exchanges)} exchange(s): {', '.join(exchanges)}"
     if queues:
         yield f"create {len(queues)} queue(s): {', '.join(queues)}"
-    known = {row for row in recorded if row.exchange != DEFAULT_EXCHANGE}
+    known = {row for row in recorded if row.exchange not in NO_BROKERS}
     fresh = set(queues)
     news = [row for row in wanted.bindings if row not in known or row.queue in fresh]
     yield from (f"bind {queue} to {patterns}" for queue, patterns in _by_queue(news))

@@ -12,9 +12,10 @@ import typer
 from console.admission.leftovers import told_of
 from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
 from console.config_file import load_config
+from console.ledger.outlets import Outlet
 from console.ledger.table import lines, sentence
-from console.moments import DEFAULT_ZONE, ZoneOption, in_utc, moment_option
-from console.reading import Account, Outlet, reckon
+from console.moments import DEFAULT_ZONE, ZoneOption, in_utc, moment_option, shown
+from console.reading import Account, reckon
 from console.screen import out, say_json, wrapped
 from runtime.events.batch import BATCH_EVENTS
 
@@ -61,13 +62,17 @@ def _print_account(account: Account, zone: ZoneInfo) -> None:
     out.print(f"answered and what became of it, by source and hour; times in {zone}")
     if not account.rows:
         out.print("nothing was answered in that time")
-    for line in lines(account.rows, account.differences, zone):
+    for line in lines(account.rows, account.differences, zone, tallied=account.tallied):
         out.print(line)
     if account.outlets:
         out.print("events leave by")
     for one in account.outlets:
         out.print(f"  {one.queue}")
-        out.print(f"    sent in 7 days {one.sent}, held {_held(one)}, dead {one.dead}")
+        taken = "?" if one.taken is None else one.taken
+        out.print(f"    sent {one.sent}, held {_held(one)}, dead {one.dead}, taken {taken}")
+        out.print(f"    {_counted(one, zone)}")
+        if one.uncounted:
+            out.print(wrapped(f"without {', '.join(one.uncounted)}, which leave no row", indent="    "))
     if account.queues is None:
         out.print("the broker does not say what its queues hold")
     for difference in account.differences:
@@ -84,6 +89,13 @@ def _print_verdict(account: Account) -> None:
         out.print(wrapped("no tally yet: doors tell once a minute what they answered, and nothing is compared before"))
     elif account.balanced:
         out.print("balanced, but for what is in flight" if account.differences else "balanced")
+
+
+def _counted(outlet: Outlet, zone: ZoneInfo) -> str:
+    if outlet.since is None:
+        return "since when it is bound is not recorded: `callstitch declare` begins to count"
+    began = shown(outlet.since, zone)
+    return f"bound {began}" if outlet.bound else f"bound before {began}, when counting began"
 
 
 def _held(outlet: Outlet) -> str:

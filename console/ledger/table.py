@@ -20,12 +20,19 @@ _FIGURES: Final = range(1, 7)
 _BENEATH: Final = " " * 6
 
 
-def lines(rows: Sequence[JsonObject], found: Sequence[Difference], zone: ZoneInfo) -> Iterator[str]:
-    """The table of all rows, by source, then their totals; `found`: all differences, `rows` sorted by source."""
+def lines(
+    rows: Sequence[JsonObject], found: Sequence[Difference], zone: ZoneInfo, *, tallied: bool = True
+) -> Iterator[str]:
+    """The table of all rows, by source, then their totals; `found`: all differences, `rows` sorted by source.
+
+    Unless `tallied`, no door has told what it answered, and no row is called balanced.
+    """
     for source, of_source in groupby(rows, key=lambda row: str(row["source"])):
         chosen = list(of_source)
         yield source
-        heading, *figures = aligned([COLUMNS, *(_cells(row, found, zone) for row in chosen)], right=_FIGURES)
+        heading, *figures = aligned(
+            [COLUMNS, *(_cells(row, found, zone, tallied=tallied) for row in chosen)], right=_FIGURES
+        )
         yield heading
         for row, line in zip(chosen, figures, strict=True):
             yield line
@@ -90,7 +97,9 @@ def _set_aside(row: JsonObject) -> str:
     return "; ".join(sentence for sentence, holds in told.items() if holds)
 
 
-def _cells(row: JsonObject, found: Sequence[Difference], zone: ZoneInfo) -> list[str]:
+def _cells(row: JsonObject, found: Sequence[Difference], zone: ZoneInfo, *, tallied: bool) -> list[str]:
     facts = row["passed"] if row["compared"] else "-"
+    balanced = balance(row, found)
+    told = "not told yet" if balanced == "ok" and not tallied else balanced
     counts = (row["answered"], row["receipts"], row["items"], facts, row["sessions"], row["events"])
-    return [hour_shown(row["hour"], zone), *map(str, counts), balance(row, found)]
+    return [hour_shown(row["hour"], zone), *map(str, counts), told]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from console.admission import moving
 from console.admission.leftovers import REASON, declare, leftovers, prune
+from console.ledger.outlets import told_of
 from runtime.broker.base import MESSAGE_BYTES, Broker, Message
 from runtime.events.messages import event_messages
 from schemas.envelope import Envelope, Kind
@@ -18,9 +20,11 @@ from tests.building.facts import T0
 from tests.building.loops import IDS, read, until
 from tests.building.stores import PostgresqlRig, StoreRig
 from tests.contracts.brokers import a_message, receive
-from workers.config import Config, config_topology
+from workers.config import Config, config_topology, outlets_of
+from workers.stores.declared import since_in
 
 HOOK, BILLING = sink_queue("hook"), "billing"
+AN_EVENT = Envelope(id="e", kind=Kind.EVENT, source="s", at=T0, body=b'{"id": "e"}', route="call.completed.s")
 BOTH = Forms(frozenset((exchange, "call.completed.*") for exchange in (CALLS, BATCHES)))
 
 
@@ -39,7 +43,9 @@ def config(store_rig: StoreRig, tmp_path: Path) -> Config:
     """With a sink and a queue that `without` takes away."""
     store = store_rig.dsn if isinstance(store_rig, PostgresqlRig) else f"sqlite:{tmp_path}/state"
     sinks = [{"name": name, "kind": "jsonl", "path": str(tmp_path / name), "batch": True} for name in ("file", "hook")]
-    return Config.model_validate({"store": store, "sink": sinks, "queue": [{"name": BILLING}]})
+    return Config.model_validate(
+        {"broker": "amqp://u@h/v", "store": store, "sink": sinks, "queue": [{"name": BILLING}]}
+    )
 
 
 def without(config: Config) -> Config:
@@ -132,3 +138,36 @@ async def test_a_pattern_of_a_source_that_is_gone_is_unbound_too(broker: Broker,
     await declare(Config.model_validate(after), broker)
     await broker.publish([*an_event(1), *an_event(2, "call.completed.gone")])
     assert await broker.depths([sink_queue("file")]) == {sink_queue("file"): 1}
+
+
+async def test_an_outlet_is_counted_from_when_it_was_bound_and_one_of_before_says_so(
+    broker: Broker, config: Config, store_rig: StoreRig
+) -> None:
+    first = without(config)
+    await broker.declare(config_topology(first))  # by a version that kept no record
+    async with store_rig.open_sessions() as kept:
+        await kept.tell([replace(AN_EVENT, id="early")], T0)
+        await declare(config, broker)
+        await kept.tell([replace(AN_EVENT, id="late")], T0)
+        await kept.sent(["early", "late"], T0)
+        await kept.unsent(T0, 1)
+    async with store_rig.open_reads() as reads:
+        since = since_in(await reads.declared())
+        bound = {queue: one.bound for queue, one in since.items()}
+        assert bound == {sink_queue("file"): False, HOOK: True, BILLING: True}
+        depths = {sink_queue("file"): 0, HOOK: 1, BILLING: 0}
+        outlets = {one.queue: one for one in await told_of(outlets_of(only_completed(config)), reads, depths, since)}
+    assert (outlets[BILLING].sent, outlets[BILLING].taken) == (1, 1), "what was said before it was bound is not its own"
+    assert (outlets[sink_queue("file")].sent, outlets[sink_queue("file")].taken) == (1, None)
+    assert (outlets[HOOK].held, outlets[HOOK].taken) == (1, None), "of batches nobody knows how many events they hold"
+    await declare(first, broker)
+    async with store_rig.open_reads() as reads:
+        assert since_in(await reads.declared()).keys() == {sink_queue("file")}, "who comes back is bound anew"
+
+
+def only_completed(config: Config) -> Config:
+    """What leaves no row to count is not wanted."""
+    events = {"events": ("call.completed",)}
+    sinks = tuple(sink.model_copy(update=events) for sink in config.sink)
+    queues = tuple(one.model_copy(update=events) for one in config.queue)
+    return config.model_copy(update={"sink": sinks, "queue": queues})

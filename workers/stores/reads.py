@@ -45,8 +45,15 @@ class CallReads(Protocol):
 class OutboxReads(Protocol):
     """What correlate had to say of all calls."""
 
-    async def events(self) -> Mapping[str, JsonObject]:
-        """By route: how many envelopes the outbox holds (`made`), and how many of them are marked as `sent`."""
+    async def events(self, after: int = 0) -> Mapping[str, JsonObject]:
+        """By route: how many envelopes the outbox holds (`made`), and how many of them are marked as `sent`.
+
+        `after`: of rows that came after that one (see `last_row`).
+        """
+        ...
+
+    async def last_row(self) -> int:
+        """The number of the last row of the outbox so far; 0 where there never was one."""
         ...
 
     async def event_ids(self) -> frozenset[str]:

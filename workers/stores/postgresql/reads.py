@@ -22,7 +22,10 @@ from workers.stores.postgresql.schema import clean, fetched, has_column, is_ther
 from workers.stores.postgresql.sinks import given
 from workers.stores.sweep import within
 
-_EVENTS: Final = "SELECT route, count(*) made, count(*) FILTER (WHERE {left}) sent FROM outbox o GROUP BY 1"
+_EVENTS: Final = (
+    "SELECT route, count(*) made, count(*) FILTER (WHERE {left}) sent FROM outbox o WHERE n > $1 GROUP BY 1"
+)
+_LAST_ROW: Final = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS n FROM outbox_n"
 _LEAVING: Final = "SELECT envelope, {left} AS sent FROM outbox o WHERE call_id = $1 ORDER BY n"
 _ENDING: Final = (
     "SELECT id FROM session WHERE substr(id, greatest(length(id) - length($1::bytea) + 1, 1)) = $1::bytea LIMIT 20"
@@ -86,10 +89,15 @@ class PostgresqlReads:
         """As `CallReads` promises."""
         return await given(self._database, event_id, since)
 
-    async def events(self) -> Mapping[str, JsonObject]:
+    async def events(self, after: int = 0) -> Mapping[str, JsonObject]:
         """As `OutboxReads` promises."""
-        rows = await self._ask(_EVENTS.format(left=await has_left(self._database)))
+        rows = await self._ask(_EVENTS.format(left=await has_left(self._database)), after)
         return {row["route"]: {"made": row["made"], "sent": row["sent"]} for row in rows}
+
+    async def last_row(self) -> int:
+        """As `OutboxReads` promises."""
+        (row,) = await self._ask(_LAST_ROW)
+        return int(row["n"])
 
     async def event_ids(self) -> frozenset[str]:
         """As `OutboxReads` promises."""

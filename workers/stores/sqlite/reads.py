@@ -66,9 +66,13 @@ class SqliteReads:
         """As `CallReads` promises."""
         return await given(self._directory, event_id, since)
 
-    async def events(self) -> Mapping[str, JsonObject]:
+    async def events(self, after: int = 0) -> Mapping[str, JsonObject]:
         """As `OutboxReads` promises."""
-        return await self._of_correlate(_events)
+        return await self._of_correlate(_events, after)
+
+    async def last_row(self) -> int:
+        """As `OutboxReads` promises."""
+        return await self._of_correlate(_last_row)
 
     async def event_ids(self) -> frozenset[str]:
         """As `OutboxReads` promises."""
@@ -136,8 +140,14 @@ def _session(db: sqlite3.Connection, call_id: str) -> JsonObject | None:
     }
 
 
-def _events(db: sqlite3.Connection) -> dict[str, JsonObject]:
-    rows = db.execute(f"SELECT route, count(*) made, sum({has_left(db)}) sent FROM outbox GROUP BY 1")  # noqa: S608 - our own text
+def _last_row(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT coalesce(max(n), 0) FROM outbox").fetchone()[0])
+
+
+def _events(db: sqlite3.Connection, after: int) -> dict[str, JsonObject]:
+    """Where all rows were forgotten, numbers begin anew: then all that is there came later."""
+    query = f"SELECT route, count(*) made, sum({has_left(db)}) sent FROM outbox WHERE n > ? GROUP BY 1"  # noqa: S608 - our own text
+    rows = db.execute(query, (after if after <= _last_row(db) else 0,))
     return {row["route"]: {"made": row["made"], "sent": row["sent"]} for row in rows}
 
 
