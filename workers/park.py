@@ -180,11 +180,11 @@ def revived(raw: bytes) -> Envelope | None:
         return envelope
     if body["stage"].startswith(_OURS):
         return replace(envelope, route=body["stage"])
-    return _of_an_older_version(envelope, body["stage"])
+    return _alone(envelope, body["stage"].removeprefix(EDGE))
 
 
-def _of_an_older_version(event: Envelope, queue: str) -> Envelope:
-    """The message of an event that died in a downstream queue while a park of before `queue:NAME` still ran."""
+def _alone(event: Envelope, queue: str) -> Envelope:
+    """The message of an event out of a downstream queue that was pruned, or died before `queue:NAME` was known."""
     assert isinstance(event.body, bytes)
     headers = {"cloudEvents_id": event.id} | ({"traceparent": event.trace} if event.trace else {})
     told = {"content_type": EVENT_CONTENT_TYPE, "message_id": "", "headers": headers, "properties": {}}

@@ -27,7 +27,7 @@ from runtime.wire import (
 )
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Misconfigured, Refused
-from schemas.topology import RETRY_DELAYS, Binding, Topology, retry_queue
+from schemas.topology import RETRY_DELAYS, Binding, Topology, edge_stage, retry_queue
 from workers.config import Config, config_topology, outlets_of
 from workers.stores import open_declared, open_forms, open_reads
 from workers.stores.declared import Since, queue_row, queues_in, rows_of, since_in, since_row
@@ -35,6 +35,7 @@ from workers.stores.declared import Since, queue_row, queues_in, rows_of, since_
 REASON: Final = "its sink or queue is no longer in the config"
 _AT_ONCE: Final = 100
 _QUIET_SECONDS: Final = 2.0
+_QUIET_LOOKS: Final = 3
 _LOOK_AGAIN_SECONDS: Final = 0.1
 _LOOKS: Final = 50
 
@@ -133,6 +134,8 @@ async def _kept_because(broker: Broker, queue: str, *, force: bool) -> str:
     if held:
         await _to_the_dead_letters(broker, queue)
         await _without_us(broker, queue)
+        if (await broker.depths([queue])).get(queue, 0):
+            return "it gives nothing away, as a stream does not: it is yours to delete"
     return ""
 
 
@@ -145,16 +148,19 @@ async def _without_us(broker: Broker, queue: str) -> None:
 
 
 async def _to_the_dead_letters(broker: Broker, queue: str) -> None:
-    ids = monotonic_message_ids(uuid4().hex[:12])
+    """All that comes; of a stream nothing does, to whoever does not say from where."""
+    ids, quiet = monotonic_message_ids(uuid4().hex[:12]), 0
     async with broker.consume(queue, prefetch=_AT_ONCE) as consumer:
-        while True:
+        while quiet < _QUIET_LOOKS:
             try:
                 async with asyncio.timeout(_QUIET_SECONDS):
                     deliveries = await consumer.batch(_AT_ONCE)
             except TimeoutError:
                 if not (await broker.depths([queue])).get(queue, 0):
                     return
+                quiet += 1
                 continue
+            quiet = 0
             now = datetime.now(UTC)
             found = [envelope for delivery in deliveries for envelope in unpack(delivery, now, queue=queue)]
             await _publish(broker, pack(_dead(found, queue), ids), queue, ids)
@@ -183,4 +189,5 @@ async def _publish(broker: Broker, messages: Sequence[Message], queue: str, ids:
 
 
 def _dead(found: Sequence[Envelope], queue: str) -> list[Envelope]:
-    return [one if one.kind == Kind.DEAD else dead_envelope(one, reason=REASON, stage=queue) for one in found]
+    stage = queue if queue.startswith(OUR_QUEUES) else edge_stage(queue)
+    return [one if one.kind == Kind.DEAD else dead_envelope(one, reason=REASON, stage=stage) for one in found]

@@ -14,6 +14,7 @@ from tests.compat.recorded import FIXTURES, read_rows
 from tests.e2e.programs import Answer, request
 from tests.e2e.running import Up
 
+NEXT_TABLE: Final = "\n["
 CONFIG: Final = FIXTURES / "state.toml"
 STATES: Final = {kind: FIXTURES / f"state-{kind}.ndjson.xz" for kind in ("sqlite", "postgresql")}
 SQLITE_FILES: Final = ("broker.db", "state/dedupe.db", "state/correlate.db", "state/park.db")
@@ -72,7 +73,7 @@ def config_text(*, store: str, outside: str) -> str:
     """
     before, queue, after = CONFIG.read_text().partition("[[queue]]")
     assert queue
-    return f"{before}{after[after.index('[') :]}".replace("@STORE@", store).replace("@OUTSIDE@", outside)
+    return f"{before}{after[after.index(NEXT_TABLE) :]}".replace("@STORE@", store).replace("@OUTSIDE@", outside)
 
 
 def dumped(path: Path) -> str:

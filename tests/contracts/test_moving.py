@@ -45,6 +45,7 @@ from tests.building.stores import PostgresqlRig, StoreRig
 from workers.config import Config
 from workers.stores import open_forms
 
+AWAY: Final = "amqp://u@h/v"  # tests hand the broker over
 CRM: Final = sink_queue("crm")
 ROUTE: Final = "call.completed.s"
 LEASE_SECONDS: Final = 0.2
@@ -60,7 +61,9 @@ def broker(stages: Broker) -> Broker:
 @pytest.fixture
 def config(store_rig: StoreRig, tmp_path: Path) -> Config:
     store = store_rig.dsn if isinstance(store_rig, PostgresqlRig) else f"sqlite:{tmp_path}/state"
-    return Config.model_validate({"store": store, "queue": [{"name": "billing"}], "sink": [_sink(None)]})
+    return Config.model_validate(
+        {"broker": AWAY, "store": store, "queue": [{"name": "billing"}], "sink": [_sink(None)]}
+    )
 
 
 def _sink(batch: bool | None) -> dict[str, object]:
@@ -70,7 +73,7 @@ def _sink(batch: bool | None) -> dict[str, object]:
 
 def moved(config: Config, *, sink: bool | None, queue: bool = False) -> Config:
     tables = {"queue": [{"name": "billing", "batch": queue}], "sink": [_sink(sink)]}
-    return Config.model_validate({"store": config.store, **tables})
+    return Config.model_validate({"broker": config.broker, "store": config.store, **tables})
 
 
 def an_event(n: int) -> Envelope:

@@ -89,9 +89,9 @@ def waiting(url: str) -> dict[str, int]:
         return {name: channel.queue_declare(name, passive=True).method.message_count for name in names}
 
 
-def messages(url: str, queue: str) -> dict[bytes, str]:
+def messages(url: str, queue: str) -> dict[bytes, dict[str, Any]]:
     """Every message as a consumer sees it, by its body; all go back, and the count of deliveries is the broker's."""
-    found: dict[bytes, str] = {}
+    found: dict[bytes, dict[str, Any]] = {}
     with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
         channel = connection.channel()
         while True:
@@ -100,7 +100,7 @@ def messages(url: str, queue: str) -> dict[bytes, str]:
                 break
             headers = {name: value for name, value in (properties.headers or {}).items() if not name.startswith("x-")}
             headers.pop("callstitch_publish", None)  # which publish it was
-            found[body] = repr(sorted({**vars(properties), "headers": sorted(headers.items())}.items()))
+            found[body] = {**vars(properties), "headers": headers}
     return found
 
 

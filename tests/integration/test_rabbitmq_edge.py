@@ -15,6 +15,7 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from console.admission import edges
 from runtime.bench import Bench, StageSpec
 from runtime.broker.rabbitmq import RabbitMQ, open_rabbitmq
 from runtime.clock import system_clock
@@ -33,6 +34,7 @@ from tests.contracts.brokers import receive
 from tests.integration import amqp_peer
 from tests.services.rabbitmq import RELEASES
 from tests.services.rabbitmq import RabbitMQ as Node
+from workers.config import Config
 from workers.park import ParkedStore, park
 
 pytestmark = pytest.mark.rabbitmq
@@ -217,9 +219,12 @@ async def test_a_consumer_that_puts_back_for_ever_loses_nothing(broker: RabbitMQ
 
 
 async def test_a_queue_of_before_is_left_as_it_is_and_a_policy_is_told_for_it_alone(
-    broker: RabbitMQ, rabbitmq_node: Node, url: str, channel: BlockingChannel
+    broker: RabbitMQ, rabbitmq_node: Node, url: str, channel: BlockingChannel, tmp_path: Path
 ) -> None:
-    """The command that is told is run, word by word."""
+    """The command that is told is run, word by word; it is told until a dead letter has come of it."""
+    rig = SqliteRig(tmp_path)
+    queues = [{"name": name} for name in ("crm", "billing", "lots")]
+    config = Config.model_validate({"broker": url, "store": f"sqlite:{tmp_path}", "queue": queues})
     limit = {"x-delivery-limit": -1} if rabbitmq_node.major_minor >= (4, 0) else {}
     amqp_peer.redeclare(url, "crm", {"x-queue-type": "quorum", **limit})
     await broker.declare(WANTED)
@@ -231,9 +236,12 @@ async def test_a_queue_of_before_is_left_as_it_is_and_a_policy_is_told_for_it_al
     _run(told["crm"], rabbitmq_node.ctl)
     await broker.publish(event_messages([an_event(1)], IDS, WANTED.forms))
     taken(channel, "crm", reject=True)
-    async with broker.consume(DEAD, prefetch=1) as consumer:
-        (delivery,) = await receive(consumer, 1)
-    assert (delivery.routing_key, (await broker.depths(["crm"]))["crm"]) == (edge_stage("crm"), 0)
+    assert told["crm"] in (await edges.told_of(config, broker))[1]
+    async with rig.open_parked() as store, parking(broker, store, outlets=["crm"]):
+        await until(lambda: there(rig, 1))
+        assert [group["stage"] for group in await groups(rig)] == [edge_stage("crm")]
+    assert (await broker.depths(["crm"]))["crm"] == 0
+    assert await edges.told_of(config, broker) == []
 
 
 def _run(command: str, ctl: Callable[..., str]) -> None:
