@@ -92,11 +92,11 @@ def work_role(
     config: Config,
     stage: str,
     *,
-    sink: str | None,
+    part: str | None,
     sabotage: Sabotage | None = None,
     reloading: Reloading | None = None,
 ) -> BoundRole:
-    """One stage, or those that are composed."""
+    """One stage, or its one sink or queue, or those that are composed."""
     rows = ROLES[stage]
 
     async def role(stopping: asyncio.Event) -> None:
@@ -104,7 +104,7 @@ def work_role(
             process = await stack.enter_async_context(open_process(config, declare=False, sabotage=sabotage))
             if not await _our_turn(process, [row.name for row in rows], stopping):
                 return
-            process.crew.add(await stack.enter_async_context(open_role(process, stage, sink=sink)))
+            process.crew.add(await stack.enter_async_context(open_role(process, stage, part=part)))
             await stack.enter_async_context(_looking(process))
             await stack.enter_async_context(_admin(process, reloading))
             if any(row.reads.keys() >= PARKING for row in rows):  # it has the least to do
@@ -256,6 +256,6 @@ def _admin(
         commands=process.commands,
         token=token,
         paused=lambda: [loop.name for loop in process.crew.loops if loop.paused],
-        away=lambda: [loop.name for loop in process.crew.loops if loop.away],
+        away=lambda: [loop.name for loop in process.crew.loops if loop.away or loop.full],
         stale=lambda: reloading.stale if reloading else "",
     )

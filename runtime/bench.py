@@ -24,6 +24,7 @@ class StageSpec:
     Twice as many are prefetched as are worked on, so that the next batch is there when one is settled. A commit and a
     confirm cost the same for one message as for many: so a batch that is not full is followed by the next only
     PACE_SECONDS (in `consumer`) after it began, and a message that comes when nothing else does waits for nothing.
+    `step`: how many messages at once it puts into a queue that it feeds.
     """
 
     name: str
@@ -32,6 +33,7 @@ class StageSpec:
     prefetch: int = 32
     most: int = 16
     at_once: int = 1
+    step: int = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,12 +18,14 @@ import structlog
 from runtime.bench import Bench
 from runtime.broker.base import Consumer, Delivery, Message
 from runtime.events.batch import events_held
+from runtime.events.fed import fed_messages
 from runtime.events.messages import event_messages
+from runtime.events.room import Room, Wait
 from runtime.verdict import DeadLetter, PutBack, Quarantine, Retry, reason_of, verdict
 from runtime.wire import LETTER_BYTES, dead_envelope, each_alone, pack, put_back, quarantined, retry, too_large
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Refused, Transient, Unavailable, Unconfirmed, Unroutable
-from schemas.stage import Failed
+from schemas.stage import Failed, Fed
 from schemas.topology import DEAD, SINGLY, UNWANTED_IF_UNBOUND, Forms
 
 log = structlog.get_logger()
@@ -51,11 +53,17 @@ class Settler:
         self._pauses = pauses
         self._stuck = 0
         self.put_off: set[str] = set()  # the tiers in which it put what failed, but not for its own sake
+        self._room = Room(self._name, bench.metrics, pauses)
 
     @property
     def stuck(self) -> bool:
         """Whether something is published again and again: its exchange is missing, or a queue refuses it."""
         return self._stuck > 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the downstream queue that it feeds has no room: that is its reader's business."""
+        return self._room.full
 
     async def settle(
         self,
@@ -64,11 +72,35 @@ class Settler:
         outcome: Sequence[Envelope | Failed],
         *,
         work: Sequence[Envelope] = (),
+        stopping: asyncio.Event | None = None,
     ) -> None:
-        """Publish all that follows from these deliveries, then ack them; `work` is what they held."""
+        """Publish all that follows from these deliveries, then ack them; `work` is what they held.
+
+        For room in a queue that is fed it waits until `stopping` at most.
+        """
+        if fed := [item for item in outcome if isinstance(item, Fed)]:
+            left = await self._feed(fed, stopping or asyncio.Event())
+            outcome = [*(item for item in outcome if not isinstance(item, Fed)), *left]
         await self.send(outcome, work=work)
         await consumer.ack(deliveries)
         self._bench.crash("after_ack", work)
+
+    async def _feed(self, fed: Sequence[Fed], over: asyncio.Event) -> list[Failed]:
+        """Fill the queue in steps, so that it takes little more than it has room for; what goes back."""
+        made = fed_messages(fed, self._bench.message_ids)
+        wait, step = self._room.wait(over), self._bench.spec.step
+        taken: list[Envelope] = []
+        for start in range(0, len(made), step):
+            some = {message.message_id: (message, held) for message, held in made[start : start + step]}
+            left = {one.message_id for one in await self.publish([one for one, _ in some.values()], wait=wait)}
+            if left <= some.keys():  # else a message was taken apart, and a copy does no harm
+                taken += [one for message_id, (_, held) in some.items() if message_id not in left for one in held]
+            if left:
+                break
+        gone = {id(one) for one in taken}
+        self._bench.metrics.produced([one for one in fed if id(one.of) in gone])
+        full = Unavailable("the queue is full")
+        return [Failed(one.of, full) for one in fed if id(one.of) not in gone]
 
     async def send(self, outcome: Sequence[Envelope | Failed], *, work: Sequence[Envelope]) -> None:
         """Publish until everything is confirmed, then tell the stage."""
@@ -138,24 +170,36 @@ class Settler:
                 log.error("envelope.dead", stage=self._name, id=envelope.id, attempt=envelope.attempt, reason=why)
                 return pack([dead_envelope(envelope, reason=why, stage=self._queue)], self._bench.message_ids)
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[Message], *, wait: Wait | None = None) -> Sequence[Message]:
         """Publish the same bytes until all of them are confirmed; ends only in success or cancellation.
 
         Whatever the outcome of the last try was (docs/notes/amqp.md trap 6), the ids stay the same, and a copy does no
         harm. A returned progress event is counted as unwanted; any other returned message waits for its queue. What
-        the broker will never take is told in a dead letter, so that no message can keep the others waiting.
+        the broker will never take is told in a dead letter, so that no message can keep the others waiting. With a
+        `wait` what the queue has no room for, when that is over, is returned.
         """
         waiting, failed = self._pauses(), 0
         try:
-            while messages := await self._left(messages):
-                self._stuck += 1 - failed
-                failed = 1
-                await self._pause(next(waiting))
+            while messages:
+                queue = messages[0].routing_key
+                messages, full = await self._left(messages, quiet=wait is not None)
+                if wait is not None and messages and full:
+                    self._stuck, failed = self._stuck - failed, 0
+                    wait.room.none(queue)
+                    if not await wait.may_try(len(messages)):
+                        return messages
+                elif messages:
+                    self._stuck += 1 - failed
+                    failed = 1
+                    await self._pause(next(waiting))
+                elif wait is not None:
+                    wait.room.some(queue)
         finally:
             self._stuck -= failed
+        return ()
 
-    async def _left(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """What has to be published again after one try, and a pause."""
+    async def _left(self, messages: Sequence[Message], *, quiet: bool) -> tuple[Sequence[Message], bool]:
+        """What has to be published again after one try, and a pause; whether because a queue is full."""
         while messages:
             try:
                 await self._bench.broker.publish(messages)
@@ -168,15 +212,17 @@ class Settler:
                 if left:
                     log.error("publish.unroutable", stage=self._name, messages=len(left),
                               route=left[0].routing_key or left[0].exchange)  # fmt: skip
-                return left
+                return left, False
             except Unconfirmed as error:
                 if error.message_ids:
                     messages = [m for m in messages if m.message_id in error.message_ids]
-                log.warning("publish.unconfirmed", stage=self._name, messages=len(messages), reason=str(error))
-                return messages
+                full = error.why == "refused"
+                if not (full and quiet):
+                    log.warning("publish.unconfirmed", stage=self._name, messages=len(messages), reason=str(error))
+                return messages, full
             else:
                 break
-        return ()
+        return (), False
 
     def _after_refusal(self, refused: Sequence[Message]) -> list[Message]:
         """Bundles one by one, and dead letters of what stands alone; for one that is refused itself, only the log."""

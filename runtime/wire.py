@@ -229,9 +229,14 @@ def each_alone(bundle: Message, message_ids: Iterator[str]) -> list[Message]:
     if len(held) == 1:
         return []
     if is_batch(bundle):
-        return batches(held, message_ids, exchange=bundle.exchange, most=1)
+        parts = batches(held, message_ids, exchange=bundle.exchange, most=1)
+        return parts if bundle.exchange else [_for(bundle.routing_key, part) for part in parts]
     exchange, queue = bundle.exchange, bundle.routing_key
     return [_alone(one, exchange=exchange, queue=queue, message_id=next(message_ids), headers={}) for one in held]
+
+
+def _for(queue: str, batch: Message) -> Message:
+    return batch._replace(routing_key=queue, headers={**batch.headers, ROUTE: batch.routing_key})
 
 
 def too_large(message: Message, *, stage: str, at: datetime) -> Envelope:

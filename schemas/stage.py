@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from schemas.envelope import Envelope
 
@@ -15,6 +16,21 @@ class Failed:
 
     envelope: Envelope
     error: Exception
+
+
+Form = Literal["structured", "batch", "binary"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Fed(Envelope):
+    """An event made of one envelope of a batch for one downstream queue, which takes it in that form.
+
+    What that queue has no room for goes back to the stage's own, as the envelope that it was; no attempt is counted.
+    """
+
+    of: Envelope
+    queue: str
+    form: Form
 
 
 Outcome = Sequence[Envelope | Failed]
@@ -42,7 +58,8 @@ class Stage:
 class StageRow:
     """One stage: all that is known of it by name, but for its file and its opener in `workers.wiring`.
 
-    `reads`: its queues, each with the kinds of envelope that are routed to it; none: it reads the queue of each sink.
+    `reads`: its queues, each with the kinds of envelope that are routed to it; none: it has a queue of each of the
+    config's tables that `parts` names: its sinks, or the downstream queues that it feeds.
     `writes`: the kinds that its handler and its tick bring.
     `delays`: the tiers it retries in by default; none: it retries nothing. `prefetch`, `most`, `at_once`: how it
     consumes (`runtime.bench.StageSpec`). `dead_letters`: what circles in its queues ends among the dead letters.
@@ -52,6 +69,7 @@ class StageRow:
 
     name: str
     reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parts: Literal["", "sink", "queue"] = ""
     writes: tuple[str, ...] = ()
     delays: tuple[str, ...] = ()
     prefetch: int = 32

@@ -53,7 +53,8 @@ class Queue:
     """One durable queue: quorum, unless it is a `stream`.
 
     `dead_letter_exchange` is None or an exchange ("" is the default one); the routing key is kept unless
-    `dead_letter_key` names another. `ttl_seconds` makes it a delay tier. `delivery_limit` None: no limit.
+    `dead_letter_key` names another. `ttl_seconds` makes it a delay tier, or is how old its messages get.
+    `delivery_limit` None: no limit. `max_length`: how many messages it has room for; what comes then is refused.
     `downstream`: another team consumes it; one that is there without dead-lettering is left as it is.
     """
 
@@ -65,6 +66,7 @@ class Queue:
     downstream: bool = False
     single_active: bool = False
     stream: bool = False
+    max_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,8 @@ SINGLY: Final = Forms()
 class Subscription:
     """A queue and the events that it wants, alone or in batches; no sources means all.
 
-    It is a sink's, or `downstream`: another team's, which may have one consumer at a time or be a stream.
+    It is a sink's, or `downstream`: another team's, which may have one consumer at a time or be a stream. One that is
+    fed by a stage of ours wants no events, and is bound to nothing.
     """
 
     queue: str
@@ -139,6 +142,8 @@ class Subscription:
     downstream: bool = False
     single_active: bool = False
     stream: bool = False
+    max_length: int | None = None
+    max_age_seconds: float | None = None
 
     @property
     def exchange(self) -> str:
@@ -153,6 +158,11 @@ class Subscription:
 def sink_queue(name: str) -> str:
     """The queue of the sink of that name."""
     return f"callstitch.sink.{name}.v1"
+
+
+def feed_queue(name: str) -> str:
+    """The queue from which the downstream queue of that name is fed."""
+    return f"callstitch.feed.{name}.v1"
 
 
 def edge_stage(queue: str) -> str:
@@ -199,10 +209,12 @@ STAGES: Final[Mapping[str, StageRow]] = {
         ),
         StageRow(
             name="fan_out",
+            parts="sink",
             delays=("5s", "2m", "10m", "1h", "6h", "6h", "6h", "6h"),
             prefetch=256,
             most=128,
         ),
+        StageRow(name="feed", parts="queue", writes=(Kind.EVENT,), delays=("5s", "30s", "2m"), prefetch=256, most=128),
         StageRow(
             name="park",
             reads={QUARANTINE: (Kind.QUARANTINED,), DEAD: (Kind.DEAD,), UNROUTED: ()},
@@ -211,12 +223,7 @@ STAGES: Final[Mapping[str, StageRow]] = {
             dead_letters=False,
             owns_state=True,
         ),
-        StageRow(
-            name="decide",
-            reads={DECISIONS: ()},
-            dead_letters=False,
-            answers=True,
-        ),
+        StageRow(name="decide", reads={DECISIONS: ()}, dead_letters=False, answers=True),
     )
 }
 
@@ -273,6 +280,8 @@ def _subscribed_queue(subscription: Subscription) -> Queue:
         dead_letter_key=edge_stage(subscription.queue),
         downstream=True,
         single_active=subscription.single_active,
+        ttl_seconds=subscription.max_age_seconds,
+        max_length=subscription.max_length,
     )
 
 

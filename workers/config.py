@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 from runtime.verdict import RetryingStage, StageRetry
 from schemas.platforms import DIALECTS
-from schemas.settings import EventTypes, Ingest, Name, Settings
+from schemas.settings import Duration, EventTypes, Ingest, Name, Settings
 from schemas.settings.addresses import Broker, Objects, Store, broker_address, objects_address, store_address
 from schemas.settings.source import AskingSource, Source
-from schemas.topology import DEFAULT_EVENTS, Subscription, Topology, sink_queue, topology
+from schemas.topology import DEFAULT_EVENTS, Subscription, Topology, feed_queue, sink_queue, topology
 from workers.calls.step import Patience
 from workers.decide import Rule
 from workers.retention import AS_EVER, Retention
 from workers.sinks import AnySink
+
+_FED_AT_ONCE: Final = 128
 
 
 class _ByPlatform:
@@ -38,6 +41,8 @@ class DownstreamQueue(Settings):
     """A queue of exactly this name, declared and bound for the team that consumes it; `batch`: in batches.
 
     `single_active`: of several consumers one at a time gets messages. `stream`: a stream in place of a quorum queue.
+    With `max_length` or `max_age` it is *fed*: bound to nothing, and filled by a stage of ours whose queue holds what
+    it has no room for.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,120}$"), AfterValidator(_foreign)]
@@ -46,12 +51,44 @@ class DownstreamQueue(Settings):
     batch: bool = False
     single_active: bool = False
     stream: bool = False
+    max_length: Annotated[int, Field(ge=1)] | None = None
+    max_age: Duration | None = None
 
     @model_validator(mode="after")
     def _a_stream_has_many_readers(self) -> Self:
         if self.stream and self.single_active:
             raise ValueError("a stream has no single_active and no dead letters: each of its consumers reads all of it")
+        if self.stream and self.fed:
+            raise ValueError("a stream has no max_length and no max_age here: a policy of RabbitMQ bounds it")
         return self
+
+    @property
+    def fed(self) -> bool:
+        """Whether a stage of ours fills it."""
+        return self.max_length is not None or self.max_age is not None
+
+    @property
+    def step(self) -> int:
+        """How many messages its feed puts there at once: where it is nearly full, few come above the limit."""
+        return max(1, min(_FED_AT_ONCE, (self.max_length or _FED_AT_ONCE) // 8))
+
+    @property
+    def subscriptions(self) -> Sequence[Subscription]:
+        """The queue, bound to what it wants; a fed one is bound to nothing, and the queue of its feed in its place."""
+        plain = Subscription(
+            queue=self.name,
+            events=self.events,
+            sources=self.sources,
+            batch=self.batch,
+            downstream=True,
+            single_active=self.single_active,
+            stream=self.stream,
+        )
+        if not self.fed:
+            return [plain]
+        age = self.max_age.total_seconds() if self.max_age else None
+        feed = Subscription(queue=feed_queue(self.name), events=self.events, sources=self.sources, batch=True)
+        return [feed, replace(plain, events=(), max_length=self.max_length, max_age_seconds=age)]
 
 
 Outgoing = AnySink | DownstreamQueue
@@ -119,24 +156,21 @@ def config_topology(config: Config) -> Topology:
         )
         for sink in config.sink
     ]
-    queues = [
-        Subscription(
-            queue=queue.name,
-            events=queue.events,
-            sources=queue.sources,
-            batch=queue.batch,
-            downstream=True,
-            single_active=queue.single_active,
-            stream=queue.stream,
-        )
-        for queue in config.queue
-    ]
+    queues = [subscription for queue in config.queue for subscription in queue.subscriptions]
     return topology([*sinks, *queues], [source.name for source in config.source])
 
 
 def outlets_of(config: Config) -> Mapping[str, Outgoing]:
     """By its queue each table of the config by which events leave: a sink, or a downstream queue."""
     return {**{sink_queue(sink.name): sink for sink in config.sink}, **{queue.name: queue for queue in config.queue}}
+
+
+def outlet_queues(config: Config) -> frozenset[str]:
+    """The queues that events leave by: of sinks, downstream ones, and those from which these are fed."""
+    feeds = [feed_queue(queue.name) for queue in config.queue if queue.fed]
+    return frozenset(
+        [*(sink_queue(sink.name) for sink in config.sink), *(queue.name for queue in config.queue), *feeds]
+    )
 
 
 def patience_of(config: Config) -> Mapping[str, Patience]:

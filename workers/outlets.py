@@ -15,6 +15,7 @@ from schemas.envelope import JsonObject
 from schemas.errors import Misconfigured
 from schemas.settings import Outlet
 from schemas.stage import Stage
+from workers.config import Config
 from workers.delivery.log import DeliveryLog
 from workers.delivery.states import SinkStates
 from workers.fan_out import Count, Sink, fan_out
@@ -35,7 +36,7 @@ class _Served:
 class Outlets:
     """All sinks, or the one that is `wanted`; `loop_of` makes a loop for a sink and its stage.
 
-    `count_of` gives what counts for the sink of a name.
+    `count_of` gives what counts for the sink of a name, `see_declared` raises where something is missing at the broker.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Outlets:
         loop_of: Callable[[AnySink, Stage], StageLoop],
         count_of: Callable[[str], Count],
         log: DeliveryLog,
+        see_declared: Callable[[Config], Awaitable[None]],
         wanted: str | None,
     ) -> None:
         self._clock = clock
@@ -55,6 +57,7 @@ class Outlets:
         self._loop_of = loop_of
         self._count_of = count_of
         self._log = log
+        self._see_declared = see_declared
         self._wanted = wanted
         self._served: dict[str, _Served] = {}
 
@@ -68,13 +71,15 @@ class Outlets:
             self._serve(sink, *await self._opened(sink, stack))
         return [one.loop for one in self._served.values()]
 
-    async def prepare(self, sinks: Sequence[AnySink], stack: AsyncExitStack) -> Commit:
+    async def prepare(self, config: Config, stack: AsyncExitStack) -> Commit:
         """Open what is new or another; then the commit begins to serve it, and ends what is gone.
 
         Raises:
-            Misconfigured, Unavailable: one cannot be opened.
+            Misconfigured, Unavailable: one cannot be opened, or the queue of a new one is missing.
         """
-        chosen = {sink.name: sink for sink in self._chosen(sinks)}
+        chosen = {sink.name: sink for sink in self._chosen(config.sink)}
+        if chosen.keys() - self._served.keys():
+            await self._see_declared(config)
         opened = {sink.name: await self._opened(sink, stack) for sink in chosen.values() if self._is_news(sink)}
 
         async def commit() -> None:
@@ -84,10 +89,6 @@ class Outlets:
                 await self._end(self._served.pop(name))
 
         return commit
-
-    def new_among(self, sinks: Sequence[AnySink]) -> bool:
-        """Whether some are not served yet, so that their queues may be missing."""
-        return any(sink.name not in self._served for sink in self._chosen(sinks))
 
     def loops(self) -> Mapping[str, StageLoop]:
         """By the sink's name."""

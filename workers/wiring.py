@@ -25,15 +25,16 @@ from schemas.platforms import DIALECTS
 from schemas.roles import ROLES
 from schemas.settings.source import Source
 from schemas.stage import Stage, StageRow
-from schemas.topology import BOXES, sink_queue
+from schemas.topology import BOXES, feed_queue, sink_queue
 from workers import counting
 from workers.composed import composed
-from workers.config import Config, config_topology, patience_of
+from workers.config import Config, DownstreamQueue, config_topology, outlet_queues, patience_of
 from workers.correlate import correlate
 from workers.decide import decide
 from workers.dedupe import dedupe
 from workers.delivery.log import DeliveryLog
 from workers.delivery.states import SinkStates
+from workers.feeds import Feeds
 from workers.fetch_recording import open_fetch_recording
 from workers.objects import make_runtime, open_objects
 from workers.outlets import Outlets
@@ -52,18 +53,18 @@ def sources_of(config: Config) -> Mapping[str, Source]:
 
 
 @asynccontextmanager
-async def open_role(process: Process, name: str, *, sink: str | None = None) -> AsyncIterator[Sequence[Loop]]:
-    """The loops of one stage, or of those that are composed; what they need is open until the context ends.
+async def open_role(process: Process, name: str, *, part: str | None = None) -> AsyncIterator[Sequence[Loop]]:
+    """The loops of one stage, of its one sink or queue, or of those that are composed; open until the context ends.
 
     Raises:
-        Misconfigured: no such sink, or a state file that another process owns.
+        Misconfigured: no such sink or queue, or a state file that another process owns.
     """
     async with AsyncExitStack() as stack:
         row, *onward = ROLES[name]
         if onward:
             yield await _composed(process, stack, row, *onward)
         else:
-            yield await OPENERS[name](process, stack, row, sink)
+            yield await OPENERS[name](process, stack, row, part)
 
 
 async def _composed(process: Process, stack: AsyncExitStack, one: StageRow, two: StageRow) -> list[StageLoop]:
@@ -75,6 +76,11 @@ async def _composed(process: Process, stack: AsyncExitStack, one: StageRow, two:
     stage = composed(first, second, fold=inner(within, process.telemetry.stage(one.name)))
     around = bench_of(process, spec_of(process, one), stage, forms)
     return [StageLoop(with_inner(around, within)), StageLoop(within)]
+
+
+async def _see_declared(process: Process, config: Config) -> None:
+    if not process.whole:
+        await process.broker.check(config_topology(config))
 
 
 async def _dedupe_stage(process: Process, stack: AsyncExitStack, row: StageRow) -> Stage:
@@ -165,21 +171,27 @@ async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wante
         loop_of=serving,
         count_of=counting.deliveries(process.telemetry, row.name),
         log=deliveries,
+        see_declared=partial(_see_declared, process),
         wanted=wanted,
     )
     stack.push_async_callback(outlets.close)
     if process.config.broker.embedded:  # which has one owner; any command connects to RabbitMQ by itself
         process.commands["retry_sink"] = outlets.retry_now
-
-    async def prepare(config: Config, stack: AsyncExitStack) -> Commit:
-        if outlets.new_among(config.sink) and not process.whole:
-            await process.broker.check(config_topology(config))
-        return await outlets.prepare(config.sink, stack)
-
-    process.reloads.append(prepare)
+    process.reloads.append(outlets.prepare)
     loops = await outlets.open(process.config.sink, stack)
     await stack.enter_async_context(watched(states.run(outlets.loops)))
     return loops
+
+
+async def _feed(process: Process, _: AsyncExitStack, row: StageRow, wanted: str | None) -> list[StageLoop]:
+    def feeding(queue: DownstreamQueue, stage: Stage) -> StageLoop:
+        spec = spec_of(process, row, part=queue.name, queue=feed_queue(queue.name))
+        return loop_of(process, replace(spec, prefetch=BATCHES_AHEAD, step=queue.step), stage)
+
+    see_declared = partial(_see_declared, process)
+    feeds = Feeds(crew=process.crew, loop_of=feeding, see_declared=see_declared, wanted=wanted)
+    process.reloads.append(feeds.prepare)
+    return feeds.open(process.config.queue)
 
 
 async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str | None) -> list[StageLoop]:
@@ -196,9 +208,7 @@ async def _park(process: Process, stack: AsyncExitStack, row: StageRow, _: str |
     process.commands.update(want=want, purge_parked=purge)
 
     def make(config: Config, box: str) -> Stage:
-        sinks, queues = (sink_queue(sink.name) for sink in config.sink), (queue.name for queue in config.queue)
-        outlets = frozenset((*sinks, *queues))
-        return park(store, box=box, clock=process.clock, outlets=outlets, kept=config.retention)
+        return park(store, box=box, clock=process.clock, outlets=outlet_queues(config), kept=config.retention)
 
     return [
         loop_of(process, spec_of(process, row, part=box, queue=queue), renewed(process, partial(make, box=box)), forms)
@@ -246,6 +256,7 @@ OPENERS: Final[Mapping[str, Callable[[Process, AsyncExitStack, StageRow, str | N
     "correlate": _correlate,
     "fetch_recording": _fetch_recording,
     "fan_out": _fan_out,
+    "feed": _feed,
     "park": _park,
     "decide": _decide,
 }

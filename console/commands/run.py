@@ -76,18 +76,21 @@ def ingest(config: ConfigOption = None, processes: ProcessesOption = 1, member: 
 def work(
     stage: Annotated[str, typer.Argument(metavar="STAGE", help="One of " + " ".join(ROLES))],
     config: ConfigOption = None,
+    *,
     sink: Annotated[str | None, typer.Option(help="Only this sink (with fan_out).")] = None,
+    queue: Annotated[str | None, typer.Option(help="Only this downstream queue (with feed).")] = None,
     processes: ProcessesOption = 1,
     member: MemberOption = None,
 ) -> None:
     """Run one stage, or `dedupe,correlate`: both in one process, without the queue between them."""
     if stage not in ROLES:
         raise typer.BadParameter(f"one of {' '.join(ROLES)}", param_hint="STAGE")
-    if sink is not None and all(row.reads for row in ROLES[stage]):
-        raise typer.BadParameter(f"{stage} has no sinks", param_hint="--sink")
+    for name, given in (("sink", sink), ("queue", queue)):
+        if given is not None and all(row.parts != name for row in ROLES[stage]):
+            raise typer.BadParameter(f"{stage} has no {name}s", param_hint=f"--{name}")
 
     def role(loaded: Config, reloading: Reloading) -> BoundRole:
-        make = partial(work_role, stage=stage, sink=sink, sabotage=chosen_sabotage(), reloading=reloading)
+        make = partial(work_role, stage=stage, part=sink or queue, sabotage=chosen_sabotage(), reloading=reloading)
         return role_in_group(loaded, stage, make, sink=sink, processes=processes, member=member, reloading=reloading)
 
     _run(_needed(config), role)

@@ -76,7 +76,7 @@ def refuse_several(config: Config, stage: str | None, *, sink: str | None) -> No
             f"--processes: with sqlite:DIR one process owns the state of {stage}; several need postgresql://..."
         )
     alone = [f'the {one.kind} sink "{one.name}"' for one in config.sink if one.one_process and sink in (None, one.name)]
-    if any(not row.reads for row in rows) and alone:
+    if any(row.parts == "sink" for row in rows) and alone:
         raise Misconfigured(f"--processes: only one process can write to {', '.join(alone)}")
 
 

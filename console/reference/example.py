@@ -77,6 +77,8 @@ _EXAMPLES: Final[Mapping[str, Any]] = {
     "push_url": "env:PUSH_URL",
     "secret": "env:CRM_SECRET",
     "batch": True,
+    "max_length": 100_000,
+    "max_age": timedelta(days=7),
 }
 _VALUES: Final[Mapping[str, str]] = {
     "HUAWEI_VC_URL": "https://calls.example.com/v1/huawei-vc/change-me-22-random-characters",

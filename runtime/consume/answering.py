@@ -52,6 +52,11 @@ class AnswerLoop:
         """Never."""
         return False
 
+    @property
+    def full(self) -> bool:
+        """Never."""
+        return False
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Answer until `stopping`, then what was already here."""
         async with self._broker.consume(self._stage.queue, prefetch=self._stage.prefetch) as consumer:

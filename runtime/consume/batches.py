@@ -15,6 +15,7 @@ from runtime.broker.base import Consumer, Delivery
 from runtime.consume.age import oldest_age
 from runtime.consume.ramp import Ramp
 from runtime.consume.waiting import stopped_within
+from runtime.events.room import HOLD_SECONDS
 from runtime.isolate import run_isolated
 from runtime.poison import QUIET_SECONDS, Aside, Sorted
 from runtime.settle import Settler, backoffs
@@ -27,7 +28,6 @@ from schemas.topology import PARKING
 
 log = structlog.get_logger()
 
-HOLD_SECONDS: Final = 600.0  # well under the broker's ack timeout of 30 minutes (docs/notes/amqp.md trap 13)
 FAILING_AFTER: Final = 3  # independent envelopes, and nothing else in between: that is no fault of any one of them
 FAILING_FOR: Final = timedelta(seconds=60)  # after the last failure: who is not ready may get nothing that could work
 PAUSE_SECONDS: Final = 900.0  # a sink that asked us to stop is asked again after this, and at each start
@@ -95,7 +95,8 @@ class Batches:
                     return deliveries
                 self._bench.crash("after_handle", work)
                 batch.handled(outcome)
-                await self._settler.settle(consumer, deliveries, [*unreadable, *outcome], work=work)
+                ended = [*unreadable, *outcome]
+                await self._settler.settle(consumer, deliveries, ended, work=work, stopping=stopping)
             metrics.settled(taken)
             return ()
         finally:

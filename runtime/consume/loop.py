@@ -71,6 +71,11 @@ class StageLoop:
         """Whether it holds because the far end of its sink is away: ready, and one event at a time goes out."""
         return self._batches.probe_in is not None
 
+    @property
+    def full(self) -> bool:
+        """Whether it holds because the downstream queue that it feeds is full: ready, and the rest waits in its own."""
+        return self._settler.full
+
     def pause(self) -> None:
         """Rest until `resume`: what is under way is finished or given back, and the queue keeps the rest."""
         self._told_to_rest = True

@@ -28,7 +28,7 @@ def event_messages(
         if wanted is None:
             wanted = known[event.route] = _wanted(event.route, forms, but)
         if wanted[0]:
-            alone.append(_alone(event, next(ids)))
+            alone.append(single_message(event, next(ids)))
         if wanted[1]:
             together.append(event)
     return [*alone, *batches(together, ids, exchange=BATCHES)]
@@ -45,7 +45,8 @@ def goes_back(event: Envelope) -> bool:
     return event.route.startswith(OUR_QUEUES)
 
 
-def _alone(event: Envelope, message_id: str) -> Message:
+def single_message(event: Envelope, message_id: str) -> Message:
+    """One event, alone, under its own routing key."""
     assert isinstance(event.body, bytes)
     return Message(
         exchange=CALLS,

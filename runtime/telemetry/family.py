@@ -36,7 +36,8 @@ LABELS: Final[Mapping[str, str]] = {
     "status": "the HTTP status",
     "why": "`unroutable` `refused` `alarm` `late` `away`",
     "by": "`rule` `default` `service`: who decided",
-    "stage": "`dedupe` `correlate` `fetch_recording` `fan_out.SINK` `park.quarantine`, `.dead`, `.unrouted` `decide`",
+    "stage": "`dedupe` `correlate` `fetch_recording` `fan_out.SINK` `feed.QUEUE` "
+    "`park.quarantine`, `.dead`, `.unrouted` `decide`",
     "kind": "of envelope: `notification` `tally` `fact` `recording_wanted` `event` `quarantined` `dead`",
     "result": "`new` `mine` (a redelivery) `amended` `duplicate` `quarantined`",
     "type": "an event's type, such as `call.completed`",

@@ -8,7 +8,7 @@ from runtime.telemetry.family import EVERY_STAGE, Family
 from schemas.topology import DEAD, RECEIVED, RECORDINGS, STAGES, UNIQUE
 
 _READER: Final = {queue: row.name for row in STAGES.values() for queue in row.reads}
-_SINKS: Final = next(row.name for row in STAGES.values() if not row.reads)
+_SINKS: Final = next(row.name for row in STAGES.values() if row.parts == "sink")
 
 STAGE_FAMILIES: Final = (
     Family(
@@ -115,7 +115,7 @@ STAGE_FAMILIES: Final = (
         role=EVERY_STAGE,
         labels=("stage",),
         over="max",
-        meaning="1 while the far end of a sink fails at everything: its events wait, and one at a time probes it",
+        meaning="1 while the far end of a sink fails at everything, or a queue that is fed is full: its events wait",
     ),
     Family(
         name="callstitch_tick_failed_total",

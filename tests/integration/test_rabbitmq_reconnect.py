@@ -287,7 +287,7 @@ async def dedupe_at_work(broker: str, directory: Path) -> AsyncIterator[Readyz]:
     async with ClientSession() as client, asyncio.TaskGroup() as tasks:
 
         async def work() -> None:
-            await work_role(config, "dedupe", sink=None)(stopping)
+            await work_role(config, "dedupe", part=None)(stopping)
 
         tasks.create_task(work())
         readyz = Readyz(client, admin)

@@ -92,6 +92,8 @@ async def test_each_stage_runs_by_the_schedule_of_the_config(tmp_path: Path) -> 
             "store": f"sqlite:{tmp_path}/state",
             "objects": f"file:{tmp_path}/recordings",
             "sink": [{"name": "file", "kind": "jsonl", "path": tmp_path / "calls.jsonl"}],
+            "broker": "amqp://u@h/v",
+            "queue": [{"name": "narrow", "max_length": 10}],
             "retry": {name: {"schedule": schedule} for name, schedule in schedules.items()},
         }
     )

@@ -51,6 +51,17 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
   own: {{ toJson $own }}
   sink: {{ toJson $sink }}
 {{- end }}
+{{- else if and $row.enabled (eq $stage "feed") }}
+{{- $queues := include "callstitch.fed" $root | fromYamlArray }}
+{{- if $queues }}
+- name: {{ $fullname }}-feed
+  component: feed
+  stage: feed
+  series: feed
+  args: [work, feed]
+  queues: {{ toJson $queues }}
+  own: {{ toJson $row }}
+{{- end }}
 {{- else if $row.enabled }}
 - name: {{ $fullname }}-{{ $stage | replace "_" "-" }}
   component: {{ $stage | replace "_" "-" }}
@@ -59,6 +70,18 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
   args: [work, {{ $stage }}]
   queues: {{ toJson $row.queues }}
   own: {{ toJson $row }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The queues from which downstream queues are fed: of those with a key that the stage `feed` has to see to. */}}
+{{- define "callstitch.fed" -}}
+{{- $keys := list "max_length" "max_age" -}}
+{{- range $queue := .Values.config.queue }}
+{{- $fed := false }}
+{{- range $key := $keys }}{{ if get $queue $key }}{{ $fed = true }}{{ end }}{{ end }}
+{{- if $fed }}
+- callstitch.feed.{{ $queue.name }}.v1
 {{- end }}
 {{- end }}
 {{- end }}

@@ -31,6 +31,8 @@ def queue_arguments(queue: Queue, version: int) -> dict[str, Any]:
             "x-dead-letter-strategy": "at-least-once",
             "x-overflow": "reject-publish",
         }
+    if queue.max_length is not None:
+        arguments |= {"x-max-length": queue.max_length, "x-overflow": "reject-publish"}
     if queue.dead_letter_key is not None:
         arguments["x-dead-letter-routing-key"] = queue.dead_letter_key
     if queue.ttl_seconds is not None:
@@ -46,7 +48,7 @@ def may_have(queue: Queue, version: int) -> list[dict[str, Any]]:
     """The arguments of a new one, then those of older ones."""
     wanted = queue_arguments(queue, version)
     found = [wanted]
-    if queue.downstream and not queue.stream:
+    if queue.downstream and not queue.stream and queue.max_length is None:
         found.append({name: value for name, value in wanted.items() if name not in _DEAD_LETTERING})
     if wanted.get(LIMIT) == _UNLIMITED:
         found += [{name: value for name, value in each.items() if name != LIMIT} for each in tuple(found)]

@@ -1,0 +1,47 @@
+"""feed queue -> downstream queue: picks what one `[[queue]]` wants, makes its bytes, and has them put there.
+
+A queue that is full holds its own feed and nobody else: the runtime gives back what found no room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from schemas.envelope import Envelope
+from schemas.stage import Fed, Form, Handler, Outcome
+
+Wants = Callable[[Envelope], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A downstream queue: which events it wants, and in which form."""
+
+    queue: str
+    form: Form = "structured"
+    wants: Wants = lambda _: True
+
+
+def feed(target: Target) -> Handler:
+    """The handler that feeds that queue: an event that it does not want ends here."""
+
+    async def handle(batch: Sequence[Envelope]) -> Outcome:
+        return [_fed(one, target) for one in batch if target.wants(one)]
+
+    return handle
+
+
+def _fed(event: Envelope, target: Target) -> Fed:
+    return Fed(
+        id=event.id,
+        kind=event.kind,
+        source=event.source,
+        at=event.at,
+        body=event.body,
+        trace=event.trace,
+        route=event.route,
+        of=event,
+        queue=target.queue,
+        form=target.form,
+    )
