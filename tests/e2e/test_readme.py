@@ -120,7 +120,8 @@ def call_ids(story: Story) -> set[str]:
 @pytest.mark.rabbitmq
 def test_the_queue_of_another_team_is_read_as_shown(tmp_path: Path, fresh_amqp_url: str, amqp_consume: Path) -> None:
     assert amqp_consume.exists()
-    with running_up(tmp_path, extra=QUEUE, broker=fresh_amqp_url) as up:
+    _, _, queue = QUEUE.partition("\n\n")  # below the line of the broker, which is this test's own
+    with running_up(tmp_path, extra=queue, broker=fresh_amqp_url) as up:
         assert CliRunner().invoke(app, ["sample", "axyb", "--post", up.door]).exit_code == 0
         event = first_line(CONSUME, {"AMQP_URL": fresh_amqp_url})
     assert event["type"] == "callstitch.call.completed.v1"
