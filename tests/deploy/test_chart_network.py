@@ -6,7 +6,11 @@ import ipaddress
 from typing import Any
 
 import pytest
+import yaml
 
+from schemas.platforms import DIALECTS
+from schemas.platforms.aliyun import recordings
+from schemas.platforms.huawei import privatenumber, voicecall
 from tests.deploy import chart
 
 BROKER, STORE, DNS = {5672, 5671}, {5432}, {53}
@@ -98,3 +102,26 @@ def test_more_may_be_opened_to_everybody() -> None:
     peer = "networkPolicy.everybody[0].to[0].ipBlock.cidr=192.0.2.7/32"
     objects = chart.rendered("values.yaml", peer, "networkPolicy.everybody[0].ports[0]=4318")
     assert ports(rules(objects, "dedupe", "egress")) == DNS | BROKER | STORE | {4318}
+
+
+def test_a_source_without_hosts_of_its_own_reaches_those_of_its_platform() -> None:
+    known = yaml.safe_load((chart.CHART / "files/platforms.yaml").read_text())
+    apis = {
+        "huawei_privatenumber": privatenumber.DEFAULT_API,
+        "huawei_voicecall": voicecall.DEFAULT_API,
+        "aliyun_pnp": recordings.DEFAULT_API,
+        "jiuyun_axb": "",
+    }
+    assert known == {
+        name: {"recording_api": apis[name], "recording_hosts": list(dialect.audio_hosts)}
+        for name, dialect in DIALECTS.items()
+    }
+    objects = chart.rendered(
+        "values-large.yaml", "networkPolicy.cilium.enabled=true", "config.source[0].recording_hosts=null"
+    )
+    (policy,) = [
+        one for one in chart.of_kind(objects, "CiliumNetworkPolicy").values() if "fetch" in chart.component(one)
+    ]
+    names = {name for rule in policy["spec"]["egress"] for host in rule.get("toFQDNs", []) for name in host.values()}
+    assert {"rtcpns.cn-north-1.myhuaweicloud.com", "dyplsapi.aliyuncs.com"} <= names, "their own API"
+    assert {"ostor.huawei.com", "*.huaweicaas.com", "*.aliyuncs.com"} <= names
