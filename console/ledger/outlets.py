@@ -69,12 +69,17 @@ async def told_of(
             dead=dead[name],
             batches=bool(one.batch),
             since=began.at.isoformat() if began else None,
-            bound=began is not None and began.bound,
+            bound=began is not None and began.bound and not _fed(one),
             uncounted=tuple(event for event in AT_ONCE if event in one.events),
             stream=isinstance(one, DownstreamQueue) and one.stream,
         )
         found.append(outlet)
     return found
+
+
+def _fed(one: Outgoing) -> bool:
+    """Whether some of its events wait in the queue of its feed, which nobody counts here."""
+    return isinstance(one, DownstreamQueue) and one.fed
 
 
 def _wants(one: Outgoing, route: str) -> bool:
