@@ -135,6 +135,8 @@ class Database:
         except Overtaken:
             raise _Again from None
         except (*DRIVER, NotReached) as error:
+            if _is_cancelled():
+                raise asyncio.CancelledError from None
             if sqlstate(error) == _READ_ONLY:
                 await self._pool.expire_connections()
             raise (error if sqlstate(error) in self._passing else meaning(error)) from None
@@ -142,6 +144,15 @@ class Database:
 
 class _Again(Exception):
     pass
+
+
+def _is_cancelled() -> bool:
+    """Whether our task is told to end: of a query that is cut off so the driver may tell an error of its own instead.
+
+    Who only looks on takes errors lightly and would look on for ever, while whoever ended it waits.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def meaning(error: Exception) -> Exception:
