@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def test_every_push_is_answered_as_it_was(tmp_path: Path, wall: WallClock) -> No
     pushes = read_pushes()
     wall.set_wrong(by=pushes[0].at - datetime.now(UTC))
     places = {"CALLSTITCH_BROKER": "embedded:broker.db", "CALLSTITCH_STORE": "sqlite:state"}
-    with running_up(tmp_path, CONFIG.read_text(), environ={**wall.environ, **places}) as up:
+    config = re.sub(r"(?s)\[\[queue\]\]\n.*?(?=\n\[)", "", CONFIG.read_text())  # the embedded broker refuses one since
+    with running_up(tmp_path, config, environ={**wall.environ, **places}) as up:
         for n, push in enumerate(pushes):
             path = f"/v1/{push.source}/token-of-{push.source}{push.path}"
             headers = {"Content-Type": push.content_type, **push.headers}

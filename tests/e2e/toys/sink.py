@@ -24,6 +24,7 @@ class Toy(Outlet):
     """Writes each event into a file `ID.json` below `path`; an event that comes again replaces itself."""
 
     one_process: ClassVar[bool] = False
+    taken: ClassVar[str] = "written"
 
     kind: Literal["toy"]
     path: Path
