@@ -48,7 +48,7 @@ class Evidence:
 
 def is_quiet(evidence: Evidence) -> bool:
     """Whether all that the store made is delivered and nothing waits: cheap, so that it can be asked often."""
-    return not any(_not_drained(evidence)) and not any(_undelivered(evidence))
+    return not any(_not_drained(evidence)) and not any(_undelivered(evidence)) and not any(_on_their_way(evidence))
 
 
 def check(evidence: Evidence) -> Findings:
@@ -113,6 +113,16 @@ def _undelivered(evidence: Evidence) -> Iterator[str]:
     missing = ask_store(store_address(evidence.store), lambda reads: reads.event_ids()) - evidence.events.digests.keys()
     if missing:
         yield f"{len(missing)} events were made and did not reach the file"
+
+
+def _on_their_way(evidence: Evidence) -> Iterator[str]:
+    """Recordings to come: what fell due in a change of leaders is in no depth (docs/notes/amqp.md trap 27)."""
+    events = evidence.events
+    for session, row in evidence.sent.calls.items():
+        if session in events and not _may_be_silent(row):
+            states = [recording["state"] for recording in events.record(session)["recordings"]]
+            if "wanted" in states and states.count("stored") < len(row["expect"]["recordings"]):
+                yield f"{session}: a recording is still to come"
 
 
 def _two_bodies(events: Events, receiver: Receiver) -> set[str]:
