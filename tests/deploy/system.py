@@ -112,7 +112,7 @@ def _extra(endpoint: Endpoint) -> str:
     secret = "whsec_" + base64.b64encode(b"a key of thirty-two bytes length").decode()
     return f"""
 [retry.fan_out]
-schedule = ["1s"]
+schedule = ["1s", "5s", "30s"]
 [[sink]]
 name = "hook"
 kind = "webhook"
