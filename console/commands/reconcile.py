@@ -71,6 +71,8 @@ def _print_account(account: Account, zone: ZoneInfo) -> None:
         taken = "?" if one.taken is None else one.taken
         out.print(f"    sent {one.sent}, held {_held(one)}, dead {one.dead}, taken {taken}")
         out.print(f"    {_counted(one, zone)}")
+        if one.fed:
+            out.print(wrapped("without what waits with its feed, in hand or in the feed's queue", indent="    "))
         if one.uncounted:
             out.print(wrapped(f"without {', '.join(one.uncounted)}, which leave no row", indent="    "))
     if account.queues is None:

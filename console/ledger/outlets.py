@@ -23,8 +23,8 @@ class Outlet:
     `bound` is False where it was bound earlier, before that was recorded; then `since` is only when counting began, and
     None where nothing is recorded at all. `uncounted`: types that it wants and that leave no row to count. `held` is
     None when the broker does not tell; it counts messages, which are events only where there are no `batches`, and of a
-    `stream` what was read too. `taken` is the rest, with what consumers have in hand and retry tiers hold; None where
-    that cannot be told.
+    `stream` what was read too; what waits for a `fed` one with its feed is not in it. `taken` is the rest, with what
+    consumers have in hand and retry tiers hold; None where that cannot be told.
     """
 
     queue: str
@@ -36,12 +36,14 @@ class Outlet:
     bound: bool = False
     uncounted: tuple[str, ...] = ()
     stream: bool = False
+    fed: bool = False
 
     @property
     def taken(self) -> int | None:
-        """What is neither held nor dead, where both sides count the same events."""
-        unlike = self.uncounted or self.stream or (self.batches and self.held)
-        if self.held is None or not self.bound or unlike:
+        """What is neither held nor dead, where both sides count the same events, or nothing is held or dead."""
+        if self.held is None or not self.bound or self.stream or self.fed:
+            return None
+        if (self.uncounted and (self.held or self.dead)) or (self.batches and self.held):
             return None
         rest = self.sent - self.held - self.dead
         return rest if rest >= 0 else None
@@ -69,17 +71,13 @@ async def told_of(
             dead=dead[name],
             batches=bool(one.batch),
             since=began.at.isoformat() if began else None,
-            bound=began is not None and began.bound and not _fed(one),
+            bound=began is not None and began.bound,
             uncounted=tuple(event for event in AT_ONCE if event in one.events),
             stream=isinstance(one, DownstreamQueue) and one.stream,
+            fed=isinstance(one, DownstreamQueue) and one.fed,
         )
         found.append(outlet)
     return found
-
-
-def _fed(one: Outgoing) -> bool:
-    """Whether some of its events wait in the queue of its feed, which nobody counts here."""
-    return isinstance(one, DownstreamQueue) and one.fed
 
 
 def _wants(one: Outgoing, route: str) -> bool:
