@@ -29,10 +29,9 @@ from runtime.telemetry.look import Look
 from runtime.tracing import open_tracing
 from runtime.wire import monotonic_message_ids
 from schemas.platforms import DIALECTS
-from schemas.roles import ROLES, WHOLE
 from schemas.topology import PARKING, STAGES
 from workers.config import Config, config_topology
-from workers.process import Commit, Process, unwrapped
+from workers.process import ROLES, WHOLE, Commit, Process, unwrapped
 from workers.wiring import open_role, sources_of
 
 log = structlog.get_logger()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 from runtime.bench import Bench, StageSpec
 from runtime.broker.base import Broker
@@ -23,12 +24,23 @@ from runtime.tracing.off import NO_TRACING
 from runtime.verdict import policies
 from schemas.envelope import JsonObject
 from schemas.stage import Stage, StageRow
+from schemas.topology import STAGES
 from workers.config import Config
 
 Commit = Callable[[], Awaitable[None]]
 Prepare = Callable[[Config, AsyncExitStack], Awaitable[Commit]]  # the stack closes what is opened and not committed
 Command = Callable[[JsonObject], Awaitable[JsonObject]]
 Wrap = Callable[[str, Stage], Stage]
+
+_COMPOSED: Final = "dedupe,correlate"
+_OF_BOTH: Final = tuple(STAGES[name] for name in _COMPOSED.split(","))
+
+# What one process of workers can play: a stage, or two that are composed, without the hop between them.
+ROLES: Final[Mapping[str, tuple[StageRow, ...]]] = {
+    **{row.name: (row,) for row in STAGES.values()},
+    _COMPOSED: _OF_BOTH,
+}
+WHOLE: Final = (_COMPOSED, *(row.name for row in STAGES.values() if row not in _OF_BOTH))  # all stages, each once
 
 
 def unwrapped(_: str, stage: Stage) -> Stage:

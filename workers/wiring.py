@@ -22,7 +22,6 @@ from runtime.tasks import watched
 from runtime.verdict import policies
 from schemas.envelope import JsonObject
 from schemas.platforms import DIALECTS
-from schemas.roles import ROLES
 from schemas.settings.source import Source
 from schemas.stage import Stage, StageRow
 from schemas.topology import BOXES, feed_queue, sink_queue
@@ -32,14 +31,14 @@ from workers.config import Config, DownstreamQueue, config_topology, outlet_queu
 from workers.correlate import correlate
 from workers.decide import decide
 from workers.dedupe import dedupe
+from workers.delivery.feeds import Feeds
 from workers.delivery.log import DeliveryLog
+from workers.delivery.outlets import Outlets
 from workers.delivery.states import SinkStates
-from workers.feeds import Feeds
 from workers.fetch_recording import open_fetch_recording
 from workers.objects import make_runtime, open_objects
-from workers.outlets import Outlets
 from workers.park import park
-from workers.process import Commit, Process, bench_of, loop_of, renewed, spec_of
+from workers.process import ROLES, Commit, Process, bench_of, loop_of, renewed, spec_of
 from workers.sinks import AnySink
 from workers.stores import open_claims, open_forms, open_parked, open_sessions, open_sinks
 

@@ -27,8 +27,8 @@ from runtime.crash import VARIABLE as CRASH_VARIABLE
 from runtime.lifecycle import run_process
 from runtime.logs import configure_logs
 from schemas.errors import Misconfigured
-from schemas.roles import ROLES
 from workers.config import Config
+from workers.process import ROLES
 
 log = structlog.get_logger()
 commands = typer.Typer()

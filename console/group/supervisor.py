@@ -25,8 +25,8 @@ from console.roles import BoundRole
 from runtime import drain
 from runtime.tasks import watched
 from schemas.errors import Misconfigured, Unavailable
-from schemas.roles import ROLES
 from workers.config import Config
+from workers.process import ROLES
 
 log = structlog.get_logger()
 

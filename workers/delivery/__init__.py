@@ -1,1 +1,1 @@
-"""What `fan_out` knows of its sinks beside the config: what an operator said, and what became of each event."""
+"""Whom a process hands events to, sinks and fed queues; what an operator said of a sink; what became of each event."""
