@@ -100,6 +100,6 @@ def _set_aside(row: JsonObject) -> str:
 def _cells(row: JsonObject, found: Sequence[Difference], zone: ZoneInfo, *, tallied: bool) -> list[str]:
     facts = row["passed"] if row["compared"] else "-"
     balanced = balance(row, found)
-    told = "not told yet" if balanced == "ok" and not tallied else balanced
+    told = "no tally" if balanced == "ok" and not tallied else balanced
     counts = (row["answered"], row["receipts"], row["items"], facts, row["sessions"], row["events"])
     return [hour_shown(row["hour"], zone), *map(str, counts), told]

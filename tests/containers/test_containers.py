@@ -167,7 +167,7 @@ def test_nothing_is_lost_while_containers_come_and_go(stack: Stack) -> None:
         said(f"memory: {service} {stack.megabytes(stack.one(service)):.0f} MiB")
     ledger = stack.engine.podman("logs", demo).stdout
     said(ledger)
-    assert "the ledger balances" in ledger
+    assert "the ledger balances" in ledger, stack.tail("demo")
     assert stack.exit_code(demo) == 0
     wait_for(lambda: recordings(stack) > 0, 60, why=lambda: stack.tail("s3"))
 

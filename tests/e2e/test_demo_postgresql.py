@@ -71,8 +71,8 @@ def test_the_password_is_in_no_log_and_in_no_answer(played: Played) -> None:
 
 
 def test_the_commands_read_the_state(played: Played) -> None:
-    events = (played.demo.directory / "var/demo/calls.jsonl").read_text().splitlines()
-    call = json.loads(events[0])["subject"]
+    events = map(json.loads, (played.demo.directory / "var/demo/calls.jsonl").read_text().splitlines())
+    call = next(event["subject"] for event in events if event["type"] == "callstitch.call.completed.v1")
     reconciled, traced = played.command("reconcile"), played.command("trace", call.partition(":")[2])
     assert (reconciled.returncode, "balanced" in reconciled.stdout) == (0, True)
     assert (traced.returncode, "published: callstitch.call.completed.v1" in traced.stdout) == (0, True), traced.stderr

@@ -107,7 +107,7 @@ def test_the_table_fits_eighty_columns_and_spells_out_what_is_not_settled() -> N
     flying = Difference(source="bj", hour="2026-11-21T09", what="", in_flight="the window is open")
 
     untold = list(lines([row, quiet], [flying], SHANGHAI, tallied=False))
-    assert [line.endswith("not told yet") for line in untold].count(True) == 1
+    assert [line.endswith("no tally") for line in untold].count(True) == 1
     assert not [line for line in untold if line.endswith("ok")]
     assert list(lines([row, quiet], [flying], SHANGHAI)) == [
         "bj",
