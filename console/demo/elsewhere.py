@@ -15,7 +15,7 @@ from console.emulator.play import play_all
 from console.emulator.settings import EmulatorSettings, Played
 from console.screen import out
 from schemas.envelope import JsonObject
-from schemas.errors import Misconfigured
+from schemas.errors import Misconfigured, Unavailable
 
 POLL_SECONDS: Final = 0.5
 
@@ -53,8 +53,11 @@ async def _is_through(evidence: Evidence) -> bool:
     while deadline is None or time.monotonic() < deadline:
         if deadline is None and read_truth(evidence.truth).end is not None:
             deadline = time.monotonic() + SETTLE_SECONDS
-        if deadline is not None and await asyncio.to_thread(is_settled, evidence):
-            return True
+        try:
+            if deadline is not None and await asyncio.to_thread(is_settled, evidence):
+                return True
+        except Unavailable:  # a part that is away for a moment is asked again; what stays away, `compared` tells
+            pass
         await asyncio.sleep(POLL_SECONDS)
     return False
 
