@@ -16,6 +16,7 @@ from schemas.vocabulary import (
     Action,
     DecidedBy,
     Direction,
+    MediaType,
     Mode,
     Outcome,
     RecordingState,
@@ -65,7 +66,8 @@ class Measures(TypedDict):
 
     ring_seconds: Annotated[int | float | None, Field(description="From ringing to the answer, or to the end")]
     talk_seconds: Annotated[
-        int | float | None, Field(description="The platform's own figure, else from answer to end; 0 if not answered")
+        int | float | None,
+        Field(description="The platform's own, else answer to end; 0 if surely unanswered, null if unknown"),
     ]
     answered: Annotated[bool, Field(description="Whether a CDR or a call event shows an answer")]
     outcome: Annotated[Outcome, Field(description="`answered`, else what the first code that decides one means")]
@@ -93,6 +95,10 @@ class CdrRow(_CdrIdentity, CallPart, Measures):
     """One CDR of the call: bill these, not the top line."""
 
     raw: Annotated[dict[str, Any], Field(description="The CDR as the platform sent it")]
+    billed_minutes: Annotated[
+        float | None,
+        Field(description="Started minutes of `talk_seconds`, by `billing`; null if not answered or unknown"),
+    ]
 
 
 @with_config(_CLOSED)
@@ -120,6 +126,8 @@ class RecordingRow(TypedDict):
     seconds: Annotated[float | None, Field(description="The length of the audio, where its format tells")]
     format: Annotated[str | None, Field(description="The format of the audio, such as wav or mp3")]
     reason: Annotated[str | None, Field(description="Why it failed, in one word, such as no_file_named")]
+    name: Annotated[str | None, Field(description="The platform's own file name, where it told one")]
+    media_type: Annotated[MediaType | None, Field(description="The media type of the audio, once it is stored")]
 
 
 @with_config(_CLOSED)
@@ -137,6 +145,8 @@ class _Identity(TypedDict):
     source: Annotated[str, Field(description="The configured account at the platform")]
     session_id: Annotated[str, Field(description="The platform's id of the call")]
     platform: Annotated[str, Field(description="The telephony product, such as huawei_privatenumber")]
+    at: Annotated[Moment, Field(description="Its best known moment: called in, else started ... ended, else received")]
+    received_at: Annotated[Moment, Field(description="When the first push about it was answered, by our clock")]
 
 
 @with_config(_CLOSED)

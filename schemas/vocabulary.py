@@ -19,7 +19,10 @@ Outcome = Literal[
 Mode = Literal["AX", "AXB", "AXE", "AXYB", "X"]  # which numbers a binding ties together
 Direction = Literal["a_to_b", "b_to_a", "abnormal"]
 
+Billing = Literal["minute", "6s", "second"]  # what a call is billed in: each that has begun counts
+
 RecordingEnd = Literal["stored", "failed"]
+MediaType = Literal["audio/wav", "audio/mpeg", "audio/amr", "audio/ogg"]
 RecordingState = Literal["wanted", "stored", "failed"]
 
 AskedKind = Literal["call", "sms"]  # what a platform asks about

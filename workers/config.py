@@ -180,6 +180,7 @@ def patience_of(config: Config) -> Mapping[str, Patience]:
             settle=source.settle,
             cdr_wait=source.cdr_wait,
             open_max=source.open_max,
+            billing=source.billing,
             call_events=source.call_events and not DIALECTS[source.platform].whole_by_cdr,
         )
         for source in config.source

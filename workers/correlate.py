@@ -12,10 +12,10 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from schemas.dialect.items import repeats_only_the_latest
 from schemas.envelope import Envelope
 from schemas.errors import Permanent
 from schemas.facts import FactKind
+from schemas.platforms import number_of
 from schemas.stage import Failed, Outcome, Stage
 from workers.calls.bounds import LEFT_OUT
 from workers.calls.events import event_at_once, number_event
@@ -44,6 +44,11 @@ class SessionStore(Protocol):
     Raises:
         Unavailable: the store is away; nothing was committed, or it does not matter that it was.
     """
+
+    @property
+    def token_key(self) -> bytes:
+        """What a number's token is made with, the same as long as there is this store; it was drawn with it."""
+        ...
 
     async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
         """Apply `step` to each call's session and keep what it says in the outbox; returns that, to be published.
@@ -118,8 +123,8 @@ def correlate(
             if fact.at > now:
                 fact.seen_at(now)
                 ahead(fact, now)
-            if fact.kind == FactKind.NUMBER_STATE and repeats_only_the_latest(fact.key):
-                numbers.append(number_event(fact, now=now, trace=envelope.trace))
+            if fact.kind == FactKind.NUMBER_STATE:
+                numbers.append(_number_event(fact, key=store.token_key, now=now, trace=envelope.trace))
             elif (fact.kind == FactKind.CALL_EVENT and fact.source in progress) or _leaves_at_once(fact):
                 at_once.append((event_at_once(fact, trace=envelope.trace), _folded_into(fact)))
             if fact.kind not in _OF_NO_SESSION:
@@ -147,6 +152,11 @@ def correlate(
 def _fact(envelope: Envelope) -> KeptFact:
     body: Any = envelope.body
     return kept_fact(body)
+
+
+def _number_event(fact: KeptFact, *, key: bytes, now: datetime, trace: str) -> Envelope:
+    number = number_of(fact.of["platform"], fact.row["raw"])
+    return number_event(fact, number, key=key, now=now, trace=trace)
 
 
 def _folded_into(fact: KeptFact) -> str:

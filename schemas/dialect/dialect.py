@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
+from schemas.envelope import JsonObject
 from schemas.errors import Malformed
 from schemas.facts import Parsed
 from schemas.notification import Notification, Reply
@@ -137,6 +138,7 @@ class Dialect(Generic[S]):
     once: Once[S] | None = None  # None: a right signature may come again
     asks: Asks[S] | None = None  # None: it asks nothing
     recordings: RecordingApi[S] | None = None  # None: the announced link is fetched
+    number_of: Callable[[JsonObject], str | None] | None = None  # None: it tells no states of numbers
     whole_by_cdr: bool = False
     confirm_seconds: float = 3.0
     audio_hosts: tuple[str, ...] = ()

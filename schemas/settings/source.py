@@ -13,14 +13,16 @@ from pydantic import Field, model_validator
 
 from schemas.question import GOING, Decision, goes_somewhere
 from schemas.settings import Duration, Given, Host, Name, Secret, Settings, Token, Url
+from schemas.vocabulary import Billing
 
 
 class Source(Settings):
     """What a source has at every platform; `platform` is the name of its dialect.
 
     `call_events`: False when it pushes CDRs only. `progress`: publish call.progress. `settle`, `cdr_wait` and
-    `open_max` say how long a call waits for what is missing (docs/design.md section 5). `recording_hosts`: where audio
-    may come from; none means the platform's own hosts. `allow_private` admits http and private addresses for them.
+    `open_max` say how long a call waits for what is missing (docs/design.md section 5). `billing`: what the
+    platform bills, each that has begun. `recording_hosts`: where audio may come from; none means the platform's own
+    hosts. `allow_private` admits http and private addresses for them.
     """
 
     name: Name
@@ -31,6 +33,7 @@ class Source(Settings):
     settle: Duration = timedelta(seconds=2)
     cdr_wait: Duration = timedelta(minutes=15)
     open_max: Duration = timedelta(hours=24)
+    billing: Billing = "minute"
     recording_hosts: tuple[Host, ...] = ()
     allow_private: bool = False
 

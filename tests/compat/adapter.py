@@ -176,6 +176,7 @@ async def open_product(config: Path, directory: Path) -> AsyncIterator[Product]:
             settle=source.settle,
             cdr_wait=source.cdr_wait,
             open_max=source.open_max,
+            billing=source.billing,
             call_events=source.call_events and not _DIALECTS[source.platform].whole_by_cdr,
         )
         for source in loaded.source

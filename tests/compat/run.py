@@ -34,11 +34,14 @@ Row = dict[str, Any]
 
 
 async def played(
-    config: Path, pushes: Sequence[Push], script: Sequence[Mapping[str, Any]], directory: Path
+    config: Path, pushes: Sequence[Push], script: Sequence[Mapping[str, Any]], directory: Path, told: list[str]
 ) -> AsyncIterator[Row]:
-    """A row for each push, then one for each step of the script, then what the state files hold."""
+    """A row for each push, then one for each step of the script, then what the state files hold.
+
+    `told` gets the bundles of facts that correlate was given, each before the row of its step.
+    """
     async with open_product(config, directory) as product:
-        run = _Run(product, pushes)
+        run = _Run(product, pushes, told)
         for n, push in enumerate(pushes):
             yield {"what": f"push {n}, of {push.source}", "gave": product.reads(push)}
         for n, step in enumerate(script):
@@ -56,6 +59,7 @@ async def played(
 class _Run:
     product: Product
     pushes: Sequence[Push]
+    told: list[str]
     envelopes: int = 0
     received: list[list[Message]] = field(default_factory=list)  # a list for each step that pushed
     unique: list[list[Message]] = field(default_factory=list)
@@ -105,6 +109,7 @@ class _Run:
         return {**gave, **await self._correlated(self.unique[-1])}
 
     async def _correlated(self, messages: Sequence[Message]) -> Row:
+        self.told += [message.body for message in messages]
         made, failed = await self.product.works("correlate", UNIQUE, messages) if messages else ([], [])
         return {"correlate": self._left(made), "correlate failed": failed}
 

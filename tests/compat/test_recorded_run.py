@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.compat.additions import WithoutAdditions, without_layout, without_tables
+from tests.compat.additions import WithoutAdditions, numbers_by_the_outbox, without_layout, without_tables
 from tests.compat.parked_once import parked_once
 from tests.compat.recorded import CONFIG, RUN, read_pushes, read_rows
 from tests.compat.run import played
@@ -29,9 +29,11 @@ def recorded() -> list[dict[str, Any]]:
 
 async def test_every_push_is_answered_read_and_told_as_it_was(recorded: list[dict[str, Any]], tmp_path: Path) -> None:
     script = [row["do"] for row in recorded if "do" in row]
-    without = WithoutAdditions()
-    made = [without(_as_json(row)) async for row in played(CONFIG, read_pushes(), script, tmp_path)]
-    once, made_once = parked_once(without_layout(recorded)), parked_once(without_layout(without_tables(made)))
+    told: list[str] = []
+    without = WithoutAdditions(told)
+    made = [without(_as_json(row)) async for row in played(CONFIG, read_pushes(), script, tmp_path, told)]
+    rows_then, rows_now = (numbers_by_the_outbox(without_layout(rows)) for rows in (recorded, without_tables(made)))
+    once, made_once = parked_once(rows_then), parked_once(rows_now)
     for then, now in zip_longest(map(_declared_in_any_order, once), map(_declared_in_any_order, made_once)):
         assert (found := first_difference(then, now)) is None, found
 

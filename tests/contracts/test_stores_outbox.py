@@ -101,7 +101,9 @@ async def test_the_operator_sees_what_was_said_and_what_was_sent(store_rig: Stor
 
 async def test_an_event_of_no_session_leaves_by_the_outbox_once(store_rig: StoreRig) -> None:
     """What it said first is what is said, in the bytes that were stored, whatever a redelivery makes of it."""
-    first, again = (number_event(a_state("9"), now=at(told), trace="t") for told in (70, 75))
+    first, again = (
+        number_event(a_state("9"), "+8675500000001", key=b"k", now=at(told), trace="t") for told in (70, 75)
+    )
     assert (first.id, first.body != again.body) == (again.id, True)
     async with store_rig.open_sessions() as store:
         assert list(await store.tell([first], at(70))) == [first]
@@ -115,7 +117,10 @@ async def test_an_event_of_no_session_leaves_by_the_outbox_once(store_rig: Store
 
 
 async def test_a_state_that_comes_back_is_another_event(sessions: SessionStore) -> None:
-    states = [number_event(a_state(status, by=f"f{n}"), now=at(n), trace="t") for n, status in enumerate("959")]
+    states = [
+        number_event(a_state(status, by=f"f{n}"), None, key=b"k", now=at(n), trace="t")
+        for n, status in enumerate("959")
+    ]
     assert list(await sessions.tell(states, at(70))) == states
     assert [event(state)["time"] for state in states] == [f"2026-11-21T08:00:0{n}Z" for n in range(3)]
     assert [event(state)["data"]["raw"]["status"] for state in states] == ["9", "5", "9"]

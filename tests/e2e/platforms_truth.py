@@ -103,7 +103,7 @@ JIUYUN_OLDER: Final[Expected] = {**JIUYUN_TALKED, "mode": None}
 JIUYUN_VOICE: Final[Expected] = {
     **JIUYUN, "mode": None, "caller": None, "callee": "+8613900000003", "private_number": None,
     "display_number": "+8675500000004", "started_at": "2024-03-05T06:07:08Z", "answered_at": None, "ended_at": None,
-    "talk_seconds": 0, "answered": False, "outcome": "unknown",
+    "talk_seconds": None, "answered": False, "outcome": "unknown",
 }  # fmt: skip
 
 RECORDS: Final[dict[str, Expected]] = {

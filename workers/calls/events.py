@@ -6,32 +6,37 @@ Source: docs/contract.md section 2.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind, derived_id
+from schemas.events.versions import DATASCHEMAS, versioned
 from schemas.facts import FactKind
+from schemas.numbers import canonical
 from schemas.value import value
 from workers.calls.kept import KeptFact
 from workers.calls.rows import decision_row, timeline_row
 from workers.calls.session import version_key
 
-CHANGED_BYTES: Final = 64 * 1024
+_TOKEN_BYTES: Final = 16
 
 
 @value
 class Event:
-    """What an event says, before it has its bytes; `type` is the short type, `subject` the record's id."""
+    """What an event says, before it has its bytes; `type` is the short type, `subject` the record's id.
+
+    `known_as` is what its id is derived of, where that is not the subject.
+    """
 
     type: str
     source: str
     subject: str
-    time: datetime | str | None
+    time: datetime | str
     data: JsonObject
     revision: int | None = None
+    known_as: str | None = None
 
 
 def event_envelope(event: Event, *, at: datetime, trace: str, discriminator: str | None = None) -> Envelope:
@@ -48,16 +53,16 @@ def event_envelope(event: Event, *, at: datetime, trace: str, discriminator: str
         "callid": event.subject,
         "time": event.time,
         "datacontenttype": "application/json",
+        "dataschema": DATASCHEMAS[event.type],
         "revision": event.revision,
         "data": event.data,
     }
-    for name in ("time", "revision"):
-        if rest[name] is None:
-            del rest[name]
+    if event.revision is None:
+        del rest["revision"]
     said = orjson.dumps(rest, option=orjson.OPT_UTC_Z)
     if discriminator is None:
         discriminator = f"{event.revision}|{hashlib.sha256(said).hexdigest()}"
-    event_id = derived_id(event.subject, event.type, discriminator)
+    event_id = derived_id(event.known_as or event.subject, event.type, discriminator)
     body = b'{"id":"%b",%b' % (event_id.encode(), said[1:])
     return Envelope(
         id=event_id,
@@ -71,74 +76,60 @@ def event_envelope(event: Event, *, at: datetime, trace: str, discriminator: str
 
 
 def event_at_once(fact: KeptFact, *, trace: str) -> Envelope:
-    """The event that needs no outbox, because it is a pure function of the fact.
+    """The event that needs no outbox, because it is a pure function of the fact: no clock of ours is read.
 
-    `call.progress` of a call event, `number.changed`, `platform.notified`: their time is the platform's own, if any,
-    and never ours, since the same notification pushed again must make the same bytes. `call.decided` carries the door's
-    clock, which its fact holds. `repaired` stands only where something was, so that a fact that an older version left
-    makes the bytes of that version.
+    `call.progress` has the platform's moment, so that the same notification pushed again makes the same bytes; where it
+    told none, and in `call.decided` and `platform.notified`, it is the clock of the door, which the fact holds. Then
+    the fact's own id is in that of the event, but for a decision, which has one fact. The minor is in each: these bytes
+    are nowhere stored, so what a later version makes of the same fact is another event. `repaired` stands only where
+    something was.
     """
-    row = fact.row
+    row, version = fact.row, version_key(fact)
     mended = _mended(fact)
     match fact.kind:
         case FactKind.CALL_EVENT:
-            event = _event(fact, "call.progress", {"event": timeline_row(row), **mended}, time=row.get("at"))
+            at = row.get("at")
+            event = _event(fact, "call.progress", {"event": timeline_row(row), **mended}, time=at or fact.at)
+            version = version if at else _told_by(fact)
         case FactKind.DECISION:
             event = _event(fact, "call.decided", {"decision": decision_row(fact)}, time=fact.at)
-        case FactKind.NUMBER_STATE:
-            event = _event(fact, "number.changed", {"raw": row["raw"], **mended}, time=None)
         case _:
-            event = _event(fact, "platform.notified", {"raw": row["raw"], **mended}, time=None)
-    return event_envelope(event, at=fact.at, trace=trace, discriminator=version_key(fact))
+            event = _event(fact, "platform.notified", {"raw": row["raw"], **mended}, time=fact.at)
+            version = _told_by(fact)
+    return event_envelope(event, at=fact.at, trace=trace, discriminator=f"{version}|{versioned(event.type)}")
 
 
-def number_event(fact: KeptFact, *, now: datetime, trace: str) -> Envelope:
-    """`number.changed` of a state that came without a time: it has that of our commit, so it leaves by the outbox.
+def number_event(fact: KeptFact, number: str | None, *, key: bytes, now: datetime, trace: str) -> Envelope:
+    """`number.changed` of a number, where the state names one; it has the time of our commit, so it is for the outbox.
 
-    The fact's id, which its notification's envelope gave it, makes 9, 5, 9 three events.
+    The fact's id, which its notification's envelope gave it, makes 9, 5, 9 three events. The subject is of the number
+    alone: a token by `key`, by which nobody without it finds the number; of a state that names none, of its content.
     """
-    event = _event(fact, "number.changed", {"raw": fact.row["raw"], **_mended(fact)}, time=now)
-    return event_envelope(event, at=fact.at, trace=trace, discriminator=f"{version_key(fact)}|{fact.identity['id']}")
+    data = {"raw": fact.row["raw"], "number": number, **_mended(fact)}
+    event = Event(
+        type="number.changed",
+        source=fact.source,
+        subject=f"{fact.source}:number:{number_token(number or fact.key, key)}",
+        known_as=fact.call_id,
+        time=now,
+        data=data,
+    )
+    return event_envelope(event, at=fact.at, trace=trace, discriminator=_told_by(fact))
+
+
+def number_token(number: str, key: bytes) -> str:
+    """The same for each spelling of a number; without the key nobody gets from one to the other."""
+    return hashlib.blake2b(canonical(number).encode(), key=key, digest_size=_TOKEN_BYTES).hexdigest()
+
+
+def _told_by(fact: KeptFact) -> str:
+    """That version of the fact, as this one notification told it."""
+    return f"{version_key(fact)}|{fact.identity['id']}"
 
 
 def _mended(fact: KeptFact) -> JsonObject:
     return {"repaired": fact.repaired} if fact.repaired else {}
 
 
-def _event(fact: KeptFact, kind: str, data: JsonObject, *, time: datetime | str | None) -> Event:
+def _event(fact: KeptFact, kind: str, data: JsonObject, *, time: datetime | str) -> Event:
     return Event(type=kind, source=fact.source, subject=fact.call_id, time=time, data=data)
-
-
-def changed(before: JsonObject | None, now: JsonObject) -> list[str]:
-    """JSON pointers of what a revision changes, in the order of the new record.
-
-    Each pointer spells the names above it, so a few long names in a `raw` would make megabytes of them: where they are
-    more than CHANGED_BYTES, only the fields of the record are named.
-    """
-    found: list[str] = []
-    length = 0
-    for pointer in changes(before, now):
-        length += len(pointer)
-        if length > CHANGED_BYTES:
-            old = before or {}
-            return [f"/{name}" for name in now if name != "revision" and old.get(name) != now[name]]
-        if pointer != "/revision":
-            found.append(pointer)
-    return found
-
-
-def changes(old: Any, new: Any, pointer: str = "") -> Iterator[str]:
-    """JSON pointers (RFC 6901) of what differs between two JSON values, in the order of the new one."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in {**new, **old}:
-            yield from changes(old.get(name), new.get(name), f"{pointer}/{_escaped(name)}")
-    elif isinstance(old, list) and isinstance(new, list):
-        for n in range(max(len(old), len(new))):
-            pair = (old[n] if n < len(old) else None, new[n] if n < len(new) else None)
-            yield from changes(*pair, f"{pointer}/{n}")
-    elif old != new:
-        yield pointer
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")

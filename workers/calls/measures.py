@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from math import ceil
+from typing import Any, Final
 
 from schemas.fact_json import CallJson, CodeJson
 from schemas.record import CALL_PART, CallPart, Measures
-from schemas.vocabulary import CODE_NAMES
+from schemas.vocabulary import CODE_NAMES, Billing, Outcome
+
+_UNIT_SECONDS: Final[Mapping[Billing, int]] = {"minute": 60, "6s": 6, "second": 1}
 
 
 def call_part(call: CallJson) -> CallPart:
@@ -17,9 +20,24 @@ def call_part(call: CallJson) -> CallPart:
     return part  # type: ignore[no-any-return]
 
 
+def known_moment(part: CallPart) -> str | None:
+    """The best known moment of a call: the earliest thing in its course that has a time."""
+    return part["called_in_at"] or part["started_at"] or part["ringing_at"] or part["answered_at"] or part["ended_at"]
+
+
+def billed_minutes(talked: float | None, billing: Billing) -> float | None:
+    """What was talked in minutes, each unit of `billing` that began counted whole, as platforms bill."""
+    if talked is None:
+        return None
+    unit = _UNIT_SECONDS[billing]
+    minutes = ceil(talked / unit) * unit / 60
+    return int(minutes) if minutes.is_integer() else round(minutes, 6)
+
+
 def measures_of(call: CallJson, talked: float | None, *, answered: bool, codes: Iterable[CodeJson]) -> Measures:
     """Durations in seconds, and how it ended; `talked`: the platform's own figure, which beats its times.
 
+    That nobody talked is known by that figure or by a code that says how it ended; else it is null, as nobody knows.
     Codes decide in the order of CODE_NAMES, of each name the first that was reported.
     """
     ended, picked_up = call.get("ended_at"), call.get("answered_at")
@@ -30,12 +48,14 @@ def measures_of(call: CallJson, talked: float | None, *, answered: bool, codes: 
         first.setdefault(code["name"], code)
     firsts = [first[name] for name in CODE_NAMES if name in first]
     deciding = next((code for code in firsts if code.get("outcome")), firsts[0] if firsts else None)
+    outcome: Outcome = "answered" if answered else (deciding and deciding.get("outcome")) or "unknown"
+    surely_not = talked == 0 or outcome != "unknown"
     values = {code["name"]: code["value"] for code in firsts}
     return {
         "ring_seconds": _seconds(call.get("ringing_at"), picked_up or ended),
-        "talk_seconds": talked if answered else 0,
+        "talk_seconds": talked if answered else 0 if surely_not else None,
         "answered": answered,
-        "outcome": "answered" if answered else (deciding and deciding.get("outcome")) or "unknown",
+        "outcome": outcome,
         "reason": {
             "state_code": values.get("state_code"),
             "fail_code": values.get("fail_code"),

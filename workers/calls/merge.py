@@ -7,51 +7,63 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from schemas.fact_json import CallJson, CdrJson, EventJson, decode_announced
 from schemas.facts import Announced, FactKind
 from schemas.record import CallRecord, CdrRow, DecisionRow, RecordingRow, TimelineRow
 from schemas.recording import recording_key
-from schemas.vocabulary import TIMELINE_TYPES, TimelineType
+from schemas.vocabulary import TIMELINE_TYPES, Billing, TimelineType
 from workers.calls.kept import KeptFact, repaired_in
 from workers.calls.legs import on_legs, shows_answer, told_beside
-from workers.calls.measures import call_part, measures_of, was_answered
+from workers.calls.measures import billed_minutes, call_part, known_moment, measures_of, was_answered
 from workers.calls.rows import announced_row, decided_row, decision_row, ended_row, leg_row, timeline_row
 
+_RECEIVED: Final = attrgetter("at")
 _ORDER: Final[Mapping[TimelineType, int]] = {name: n for n, name in enumerate(TIMELINE_TYPES)}
 
 
 def build_record(
-    facts: Mapping[str, KeptFact], *, call_events: bool, revision: int = 0, overdue: bool = False, cut: bool = False
+    facts: Mapping[str, KeptFact],
+    *,
+    call_events: bool,
+    billing: Billing = "minute",
+    first: KeptFact | None = None,
+    revision: int = 0,
+    overdue: bool = False,
+    cut: bool = False,
 ) -> CallRecord:
     """The record that these facts make, whatever the order they came in, in the order of its published fields.
 
     `call_events` False: the source is known to send no call events, so none are missing. `overdue`: the call was
-    published as incomplete, so that a CDR of it is late. `cut`: some found no room among these.
+    published as incomplete, so that a CDR of it is late. `cut`: some found no room among these. `first`: the fact that
+    came first, where it is not among these, being of a version that was amended.
     """
     some = next(iter(facts.values()))
+    received_at = (first or min(facts.values(), key=_RECEIVED)).identity["at"]
     cdrs = _cdrs(facts.values())
     events = on_legs(_events(facts.values()), cdrs)
     calls = [cdr["call"] for cdr in cdrs[:1]]  # the first to report a thing is right
     calls += [told_beside(event, cdrs) for event in events]
-    whole: CallJson = {}
-    for call in reversed(calls):
-        whole.update(call)
+    whole = _first_told(calls)
     answered = "answered_at" in whole or any(was_answered(cdr["call"]) for cdr in cdrs)
     answered = answered or any(shows_answer(event, whole, cdrs) for event in events)
     talked = cdrs[0]["call"].get("talk_seconds") if cdrs else None
     codes = [code for call in calls for code in call.get("codes", ())]
     missing = _missing(cdrs, events, call_events=call_events)
+    part = call_part(whole)
     return {
         "id": some.call_id,
         "source": some.source,
         "session_id": some.of["session_id"],
         "platform": some.of["platform"],
-        **call_part(whole),
+        "at": known_moment(part) or received_at,
+        "received_at": received_at,
+        **part,
         **measures_of(whole, talked, answered=answered, codes=codes),
         "legs": [leg_row(leg) for cdr in cdrs[:1] for leg in cdr.get("legs", ())],
-        "cdrs": [_cdr_row(cdr) for cdr in cdrs],
+        "cdrs": [_cdr_row(cdr, billing) for cdr in cdrs],
         "timeline": _timeline(events, facts.values()),
         "recordings": _recordings(some.call_id, facts.values()),
         "decision": latest_decision(facts.values()),
@@ -61,6 +73,14 @@ def build_record(
         "late": overdue and bool(cdrs),
         "repaired": repaired_in(facts.values(), cut=cut),
     }
+
+
+def _first_told(calls: Sequence[CallJson]) -> CallJson:
+    """Each thing as the first of them that tells it."""
+    whole: CallJson = {}
+    for call in reversed(calls):
+        whole.update(call)
+    return whole
 
 
 def latest_decision(facts: Iterable[KeptFact]) -> DecisionRow | None:
@@ -112,10 +132,16 @@ def _primacy(cdr: CdrJson) -> tuple[bool, float, float, str]:
     return (not answered, _moment(answered), -_moment(ended), cdr["record_id"])
 
 
-def _cdr_row(cdr: CdrJson) -> CdrRow:
+def _cdr_row(cdr: CdrJson, billing: Billing) -> CdrRow:
     call = cdr["call"]
     measures = measures_of(call, call.get("talk_seconds"), answered=was_answered(call), codes=call.get("codes", ()))
-    return {"record_id": cdr["record_id"], **call_part(call), **measures, "raw": cdr["raw"]}
+    return {
+        "record_id": cdr["record_id"],
+        **call_part(call),
+        **measures,
+        "raw": cdr["raw"],
+        "billed_minutes": billed_minutes(measures["talk_seconds"], billing) if measures["answered"] else None,
+    }
 
 
 def _missing(
@@ -142,5 +168,6 @@ def _recordings(call_id: str, facts: Iterable[KeptFact]) -> list[RecordingRow]:
         rows[key] = announced_row(key, announced)
     for fact in facts:
         if fact.kind == FactKind.RECORDING:
-            rows[fact.row["key"]] = ended_row(fact.row)
+            key = fact.row["key"]
+            rows[key] = ended_row(fact.row, rows.get(key))
     return [rows[key] for key in sorted(rows)]

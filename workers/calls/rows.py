@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import unquote
+
 from schemas.fact_json import EventJson, LegJson, RecordingJson
 from schemas.facts import Announced
 from schemas.record import DecisionRow, LegRow, RecordingRow, TimelineRow
-from schemas.vocabulary import RecordingState
+from schemas.vocabulary import MediaType, RecordingState
 from workers.calls.kept import KeptFact
+
+_MEDIA_TYPES: Final[Mapping[str | None, MediaType]] = {
+    "wav": "audio/wav", "mp3": "audio/mpeg", "amr": "audio/amr", "ogg": "audio/ogg",
+}  # fmt: skip
 
 
 def timeline_row(event: EventJson) -> TimelineRow:
@@ -61,11 +70,17 @@ def leg_row(leg: LegJson) -> LegRow:
 def announced_row(key: str, announced: Announced) -> RecordingRow:
     """A recording whose fetch has not ended; one without name and URL never can be fetched."""
     if announced.name is None and announced.url is None:
-        return _recording_row(key, "failed", "no_file_named")
-    return _recording_row(key, "wanted", None)
+        return _recording_row(key, "failed", "no_file_named", None)
+    return _recording_row(key, "wanted", None, announced.name or _file_named_by(announced.url))
 
 
-def _recording_row(key: str, state: RecordingState, reason: str | None) -> RecordingRow:
+def _file_named_by(url: str | None) -> str | None:
+    """The last part of a link's path: what comes after it, such as a signature, opens the file and names nothing."""
+    name = unquote(re.split("[?#]", url or "", maxsplit=1)[0].partition("://")[2].partition("/")[2])
+    return name.rpartition("/")[2] or None
+
+
+def _recording_row(key: str, state: RecordingState, reason: str | None, name: str | None) -> RecordingRow:
     return {
         "key": key,
         "state": state,
@@ -75,17 +90,20 @@ def _recording_row(key: str, state: RecordingState, reason: str | None) -> Recor
         "seconds": None,
         "format": None,
         "reason": reason,
+        "name": name,
+        "media_type": None,
     }
 
 
-def ended_row(row: RecordingJson) -> RecordingRow:
+def ended_row(row: RecordingJson, announced: RecordingRow | None) -> RecordingRow:
     """A recording whose fetch has ended, stored or failed."""
-    seconds = row.get("seconds")
+    seconds, form = row.get("seconds"), row.get("format")
     return {
-        **_recording_row(row["key"], row["state"], row.get("reason")),
+        **_recording_row(row["key"], row["state"], row.get("reason"), announced["name"] if announced else None),
         "place": row.get("place"),
         "bytes": row.get("bytes"),
         "sha256": row.get("sha256"),
         "seconds": seconds if seconds is None else float(seconds),
-        "format": row.get("format"),
+        "format": form,
+        "media_type": _MEDIA_TYPES.get(form),
     }

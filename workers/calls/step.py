@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Final
 
 import orjson
@@ -17,9 +18,10 @@ from schemas.facts import FactKind, KindOfFact
 from schemas.record import CallRecord, RecordingRow
 from schemas.recording import RecordingWanted, recording_key
 from schemas.value import value
-from schemas.vocabulary import ChangeReason
+from schemas.vocabulary import Billing, ChangeReason
 from workers.calls.bounds import Held, hold, sent_back
-from workers.calls.events import Event, changed, event_envelope
+from workers.calls.changes import as_told_now, changed
+from workers.calls.events import Event, event_envelope
 from workers.calls.kept import KeptFact
 from workers.calls.merge import all_announced, build_record
 from workers.calls.session import Session, published_as, version_key, winners
@@ -34,12 +36,13 @@ _CAUSES: Final[Mapping[KindOfFact, ChangeReason]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long a source's sessions wait; see docs/contract.md section 5."""
+    """How long a source's sessions wait, and what its calls are billed in; see docs/contract.md section 5."""
 
     settle: timedelta = timedelta(seconds=2)
     cdr_wait: timedelta = timedelta(minutes=15)
     open_max: timedelta = timedelta(hours=24)
     call_events: bool = True
+    billing: Billing = "minute"
 
 
 @value
@@ -85,6 +88,8 @@ def _taken(
     record = build_record(
         winning,
         call_events=patience.call_events,
+        billing=patience.billing,
+        first=min(current.facts.values(), key=attrgetter("at")),
         revision=old.revision + 1,
         overdue=old.incomplete,
         cut=current.cut,
@@ -181,9 +186,19 @@ def _cause(fact: KeptFact, old: Session) -> ChangeReason | None:
 def _comparable(record: CallRecord) -> JsonObject:
     """Without what is no change of the call: the count of its revisions, how each recording ended, what was mended.
 
-    The last is missing in a record that was published before there was such a field.
+    Nor is when we first heard of it, which an older telling of the same can make earlier, or what it is billed in. A
+    record that was published before there were such fields lacks them, and has 0 for a time to talk that nobody knows.
     """
-    return {**record, "revision": None, "repaired": None, "recordings": [row["key"] for row in record["recordings"]]}
+    return {
+        **record,
+        "revision": None,
+        "repaired": None,
+        "at": None,
+        "received_at": None,
+        "talk_seconds": record["talk_seconds"] or 0,
+        "cdrs": [{**cdr, "billed_minutes": None, "talk_seconds": cdr["talk_seconds"] or 0} for cdr in record["cdrs"]],
+        "recordings": [row["key"] for row in record["recordings"]],
+    }
 
 
 def _say(
@@ -197,8 +212,9 @@ def _say(
     discriminator = None
     ended = session.ended
     if kind not in ("call.completed", "call.incomplete"):
-        before = {"repaired": [], **orjson.loads(session.published)} if session.published else None
-        data["changed"] = changed(before, orjson.loads(call))
+        told = orjson.loads(call)
+        before = as_told_now(orjson.loads(session.published), told) if session.published else None
+        data["changed"] = changed(before, told)
         data["reason"] = session.changed_by
     if kind.startswith("recording."):
         row = _newly_ended(session, record)[0]

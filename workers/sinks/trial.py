@@ -13,9 +13,10 @@ import orjson
 from runtime.clock import system_clock
 from schemas.envelope import Envelope, Kind
 from schemas.errors import Paused
+from schemas.events.versions import DATASCHEMAS, TEST
 from workers.sinks import AnySink
 
-TYPE: Final = "callstitch.sink.test.v1"
+TYPE: Final = f"callstitch.{TEST}.v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ def _an_event(name: str) -> Envelope:
         "source": "/callstitch/test",
         "time": now.isoformat().replace("+00:00", "Z"),
         "datacontenttype": "application/json",
+        "dataschema": DATASCHEMAS[TEST],
         "data": {"test": True, "sink": name},
     }
     return Envelope(

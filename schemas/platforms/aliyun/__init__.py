@@ -64,10 +64,14 @@ def _report(row: JsonObject, source: AliyunSource) -> Parsed:
 
 def _number_state(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 - every reader has the source
     """One that holds its time is known by its content; else only the latest of its number repeats it."""
-    number = phone(row, "secret_no", "secretNo")
+    number = _number_of(row)
     if number is None or digits(row, "operating_time", "operatingTime"):
         return items.number_state(row)
     return items.latest_number_state(row, number=number)
+
+
+def _number_of(row: JsonObject) -> str | None:
+    return phone(row, "secret_no", "secretNo")
 
 
 def _other(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 - every reader has the source
@@ -89,6 +93,7 @@ DIALECT: Final[Dialect[AliyunSource]] = Dialect(
     reply=reply,
     verify=verify,
     unsigned=unsigned,
+    number_of=_number_of,
     once=Once(nonce=nonce, keep=lambda source: 2 * source.clock_skew),  # a question may be early or late by as much
     asks=Asks(question=question, answer=answer),
     recordings=RecordingApi(request=recording_request, location=recording_location),

@@ -30,7 +30,7 @@ def main() -> None:
 async def _recorded() -> list[dict[str, Any]]:
     pushes = read_pushes()
     with tempfile.TemporaryDirectory() as directory:
-        return [row async for row in played(CONFIG, pushes, list(_script(len(pushes))), Path(directory))]
+        return [row async for row in played(CONFIG, pushes, list(_script(len(pushes))), Path(directory), [])]
 
 
 def _script(pushes: int) -> Iterator[dict[str, Any]]:

@@ -103,6 +103,11 @@ class PostgresqlSessions:
         self._purge_key = purge_key
         self._marks = Marks()
 
+    @property
+    def token_key(self) -> bytes:
+        """As `SessionStore` promises."""
+        return self._purge_key
+
     async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
         """As `SessionStore` promises."""
         if not news:

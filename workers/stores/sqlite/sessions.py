@@ -50,6 +50,11 @@ class SqliteSessions:
         self._marks = Marks(file)
         self._purge_key = purge_key
 
+    @property
+    def token_key(self) -> bytes:
+        """As `SessionStore` promises."""
+        return self._purge_key
+
     async def fold(self, news: News, step: StepFunction, now: datetime) -> Sequence[Envelope]:
         """As `SessionStore` promises."""
         if not news:

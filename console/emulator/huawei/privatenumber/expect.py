@@ -85,11 +85,13 @@ def _result(call: Call, top: Content, infos: Mapping[str, Content], cdrs: Iterab
     }
     answered = "answer" in infos or any("fwdAnswerTime" in cdr for cdr in cdrs)
     picked_up, ended = times["answered_at"], times["ended_at"]
+    outcome = "answered" if answered else _unanswered(call, top, infos)
+    talked = None if outcome == "unknown" else 0  # nobody says whether anybody talked
     return {
-        "outcome": "answered" if answered else _unanswered(call, top, infos),
+        "outcome": outcome,
         "answered": answered,
         "ring_seconds": seconds_between(times["ringing_at"], picked_up or ended),
-        "talk_seconds": seconds_between(picked_up, ended) if answered else 0,
+        "talk_seconds": seconds_between(picked_up, ended) if answered else talked,
         **{name: rfc3339(moment) for name, moment in times.items()},
     }
 

@@ -22,7 +22,7 @@ from schemas.facts import Parsed
 from schemas.notification import Notification, Reply
 from schemas.platforms.huawei.privatenumber import calls
 from schemas.platforms.huawei.privatenumber.auth import verify
-from schemas.platforms.huawei.privatenumber.numbers import number_state, states
+from schemas.platforms.huawei.privatenumber.numbers import number_of, number_state, states
 from schemas.platforms.huawei.privatenumber.questions import answer, question
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from schemas.platforms.huawei.privatenumber.shape import shape_of
@@ -76,4 +76,5 @@ DIALECT: Final[Dialect[PrivateNumberSource]] = Dialect(
     asks=Asks(question=question, answer=answer),
     recordings=RecordingApi(request=partial(recording_request, default_api=DEFAULT_API), location=recording_location),
     audio_hosts=AUDIO_HOSTS,
+    number_of=number_of,
 )

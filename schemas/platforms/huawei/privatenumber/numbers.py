@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.dialect.fields import digits, listed
+from schemas.dialect.fields import digits, listed, phone
 from schemas.dialect.items import latest_number_state
 from schemas.envelope import JsonObject
 from schemas.errors import Malformed
@@ -34,8 +34,18 @@ def number_state(body: JsonObject) -> Parsed:
     Raises:
         Malformed: no_number.
     """
-    (info,) = listed(body.get("numInfo")) or [body]
+    info = _info(body)
     number = digits(info, "number") if isinstance(info, dict) else None
     if number is None:
         raise Malformed("no_number")
     return latest_number_state(body, number=number, state=info)
+
+
+def number_of(body: JsonObject) -> str | None:
+    """The number whose state that is, in E.164."""
+    info = _info(body)
+    return phone(info, "number") if isinstance(info, dict) else None
+
+
+def _info(body: JsonObject) -> Any:
+    return (listed(body.get("numInfo")) or [body])[0]

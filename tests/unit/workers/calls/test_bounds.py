@@ -31,7 +31,7 @@ from tests.building.records import CALL_RECORD, record_of
 from tests.building.states import come_back
 from tests.building.story import PATIENCE, Story
 from workers.calls.bounds import ROOMS, hold, sent_back
-from workers.calls.events import changed
+from workers.calls.changes import changed
 from workers.calls.kept import KeptFact, kept_fact
 from workers.calls.merge import build_record
 from workers.calls.session import Session, encode_session, version_key, winners

@@ -54,7 +54,7 @@ def one_leg(*, callee: str | None = B, codes: tuple[Code, ...] = (), **call: Any
 def test_a_leg_without_a_number_is_nobodys(nobody: str) -> None:
     """As facts of older versions hold it: two legs of blanks were one number, so the caller's answer was billed."""
     record = the_record([an_answer(nobody), one_leg(callee=nobody)])
-    assert (record["answered"], record["talk_seconds"]) == (False, 0)
+    assert (record["answered"], record["talk_seconds"]) == (False, None)
 
 
 def moment_of(told: float | None) -> Any:
@@ -87,8 +87,9 @@ def the_record(facts: Sequence[Fact]) -> JsonObject:
 )
 def test_an_answer_that_is_not_the_callees_proves_nothing_beside_a_cdr(event: Fact, cdr: Fact, leg: str | None) -> None:
     record = the_record([event, cdr])
-    assert (record["answered"], record["answered_at"], record["talk_seconds"]) == (False, None, 0)
-    assert record["outcome"] == ("no_answer" if NOBODY in cdr.body.call.codes else "unknown")  # type: ignore[union-attr]
+    told = NOBODY in cdr.body.call.codes  # type: ignore[union-attr]
+    assert (record["answered"], record["answered_at"], record["talk_seconds"]) == (False, None, 0 if told else None)
+    assert record["outcome"] == ("no_answer" if told else "unknown")
     assert [row["leg"] for row in record["timeline"]] == [leg]
     assert record["missing"] == ([] if leg == "a" else ["answered"])
 

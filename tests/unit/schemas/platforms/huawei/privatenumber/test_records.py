@@ -145,7 +145,7 @@ def test_an_unanswered_call_with_all_zero_codes_is_unknown_until_an_event_says_w
     assert (bare["answered"], bare["outcome"], bare["talk_seconds"], bare["ring_seconds"]) == (
         False,
         "unknown",
-        0,
+        None,
         None,
     )
     assert bare["missing"] == ["incoming", "outgoing", "ended"]

@@ -139,7 +139,7 @@ def test_without_a_cdr_a_disconnect_that_names_a_keeps_their_answer_apart() -> N
     """Section 1: for disconnect, called = A number; the page's partyType says that it is a callback."""
     record = the_record(facts_of([sample(name) for name in CALLBACK[:-1]]))
     assert seen(record, "product", "caller", "callee", "missing") == ("callback", A, None, ["cdr"])
-    assert seen(record, "answered", "talk_seconds", "outcome") == (False, 0, "unknown")
+    assert seen(record, "answered", "talk_seconds", "outcome") == (False, None, "unknown")
 
 
 def test_a_source_without_call_events_has_a_whole_callback_in_its_cdr() -> None:
