@@ -10,6 +10,7 @@ from typing import Final
 from tests.building.facts import a_cdr, an_sms, kept
 from tests.building.going_on import going_on, half_way
 from tests.building.stores import StoreRig, a_whole_call, asked, at, event, fold, stepping, types
+from tests.compat.additions import as_then
 from workers.calls.sms import sms_step
 from workers.calls.step import Patience
 from workers.correlate import SessionStore
@@ -24,7 +25,7 @@ async def test_a_store_that_is_opened_again_goes_on_as_it_always_did(store_rig: 
     async with store_rig.open_sessions() as store:
         await half_way(store)
     async with store_rig.open_sessions() as store:
-        assert await going_on(store) == SAID.read_text().splitlines()
+        assert as_then(await going_on(store)) == as_then(SAID.read_text().splitlines())
 
 
 async def test_a_session_that_outlives_what_it_said_still_knows_what_an_amendment_changes(
