@@ -28,6 +28,7 @@ OUTSIDE_RABBITMQ: Final = rabbitmq.OUTSIDE
 OUTSIDE_POSTGRESQL: Final = "CALLSTITCH_TEST_POSTGRES"
 _AMQP_TOOLS: Final = "/usr/bin/amqp-consume"
 _JQ: Final = "/usr/bin/jq"
+_NPM: Final = "/usr/bin/npm"
 LONGEST_FIRST: Final = (
     "containers/test_containers.py",
     "deploy/test_watched.py",
@@ -39,6 +40,7 @@ LONGEST_FIRST: Final = (
     "deploy/test_load_curve_replayed.py",
     "e2e/test_upgrade.py",
     "e2e/test_edge.py",
+    "e2e/test_consuming.py",
     "e2e/test_demo.py",
     "scenarios/test_poison.py",
     "e2e/test_outage.py",
@@ -165,6 +167,12 @@ def amqp_consume() -> Path:
 
 
 @pytest.fixture(scope="session")
+def npm() -> Path:
+    """Node's package manager, and with it Node."""
+    return debian.or_skip(_install_npm)
+
+
+@pytest.fixture(scope="session")
 def openssl() -> Path:
     """The command `openssl`, which makes certificates."""
     return debian.or_skip(certificates.install)
@@ -244,6 +252,8 @@ def _installs(fixtures: set[str]) -> Iterator[Callable[[], object]]:
         yield prometheus.install
     if "amqp_consume" in fixtures:
         yield _install_amqp_tools
+    if "npm" in fixtures:
+        yield _install_npm
     if "jq" in fixtures:
         yield _install_jq
     if "openssl" in fixtures:
@@ -254,6 +264,10 @@ def _installs(fixtures: set[str]) -> Iterator[Callable[[], object]]:
 
 def _install_amqp_tools() -> Path:
     return debian.program(_AMQP_TOOLS, package="amqp-tools")
+
+
+def _install_npm() -> Path:
+    return debian.program(_NPM, package="npm")
 
 
 def _install_jq() -> Path:

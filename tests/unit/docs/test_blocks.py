@@ -23,12 +23,15 @@ from schemas.question import Answer, Question
 from tests.building.pages import PAGES, READMES, ROOT, Block, blocks, blocks_in
 from tests.chaos.__main__ import _settings as chaos_settings
 
-CHECKED: Final = ("json", "python", "sh", "sql", "toml", "xml")
-ALL: Final = [block for page in PAGES for block in blocks(page)]
-# Which test runs the Python or the SQL of a page, and what the JSON of a page is.
+CHECKED: Final = ("json", "python", "sh", "toml", "xml")
+CONSUMING: Final = "docs/consuming.md"  # shows files word by word, which a test runs
+SHOWN: Final = {
+    file.read_text(): file.name for file in (ROOT / "docs" / "consuming").iterdir() if file.suffix != ".json"
+}
+ALL: Final = [block for page in PAGES for block in blocks(page) if (page, block.text in SHOWN) != (CONSUMING, True)]
+# Which test runs the Python of a page, and what the JSON of a page is.
 PROGRAMS: Final[Mapping[str, str]] = {
     "docs/contract.md": "tests/e2e/test_batches.py",
-    "docs/events.md": "tests/unit/docs/test_events.py",
     "docs/questions.md": "tests/integration/test_questions_service.py",
 }
 MODELS: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {"docs/questions.md": (Question, Answer)}
@@ -59,6 +62,16 @@ def test_a_block_that_is_neither_is_noticed(info: str) -> None:
     assert unmarked(blocks_in(f"# Page\n\n```{info}\nx = 1\n```\n")) == [f"page.md:3 {info}"]
 
 
+def test_each_program_of_a_consumer_is_shown_word_by_word_beside_its_link_and_is_run_by_a_test() -> None:
+    shown = [SHOWN[block.text] for block in blocks(CONSUMING) if block.text in SHOWN]
+    assert sorted(shown) == sorted(SHOWN.values())
+    assert len(shown) == len(set(shown)) > 5
+    page, test = (ROOT / CONSUMING).read_text(), (ROOT / "tests/e2e/test_consuming.py").read_text()
+    for name in shown:
+        assert name == "cdrs.sql" or f"[{name}](consuming/{name})" in page
+        assert name in test or f'"{Path(name).stem}"' in test
+
+
 @in_language("json")
 def test_json_is_what_the_page_says_it_is(block: Block) -> None:
     value = json.loads(block.text)
@@ -84,11 +97,6 @@ def test_xml_is_well_formed(block: Block) -> None:
 @in_language("python")
 def test_python_compiles_and_is_run_by_a_test(block: Block) -> None:
     compile(block.text, str(block), "exec")
-    assert f'"{block.page}"' in (ROOT / PROGRAMS[block.page]).read_text()
-
-
-@in_language("sql")
-def test_sql_is_run_by_a_test(block: Block) -> None:
     assert f'"{block.page}"' in (ROOT / PROGRAMS[block.page]).read_text()
 
 
