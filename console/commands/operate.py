@@ -1,11 +1,9 @@
-"""The operator's commands on the config and on one call: declare, check, config show, trace."""
+"""The operator's commands on the config: declare, check, config show."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -13,19 +11,12 @@ import typer
 from console.admission import edges, leftovers
 from console.admission.edges import Verbatim
 from console.admission.examination import findings
-from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, exit_code, quietly
+from console.app import ConfigOption, exit_code, quietly
 from console.config_file import load_config, shown
-from console.moments import DEFAULT_ZONE, ZoneOption
-from console.reading import ask_store
 from console.screen import complain, out, say_json, wrapped
-from console.timeline import story, title
 from runtime.broker import open_broker
-from schemas.envelope import JsonObject
 from schemas.errors import CallstitchError
-from schemas.masking import masked_id
-from schemas.shown import shown as one_line
 from workers.config import config_topology
-from workers.stores.reads import CallReads
 
 commands = typer.Typer()
 config_commands = typer.Typer(help="Look at the config.", no_args_is_help=True)
@@ -99,35 +90,3 @@ def config_show(config: ConfigOption = None) -> None:
 
 def _plain(value: Any) -> Any:
     return f"{value.total_seconds():g}s" if isinstance(value, timedelta) else str(value)
-
-
-@commands.command()
-def trace(
-    call: Annotated[str, typer.Argument(metavar="CALL", help="Id of the call, or the platform's session id alone.")],
-    config: ConfigOption = None,
-    tz: ZoneOption = DEFAULT_ZONE,
-    *,
-    show_numbers: NumbersOption = False,
-) -> None:
-    """Print everything known about one call or SMS, in order."""
-    with quietly():
-        found, session = ask_store(load_config(config).store, partial(_meant, call=call))
-        if session is None:
-            what = "several calls have that id, choose one:" if found else "no call has that id"
-            ids = found if show_numbers else map(masked_id, found)
-            complain("\n  ".join([f"callstitch: {what}", *map(one_line, ids)]))
-            raise typer.Exit(EXIT_DIFFERENCE)
-    out.print(wrapped(f"call {session['id'] if show_numbers else title(session)}"))
-    out.print(f"{session['status']}, revision {session['state']['revision']}; times in {tz}")
-    for line in story(session, tz, show_numbers=show_numbers):
-        out.print(line)
-
-
-async def _meant(reads: CallReads, call: str) -> tuple[Sequence[str], JsonObject | None]:
-    """The calls that may be meant, and what is known of it where it is one."""
-    ending = await reads.calls(call)
-    found = [call] if call in ending else ending
-    return found, await reads.session(found[0]) if len(found) == 1 else None
-
-
-# FIX console/commands/operate.py

@@ -13,13 +13,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from schemas.envelope import JsonObject
 from schemas.topology import Binding
 from workers.stores.deliveries import Attempt
 from workers.stores.ledger import Books
 from workers.stores.places import Place, Row
+
+
+class Match(NamedTuple):
+    """A call that holds what was searched for; `said`: the id of the event that holds its latest revision, if any."""
+
+    id: str
+    status: str
+    updated_at: str
+    said: str
+    state: JsonObject
 
 
 class CallReads(Protocol):
@@ -35,6 +45,22 @@ class CallReads(Protocol):
         None when unknown. `outbox` holds the envelopes that left or wait to leave, oldest first, each with
         whether it is marked as `sent`, which may be so a second after it left.
         """
+        ...
+
+    async def call_of(self, event_id: str) -> str | None:
+        """The id of the call that this event is of; None where no row of the outbox has it."""
+        ...
+
+    async def holding(self, part: bytes, spelled: str, *, most: int, limit: int) -> Sequence[Match]:
+        """Calls whose facts hold that text: up to `limit` of the `most` open and the `most` quiet that changed last.
+
+        `part` stands in it literally, which is fast to find; `spelled` is a regular expression, of ASCII, that Python
+        and PostgreSQL read alike, for what is spelled in several ways. Newest first, open ones by their deadline.
+        """
+        ...
+
+    async def back_to(self, most: int) -> str | None:
+        """When the last of the `most` quiet calls changed that changed last; None where there are fewer."""
         ...
 
     async def attempts(self, event_id: str, since: datetime) -> Sequence[Attempt]:
@@ -91,6 +117,14 @@ class ParkedReads(Protocol):
 
         `raw` is the envelope as it was parked; `first_at` and `last_at` are microseconds since 1970.
         """
+        ...
+
+    async def letters(self, ids: Sequence[str]) -> Sequence[JsonObject]:
+        """The dead letters of these ids: `id`, `stage`, `reason`, `state`, `attempts`, `first_at` and `last_at`."""
+        ...
+
+    async def letters_holding(self, text: str, *, stage: str, most: int) -> Sequence[JsonObject]:
+        """The same of the `most` dead letters of a stage that were parked last, those that hold that text."""
         ...
 
 

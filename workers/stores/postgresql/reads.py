@@ -20,6 +20,7 @@ from workers.stores.postgresql.pool import Database
 from workers.stores.postgresql.purge import SEARCHES, SIZED, UP_TO
 from workers.stores.postgresql.schema import clean, fetched, has_column, is_there
 from workers.stores.postgresql.sinks import given
+from workers.stores.reads import Match
 from workers.stores.sweep import within
 
 _EVENTS: Final = (
@@ -29,6 +30,22 @@ _LAST_ROW: Final = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS n F
 _LEAVING: Final = "SELECT envelope, {left} AS sent FROM outbox o WHERE call_id = $1 ORDER BY n"
 _ENDING: Final = (
     "SELECT id FROM session WHERE substr(id, greatest(length(id) - length($1::bytea) + 1, 1)) = $1::bytea LIMIT 20"
+)
+_FIRST: Final = (  # by indexes, and no further than the limit: what is open first, as it is news
+    "due_at IS NOT NULL ORDER BY due_at DESC",
+    "due_at IS NULL ORDER BY updated_at DESC",
+)
+_HOLDING: Final = (
+    "SELECT * FROM (SELECT * FROM session WHERE {} LIMIT $1) AS newest WHERE CASE WHEN position($2::bytea IN state) > 0"
+    " THEN encode(state, 'escape') ~ $3 ELSE false END LIMIT $4"
+)
+_BACK_TO: Final = f"SELECT updated_at FROM session WHERE {_FIRST[1]} LIMIT 1 OFFSET $1"  # noqa: S608 - our own text
+_LETTER: Final = (
+    "SELECT id, stage, reason, state, attempts, first_at, last_at FROM parked WHERE box = 'dead' AND id = ANY ({})"
+)
+_NEWEST: Final = (
+    "ARRAY(SELECT id FROM parked WHERE box = 'dead' AND stage = $1 ORDER BY last_at DESC LIMIT $2))"
+    " AND (position($3::bytea IN raw) > 0"
 )
 _GROUPS: Final = (
     "SELECT signature, stage, reason, source, state, count(*) count, {items} items,"
@@ -85,6 +102,27 @@ class PostgresqlReads:
             "outbox": [{**orjson.loads(row["envelope"]), "sent": row["sent"]} for row in leaving],
         }
 
+    async def call_of(self, event_id: str) -> str | None:
+        """As `CallReads` promises."""
+        found = await self._ask("SELECT call_id FROM outbox WHERE id = $1 LIMIT 1", clean(event_id))
+        return found[0]["call_id"].decode() if found else None
+
+    async def holding(self, part: bytes, spelled: str, *, most: int, limit: int) -> Sequence[Match]:
+        """As `CallReads` promises."""
+        found: list[Any] = []
+        for first in _FIRST:
+            found += await self._ask(_HOLDING.format(first), most, part, clean(spelled), limit - len(found))
+        return [
+            Match(row["id"].decode(), row["status"], row["updated_at"].isoformat(), row.get("said") or "",
+                  state_of(row["state"]))
+            for row in found
+        ]  # fmt: skip
+
+    async def back_to(self, most: int) -> str | None:
+        """As `CallReads` promises."""
+        found = await self._ask(_BACK_TO, most - 1)
+        return _time(found[0]["updated_at"]) if found else None
+
     async def attempts(self, event_id: str, since: datetime) -> Sequence[Attempt]:
         """As `CallReads` promises."""
         return await given(self._database, event_id, since)
@@ -125,6 +163,18 @@ class PostgresqlReads:
         rows = await self._ask(_PARKED, box, clean(wanted), limit)
         times = [{"first_at": _micros(row["first_at"]), "last_at": _micros(row["last_at"])} for row in rows]
         return [{**row, **at, "raw": orjson.loads(row["raw"])} for row, at in zip(rows, times, strict=True)]
+
+    async def letters(self, ids: Sequence[str]) -> Sequence[JsonObject]:
+        """As `ParkedReads` promises."""
+        return await self._letters("$1::text[]", list(map(clean, ids)))
+
+    async def letters_holding(self, text: str, *, stage: str, most: int) -> Sequence[JsonObject]:
+        """As `ParkedReads` promises."""
+        return await self._letters(_NEWEST, stage, most, text.encode())
+
+    async def _letters(self, which: str, *values: object) -> Sequence[JsonObject]:
+        rows = await self._ask(_LETTER.format(which), *values)
+        return [{**row, "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])} for row in rows]
 
     async def rows(self, place: Place) -> AsyncIterator[Row]:
         """As `PlaceReads` promises."""

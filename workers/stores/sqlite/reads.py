@@ -5,6 +5,7 @@ A file that is made or migrated meanwhile is read as it is then, and no open con
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
@@ -18,6 +19,7 @@ from schemas.topology import Binding
 from workers.calls.session import state_of
 from workers.stores.deliveries import Attempt
 from workers.stores.places import Place, Row
+from workers.stores.reads import Match
 from workers.stores.sqlite.books import SqliteBooks
 from workers.stores.sqlite.declared import declared
 from workers.stores.sqlite.file import asked, has_column, micros, moment
@@ -32,6 +34,18 @@ _ENDING: Final = (  # byte by byte: an id may hold NUL, and what LIKE takes for 
     "SELECT id FROM session, (SELECT ? AS ending)"
     " WHERE substr(CAST(id AS BLOB), max(length(CAST(id AS BLOB)) - length(ending) + 1, 1)) = ending LIMIT 20"
 )
+_FIRST: Final = (  # by indexes, and no further than the limit: what is open first, as it is news
+    "due_at IS NOT NULL ORDER BY due_at DESC",
+    "due_at IS NULL ORDER BY updated_at DESC",
+)
+_HOLDING: Final = (
+    "SELECT * FROM (SELECT * FROM session WHERE {} LIMIT ?) WHERE instr(state, ?) > 0 AND spelled(state) LIMIT ?"
+)
+_BACK_TO: Final = f"SELECT updated_at FROM session WHERE {_FIRST[1]} LIMIT 1 OFFSET ?"  # noqa: S608 - our own text
+_LETTER: Final = (
+    "SELECT id, stage, reason, state, attempts, first_at, last_at FROM parked WHERE box = 'dead' AND id IN ({})"
+)
+_NEWEST: Final = "SELECT id FROM parked WHERE box = 'dead' AND stage = ? ORDER BY last_at DESC LIMIT ?"
 
 
 class SqliteReads:
@@ -61,6 +75,18 @@ class SqliteReads:
     async def session(self, call_id: str) -> JsonObject | None:
         """As `CallReads` promises."""
         return await self._of_correlate(_session, call_id)
+
+    async def call_of(self, event_id: str) -> str | None:
+        """As `CallReads` promises."""
+        return await self._of_correlate(_call_of, event_id)
+
+    async def holding(self, part: bytes, spelled: str, *, most: int, limit: int) -> Sequence[Match]:
+        """As `CallReads` promises."""
+        return await self._of_correlate(_holding, part, spelled, most, limit)
+
+    async def back_to(self, most: int) -> str | None:
+        """As `CallReads` promises."""
+        return await self._of_correlate(_back_to, most)
 
     async def attempts(self, event_id: str, since: datetime) -> Sequence[Attempt]:
         """As `CallReads` promises."""
@@ -96,6 +122,14 @@ class SqliteReads:
     async def parked(self, box: str, *, wanted: str, limit: int) -> Sequence[JsonObject]:
         """As `ParkedReads` promises."""
         return await self._of_park(_parked, box, wanted, limit)
+
+    async def letters(self, ids: Sequence[str]) -> Sequence[JsonObject]:
+        """As `ParkedReads` promises."""
+        return await self._of_park(_letters, "SELECT value FROM json_each(?)", orjson.dumps(list(ids)).decode())
+
+    async def letters_holding(self, text: str, *, stage: str, most: int) -> Sequence[JsonObject]:
+        """As `ParkedReads` promises."""
+        return await self._of_park(_letters, f"{_NEWEST}) AND (instr(raw, ?) > 0", stage, most, text.encode())
 
     async def rows(self, place: Place) -> AsyncIterator[Row]:
         """As `PlaceReads` promises."""
@@ -138,6 +172,34 @@ def _session(db: sqlite3.Connection, call_id: str) -> JsonObject | None:
         "state": state_of(row["state"]),
         "outbox": [{**orjson.loads(envelope), "sent": bool(sent)} for envelope, sent in leaving],
     }
+
+
+def _call_of(db: sqlite3.Connection, event_id: str) -> str | None:
+    row = db.execute("SELECT call_id FROM outbox WHERE id = ? LIMIT 1", (event_id,)).fetchone()
+    return row["call_id"] if row is not None else None
+
+
+def _holding(db: sqlite3.Connection, part: bytes, spelled: str, most: int, limit: int) -> list[Match]:
+    pattern = re.compile(spelled.encode())
+    db.create_function("spelled", 1, lambda state: pattern.search(state) is not None)
+    found: list[sqlite3.Row] = []
+    for first in _FIRST:
+        found += db.execute(_HOLDING.format(first), (most, part, limit - len(found)))
+    return [_match(**row) for row in map(dict, found)]
+
+
+def _match(*, id: str, status: str, updated_at: int, state: bytes, said: str | None = None, **_: object) -> Match:  # noqa: A002 - a column
+    return Match(id, status, moment(updated_at).isoformat(), said or "", state_of(state))
+
+
+def _back_to(db: sqlite3.Connection, most: int) -> str | None:
+    row = db.execute(_BACK_TO, (most - 1,)).fetchone()
+    return _time(row["updated_at"]) if row is not None else None
+
+
+def _letters(db: sqlite3.Connection, which: str, *values: str | int | bytes) -> list[JsonObject]:
+    rows = db.execute(_LETTER.format(which), values)
+    return [{**dict(row), "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])} for row in rows]
 
 
 def _last_row(db: sqlite3.Connection) -> int:

@@ -1,0 +1,1 @@
+"""`callstitch trace`: which call is meant, what is known of it, and what became of its events at each outlet."""
