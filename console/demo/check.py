@@ -199,7 +199,9 @@ def _wrong_fields(line: JsonObject, record: JsonObject) -> Iterator[str]:
         yield "the timeline differs from the events that were accepted"
     stored = {(row["sha256"], row["bytes"]) for row in record["recordings"] if row["state"] == "stored"}
     if stored != {(row["sha256"], row["bytes"]) for row in expect["recordings"].values()}:
-        yield f"{len(stored)} recording(s) stored, the platform serves {len(expect['recordings'])}, or bytes differ"
+        told = ", ".join(" ".join(filter(None, (row["state"], row["reason"]))) for row in record["recordings"])
+        served = len(expect["recordings"])
+        yield f"{len(stored)} recording(s) stored, the platform serves {served}, or bytes differ; told: {told}"
 
 
 def _cdrs(cdrs: Iterable[JsonObject], expected: Iterable[JsonObject]) -> list[JsonObject]:

@@ -14,6 +14,7 @@ from console.emulator.huawei.privatenumber.plan import plan
 from console.emulator.settings import EmulatorSettings
 from tests.chaos.check import Evidence, Findings, check, is_quiet
 from tests.chaos.director import Director
+from tests.chaos.fault import Fault
 from tests.chaos.kept import Kept, end_in_order
 from tests.chaos.receiver import Receiver
 from tests.chaos.recovery import Recoveries
@@ -47,7 +48,9 @@ class Result:
     exits: list[str]  # processes that did not end as they should
     seen: Mapping[str, Mapping[str, int]]  # what was seen of each hard fault, and how often
     unseen: list[str]  # hard faults that nobody saw, or that a long run never played: they prove nothing
-    unplayed: list[str]  # hard faults that were to come and had no time: the machine was busy
+    unplayed: list[
+        str
+    ]  # hard faults that had no time, or whose traffic was over before they were seen: the machine was busy
 
     @property
     def passed(self) -> bool:
@@ -117,7 +120,7 @@ class _Run:
             exits=[*self._stack.exits.wrong, *end_in_order(self._roles)],
             seen=self._stack.player.seen,
             unseen=[*self._stack.player.unseen, *self._never_played()],
-            unplayed=[fault.label for fault in self._director.unplayed],
+            unplayed=[fault.label for fault in self._untimely()],
         )
 
     def _begin(self) -> None:
@@ -147,8 +150,11 @@ class _Run:
         """A short run deals some of the hard faults, one that has time for all of them plays each."""
         if not every_one_fits(self._settings):
             return []
-        kinds = {fault.kind for fault in self._director.unplayed} - self._stack.player.played
+        kinds = {fault.kind for fault in self._untimely()} - self._stack.player.played
         return [f"{kind} was never played" for kind in sorted(kinds)]
+
+    def _untimely(self) -> list[Fault]:
+        return [*self._director.unplayed, *self._stack.player.too_late]
 
     def _drain(self) -> float:
         """Wait until all is quiet, and quiet still a moment later; the seconds that it took."""
@@ -169,5 +175,6 @@ class _Run:
         time.sleep(TICK_SECONDS)
         assert self._stack.emulator.process.poll() is None, self._stack.emulator.tail()
         self._sent.read()
+        self._stack.player.traffic_is_over = self._sent.end is not None
         self._events.read(time.monotonic())
         self._director.tick(time.monotonic())

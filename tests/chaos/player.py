@@ -28,13 +28,14 @@ class Player:
         self.seen: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by label: what, how often
         self.played: set[str] = set()  # kinds
         self.unseen: list[str] = []
+        self.traffic_is_over = False  # then nobody may meet what is away
+        self.too_late: list[Fault] = []  # the traffic was over before they were seen
 
     def hit(self, fault: Fault) -> bool:
         """Begin a fault; False while one is under way."""
         if self._over_at is None:
             return False
         self._over_at, self.shared = None, False
-        self.played.add(fault.kind)
         self._work = self._thread.submit(self._play, fault)
         return True
 
@@ -58,14 +59,21 @@ class Player:
         trouble = TROUBLES[fault.kind]
         try:
             with trouble.play(self._scene, fault.how) as seen:
-                if what := _wait(seen):
-                    self.seen[fault.label][what] += 1
-                else:
-                    self.unseen.append(f"{fault.label} was played and not seen within {SEEN_SECONDS:g} s")
+                self._judge(fault, _wait(seen))
                 self.shared = trouble.shared
                 time.sleep(fault.away)
         finally:
             self.shared = False
+
+    def _judge(self, fault: Fault, what: str) -> None:
+        if not what and self.traffic_is_over:
+            self.too_late.append(fault)
+            return
+        self.played.add(fault.kind)
+        if what:
+            self.seen[fault.label][what] += 1
+        else:
+            self.unseen.append(f"{fault.label} was played and not seen within {SEEN_SECONDS:g} s")
 
 
 def _wait(seen: Callable[[], str]) -> str:

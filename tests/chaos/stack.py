@@ -38,7 +38,7 @@ READY_SECONDS: Final = 120.0
 REPUSH_FACTOR: Final[Mapping[str, int]] = {"rabbitmq": 600, "embedded": 1500}
 # A recording that is "not there yet" twice and meets a fault besides, by default tries again in ten minutes: here too
 # late for a run that looks at its end whether it is there.
-RETRIES: Final = '[retry.fetch_recording]\nschedule = ["1s", "5s", "5s", "5s", "30s"]\n'
+RETRIES: Final = '[retry.fetch_recording]\nschedule = ["1s", "5s", "5s", "5s", "30s", "30s"]\n'
 CONCURRENCY: Final = 256  # a platform goes on pushing while the door waits three seconds for a broker that is away
 STAGES: Final = ("dedupe", "correlate", "fetch_recording", "park")
 SINKS: Final = ("file", "hook")

@@ -77,7 +77,12 @@ def test_a_worker_that_acks_before_its_work_is_caught(tmp_path: Path) -> None:
     assert "chaos: lost 0" not in told
 
 
-def test_a_hard_fault_that_nobody_sees_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("over", "unseen"), [(False, ["memory_alarm was played and not seen within 0.1 s"]), (True, [])]
+)
+def test_a_hard_fault_that_nobody_sees_while_there_is_traffic_fails_the_run(
+    monkeypatch: pytest.MonkeyPatch, *, over: bool, unseen: list[str]
+) -> None:
     @contextmanager
     def nothing(_: Scene, __: str) -> Iterator[Seen]:
         yield str
@@ -85,11 +90,14 @@ def test_a_hard_fault_that_nobody_sees_fails_the_run(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(TROUBLES, "memory_alarm", Trouble(play=nothing))
     monkeypatch.setattr(player, "SEEN_SECONDS", 0.1)
     playing = Player(cast("Scene", None))
+    playing.traffic_is_over = over
 
     assert playing.hit(Fault(at=0, kind="memory_alarm", how="", target="memory_alarm", away=0))
     playing.close()
 
-    assert playing.unseen == ["memory_alarm was played and not seen within 0.1 s"]
+    assert playing.unseen == unseen
+    assert [fault.kind for fault in playing.too_late] == ["memory_alarm"] * over
+    assert playing.played == (set() if over else {"memory_alarm"})
 
 
 def test_a_freeze_may_last_longer_than_a_fault_takes_to_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:

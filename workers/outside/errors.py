@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,11 +11,14 @@ from typing import Final
 
 import aiohttp
 
-from schemas.errors import Permanent, Transient
+from schemas.errors import Permanent, Transient, Unavailable
 from workers.outside.guard import AddressRefused
 
 ANSWER_BYTES: Final = 64 * 1024
 LONGEST_WAIT_SECONDS: Final = 24 * 3600.0
+
+# What this machine lacks, whoever is called: no descriptor, no memory for a socket.
+_OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 @contextmanager
@@ -24,6 +28,7 @@ def our_errors() -> Iterator[None]:
     Raises:
         Permanent: address_not_allowed, bad_address.
         Transient: timed_out, certificate_refused, unreachable, connection_broken.
+        Unavailable: we have no descriptor or no memory for the connection; the other side was never asked.
     """
     try:
         yield
@@ -32,6 +37,8 @@ def our_errors() -> Iterator[None]:
     except aiohttp.ClientConnectorError as error:
         if isinstance(error.os_error, AddressRefused):
             raise Permanent("address_not_allowed") from None
+        if error.os_error.errno in _OURS:
+            raise Unavailable(f"no connection can be opened: {error.os_error.strerror}") from None
         raise Transient("unreachable") from None
     except (aiohttp.InvalidURL, UnicodeError):  # the latter of a resolver, for a name that DNS cannot have
         raise Permanent("bad_address") from None

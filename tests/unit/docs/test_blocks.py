@@ -23,15 +23,16 @@ from schemas.question import Answer, Question
 from tests.building.pages import PAGES, READMES, ROOT, Block, blocks, blocks_in
 from tests.chaos.__main__ import _settings as chaos_settings
 
-CHECKED: Final = ("json", "python", "sh", "toml", "xml")
+CHECKED: Final = ("json", "python", "sh", "sql", "toml", "xml")
 CONSUMING: Final = "docs/consuming.md"  # shows files word by word, which a test runs
 SHOWN: Final = {
     file.read_text(): file.name for file in (ROOT / "docs" / "consuming").iterdir() if file.suffix != ".json"
 }
 ALL: Final = [block for page in PAGES for block in blocks(page) if (page, block.text in SHOWN) != (CONSUMING, True)]
-# Which test runs the Python of a page, and what the JSON of a page is.
+# Which test runs the Python or the SQL of a page, and what the JSON of a page is.
 PROGRAMS: Final[Mapping[str, str]] = {
     "docs/contract.md": "tests/e2e/test_batches.py",
+    "docs/events.md": "tests/unit/docs/test_events.py",
     "docs/questions.md": "tests/integration/test_questions_service.py",
 }
 MODELS: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {"docs/questions.md": (Question, Answer)}
@@ -97,6 +98,11 @@ def test_xml_is_well_formed(block: Block) -> None:
 @in_language("python")
 def test_python_compiles_and_is_run_by_a_test(block: Block) -> None:
     compile(block.text, str(block), "exec")
+    assert f'"{block.page}"' in (ROOT / PROGRAMS[block.page]).read_text()
+
+
+@in_language("sql")
+def test_sql_is_run_by_a_test(block: Block) -> None:
     assert f'"{block.page}"' in (ROOT / PROGRAMS[block.page]).read_text()
 
 

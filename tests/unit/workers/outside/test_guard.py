@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import os
+import resource
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -9,7 +14,7 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from yarl import URL
 
-from schemas.errors import Permanent, Transient
+from schemas.errors import Permanent, Transient, Unavailable
 from schemas.platforms import DIALECTS
 from schemas.platforms.huawei.privatenumber.settings import PrivateNumberSource
 from workers.outside.audio import sniff
@@ -119,6 +124,33 @@ async def test_names_and_literals_of_this_machine_are_refused_at_the_socket(host
         assert reached == []
         async with open_session(allow_private=True, total_seconds=5, per_host=1) as let_in:
             assert (await let_in.get(f"http://{host}:{server.port}/")).status == 200
+
+
+async def test_what_this_machine_lacks_is_not_held_against_the_other_side() -> None:
+    async with (
+        TestServer(web.Application()) as server,
+        open_session(allow_private=True, total_seconds=5, per_host=1) as session,
+    ):
+        with no_free_descriptor(), pytest.raises(Unavailable, match="no connection can be opened"), our_errors():
+            await session.get(f"http://127.0.0.1:{server.port}/")
+        assert (await session.get(f"http://127.0.0.1:{server.port}/")).status == 404
+
+
+@contextmanager
+def no_free_descriptor() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.dup(0)]
+    highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 @pytest.mark.parametrize(

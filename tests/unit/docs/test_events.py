@@ -1,0 +1,205 @@
+"""docs/events.md is the contract in words: each event and field of the schemas, and nothing that is in none."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import pytest
+from pydantic import TypeAdapter
+
+from schemas.record import CallRecord, DecisionRow, RecordingRow, SmsRecord, TimelineRow
+from schemas.topology import EVENT_TYPES
+from schemas.vocabulary import ChangeReason, Repair
+from tests.building.pages import ROOT, blocks
+from tests.unit.docs.schema_fields import Field, Schema, fields_of
+
+PAGE: Final = "docs/events.md"
+TEXT: Final = (ROOT / PAGE).read_text()
+CODE: Final = re.compile(r"`([^`]+)`")
+LINK: Final = re.compile(r"\[[\w ]+\]\(#([\w-]+)\)")
+VALUES: Final = "11. Values"
+TYPES: Final = "2. Which events there are"
+EVERY_TYPE_ITS_OWN: Final = {"type", "dataschema"}  # one word in each schema; the table of types has these
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row of a table of fields: its path, the cells beside it, and the set of values that its type links."""
+
+    types: str
+    null: str
+    meaning: str
+
+    @property
+    def values(self) -> str | None:
+        found = LINK.search(self.types)
+        return found[1] if found else None
+
+
+def event(data: Mapping[str, Any], *, revision: bool = False, record: bool = True) -> Schema:
+    """The schema of an event whose data has these fields; `repaired` may be left out."""
+    some = {name: {"type": "string"} for name in ("specversion", "id", "type", "source", "datacontenttype")}
+    some |= {"dataschema": {"type": "string"}, "time": {"type": "string", "format": "date-time"}}
+    some |= {name: {"type": "string"} for name in ("subject", "callid") if record}
+    some |= {"revision": {"type": "integer"}} if revision else {}
+    parts = {name: TypeAdapter(model).json_schema() for name, model in data.items()}
+    within = {
+        "type": "object",
+        "properties": parts,
+        "required": [name for name in parts if name != "repaired"],
+    }
+    defs = {name: part for schema in parts.values() for name, part in schema.pop("$defs", {}).items()}
+    return {"$defs": defs, "properties": {**some, "data": within}, "required": [*some, "data"]}
+
+
+@pytest.fixture(scope="module")
+def exported() -> Mapping[str, Schema]:
+    """The schema of each event, by its short type."""
+    call, raw = {"call": CallRecord, "changed": list[str]}, {"raw": dict[str, Any], "repaired": list[Repair]}
+    recording = event({**call, "recording": RecordingRow, "reason": Literal["recording"]}, revision=True)
+    return {
+        "call.completed": event({**call, "reason": Literal["cdr"]}, revision=True),
+        "call.incomplete": event({**call, "reason": Literal["deadline"]}, revision=True),
+        "call.amended": event({**call, "reason": ChangeReason}, revision=True),
+        "recording.stored": recording,
+        "recording.failed": recording,
+        "call.progress": event({"event": TimelineRow, "repaired": list[Repair]}),
+        "call.decided": event({"decision": DecisionRow}),
+        "sms.notified": event({"sms": SmsRecord}, revision=True),
+        "number.changed": event({**raw, "number": str | None}),
+        "platform.notified": event(raw),
+        "sink.test": event({"test": bool, "sink": str}, record=False),
+    }
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """Each table of a text: rows of cells, the first its heading."""
+    lines = [line if line.startswith("|") else "" for line in text.splitlines()]
+    found = [part.strip().splitlines() for part in "\n".join(lines).split("\n\n") if part.strip()]
+    return [[[cell.strip() for cell in line.strip("|").split("|")] for line in (rows[0], *rows[2:])] for rows in found]
+
+
+def told_fields(text: str) -> dict[str, Row]:
+    """Every field that a table tells, by its path; a heading that names objects stands before each of its rows."""
+    told: dict[str, Row] = {}
+    for heading, *rows in tables(text):
+        if not heading[0].startswith("field"):
+            continue
+        for field, types, null, meaning in rows:
+            for before in CODE.findall(heading[0]) or [""]:
+                path = f"{before}.{field.strip('`')}".lstrip(".")
+                assert path not in told, f"{path} is told twice"
+                told[path] = Row(types=types, null=null, meaning=meaning)
+    return told
+
+
+def sets_of_values(text: str) -> dict[str, set[str]]:
+    """Every set of values by its anchor."""
+    _, _, values = text.partition(f"\n## {VALUES}\n")
+    sections = re.split(r"^### ", values, flags=re.MULTILINE)[1:]
+    found = {}
+    for section in sections:
+        heading, _, rest = section.partition("\n")
+        _, *rows = tables(rest)[0]
+        found[heading.strip().replace(" ", "-")] = {word for row in rows for word in CODE.findall(row[0])}
+    return found
+
+
+def differences(text: str, schemas: Mapping[str, Schema]) -> list[str]:
+    """What the page says otherwise than the schemas, a line each."""
+    told, there, values = told_fields(text), fields_of(schemas.values()), sets_of_values(text)
+    found = [f"{path}: in no schema" for path in told.keys() - there.keys()]
+    found += [f"{path}: not on the page" for path in there.keys() - told.keys()]
+    for path in told.keys() & there.keys():
+        found += [f"{path}: {what}" for what in _differs(told[path], there[path], path, values)]
+    linked = {row.values for row in told.values()}
+    return sorted(found + [f"{name}: no field has these values" for name in values.keys() - linked])
+
+
+def _differs(row: Row, field: Field, path: str, values: Mapping[str, set[str]]) -> list[str]:
+    found = []
+    if row.null.startswith("never") == field.null:
+        found.append("null" if field.null else "never null")
+    if ("left out" in row.null) == field.always:
+        found.append("never left out" if field.always else "may be left out")
+    if not row.null or not row.meaning:
+        found.append("says nothing")
+    closed = len(field.words) > 1 and path not in EVERY_TYPE_ITS_OWN
+    if closed != (row.values is not None) or (closed and values.get(row.values or "") != set(field.words)):
+        found.append(f"has the values {sorted(field.words)}")
+    types = {"list"} if row.types.startswith("list of ") else {"text"} if closed else set(row.types.split(" or "))
+    return found if types == field.types else [*found, f"is {sorted(field.types)}"]
+
+
+def types_told(text: str) -> dict[str, tuple[bool, set[str]]]:
+    """Of each short type, whether it has a revision, and what its data holds."""
+    _, _, section = text.partition(f"\n## {TYPES}\n")
+    _, *rows = tables(section)[0]
+    return {row[0].strip("`"): (row[3] == "yes", set(CODE.findall(row[4]))) for row in rows}
+
+
+def of_schema(schema: Schema) -> tuple[bool, set[str]]:
+    fields = fields_of([schema])
+    within = {path.split(".")[1] for path in fields if path.startswith("data.")}
+    return "revision" in fields, within
+
+
+def test_every_field_and_value_is_told_as_the_schemas_have_it(exported: Mapping[str, Schema]) -> None:
+    assert len(fields_of(exported.values())) > 100
+    assert differences(TEXT, exported) == []
+
+
+def test_the_types_and_what_each_holds_are_those_of_the_schemas(exported: Mapping[str, Schema]) -> None:
+    assert set(EVENT_TYPES) <= exported.keys()
+    assert types_told(TEXT) == {name: of_schema(schema) for name, schema in exported.items()}
+
+
+@pytest.mark.parametrize(
+    ("said", "instead", "noticed"),
+    [
+        ("`data.call.late`", "`data.call.slow`", ["data.call.late: not on the page", "data.call.slow: in no schema"]),
+        ("| `data.call.at` | time | never |", "| `data.call.at` | time | at times |", ["data.call.at: never null"]),
+        ("`data.sms.parts`", "`data.sms.pieces`", ["data.sms.parts: not on the page"]),
+        ("| `by` | [by](#by) | never |", "| `by` | text | never |", ["has the values"]),
+        ("| `busy` |", "| `engaged` |", ["outcome: has the values"]),
+        ("| never; left out where nothing was mended |", "| never |", ["data.repaired: may be left out"]),
+        ("| `milliseconds` | integer |", "| `milliseconds` | text |", ["milliseconds: is ['integer']"]),
+    ],
+)
+def test_what_the_page_says_otherwise_is_noticed(
+    said: str, instead: str, noticed: list[str], exported: Mapping[str, Schema]
+) -> None:
+    assert said in TEXT
+    found = differences(TEXT.replace(said, instead), exported)
+    assert [words for words in noticed if not any(words in line for line in found)] == []
+
+
+def test_the_statement_of_the_page_keeps_the_highest_revision_in_any_order() -> None:
+    statement = next(block.text for block in blocks(PAGE) if block.info == "sql")
+    rows = [_row("a", 1, 1.0), _row("a", 3, 2.0), _row("b", 3, 5.0), _row("a", 2, 9.0)]
+    with closing(sqlite3.connect(":memory:")) as db:
+        columns = "callid, record_id, revision, at, outcome, talk_seconds, billed_minutes"
+        db.execute(f"CREATE TABLE cdrs ({columns}, PRIMARY KEY (callid, record_id))")
+        for row in [*rows, *reversed(rows)]:
+            db.execute(statement, row)
+        assert db.execute("SELECT record_id, revision, billed_minutes FROM cdrs ORDER BY 1").fetchall() == [
+            ("a", 3, 2.0),
+            ("b", 3, 5.0),
+        ]
+
+
+def _row(record_id: str, revision: int, minutes: float) -> dict[str, Any]:
+    return {
+        "callid": "hw:1",
+        "record_id": record_id,
+        "revision": revision,
+        "at": "2026-01-05T08:00:00Z",
+        "outcome": "answered",
+        "talk_seconds": minutes * 60,
+        "billed_minutes": minutes,
+    }
