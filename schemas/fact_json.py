@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NotRequired, TypedDict
 
@@ -15,6 +16,7 @@ from schemas.facts import (
     Code,
     Decided,
     Fact,
+    FactBody,
     FactKind,
     KindOfFact,
     NumberState,
@@ -23,6 +25,7 @@ from schemas.facts import (
     Recording,
     Sms,
 )
+from schemas.privacy.secrets import without_secrets
 from schemas.vocabulary import (
     Action,
     AskedKind,
@@ -187,7 +190,10 @@ class FactJson(SessionJson, IdentityJson):
 
 
 def identified(item: Parsed, envelope: Envelope, *, fact_id: str, platform: str) -> Fact:
-    """The fact that an item of this envelope is: of its source, and told when it came."""
+    """The fact that an item of this envelope is: of its source, told when it came, without keys and signed links.
+
+    Its fingerprint is that of the item as it was sent.
+    """
     return Fact(
         id=fact_id,
         kind=item.kind,
@@ -197,9 +203,16 @@ def identified(item: Parsed, envelope: Envelope, *, fact_id: str, platform: str)
         key=item.key,
         fingerprint=item.fingerprint,
         at=envelope.at,
-        body=item.body,
+        body=_without_secrets(item.body),
         repaired=item.repaired,
     )
+
+
+def _without_secrets(body: FactBody) -> FactBody:
+    if isinstance(body, (Recording, Decided)):
+        return body
+    raw = without_secrets(body.raw)
+    return body if raw is body.raw else replace(body, raw=raw)
 
 
 def fact_envelope(fact: Fact, *, trace: str) -> Envelope:

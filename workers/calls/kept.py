@@ -9,7 +9,9 @@ from typing import Any, Final
 import orjson
 
 from schemas.fact_json import FactJson, IdentityJson, SessionJson, check_body
+from schemas.envelope import JsonObject
 from schemas.facts import FactKind
+from schemas.privacy.secrets import without_documented
 from schemas.vocabulary import Repair, TimelineType
 
 _HOUR_LENGTH: Final = len("2026-11-21T08")
@@ -86,7 +88,7 @@ class KeptFact:
         """The body as JSON: `EventJson`, `CdrJson` and so on, by its kind."""
         if self._row is None:
             assert self._line is not None
-            self._row = orjson.loads(self._line)
+            self._row = _without_secrets(orjson.loads(self._line))
         return self._row
 
     @property
@@ -116,11 +118,19 @@ def kept_fact(row: FactJson) -> KeptFact:
         identity["repaired"] = list(row["repaired"])
     if kind not in _OF_A_CALL:
         check_body(kind, body)
-        return KeptFact(of, identity, row=body)
+        return KeptFact(of, identity, row=_without_secrets(body))
     if kind == FactKind.CALL_EVENT:
         identity["type"] = body["type"]
     reported = {name: value for name, value in body["call"].items() if value is not None}
-    return KeptFact(of, identity, row={**body, "call": reported, "raw": body["raw"]})
+    return KeptFact(of, identity, row={**body, "call": reported, "raw": without_documented(body["raw"])})
+
+
+def _without_secrets(row: JsonObject) -> JsonObject:
+    """A body that an older version may have left, which kept what must not leave."""
+    raw = row.get("raw")
+    if raw:
+        row["raw"] = without_documented(raw)
+    return row
 
 
 def repaired_in(facts: Iterable[KeptFact], *, cut: bool = False) -> list[Repair]:
