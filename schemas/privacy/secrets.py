@@ -38,7 +38,7 @@ _NAMES: Final = 4096  # platforms have some hundred; what anybody makes up must 
 
 _WORD: Final = re.compile(r"[^\s\"'<>]+")
 _SIGNED: Final = re.compile(r"(signature|accesskeyid|(app|pool|partner)_?key)(=|%3D)", re.IGNORECASE)
-_SIGNED_LINK: Final = re.compile(r"(token|sign?|auth|auth_?key|secret|password|credential|expires)(=|%3D)", re.IGNORECASE)
+_SIGNED_LINK: Final = re.compile(r"(token|sign?|auth_?key|secret|password|credential|expires)(=|%3D)", re.IGNORECASE)
 _LEFT_OUT: Final = "***"
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 
 from tests.compat.additions import WithoutAdditions, numbers_by_the_outbox, without_layout, without_tables
+from tests.compat.let_out import kept_in
 from tests.compat.parked_once import parked_once
 from tests.compat.recorded import CONFIG, RUN, read_pushes, read_rows
 from tests.compat.run import played
@@ -32,7 +33,8 @@ async def test_every_push_is_answered_read_and_told_as_it_was(recorded: list[dic
     told: list[str] = []
     without = WithoutAdditions(told)
     made = [without(_as_json(row)) async for row in played(CONFIG, read_pushes(), script, tmp_path, told)]
-    rows_then, rows_now = (numbers_by_the_outbox(without_layout(rows)) for rows in (recorded, without_tables(made)))
+    then_and_now = kept_in(without_layout(recorded)), without_layout(without_tables(made))
+    rows_then, rows_now = map(numbers_by_the_outbox, then_and_now)
     once, made_once = parked_once(rows_then), parked_once(rows_now)
     for then, now in zip_longest(map(_declared_in_any_order, once), map(_declared_in_any_order, made_once)):
         assert (found := first_difference(then, now)) is None, found

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+import orjson
+
 from schemas.envelope import JsonObject
+from schemas.privacy.secrets import without_documented
 
 CHANGED_BYTES: Final = 64 * 1024
 _ADDED: Final = ("at", "received_at")  # what a record of before 1.1 lacks, and its rows
 _ADDED_TO_ROWS: Final = (("cdrs", "record_id", ("billed_minutes",)), ("recordings", "key", ("name", "media_type")))
+
+
+def published_call(blob: bytes) -> Any:
+    """The record of a call as it was published, without the keys and links that an older version told in it."""
+    record = orjson.loads(blob)
+    for row in (*record["cdrs"], *record["timeline"]):
+        row["raw"] = without_documented(row["raw"])
+    return record
 
 
 def as_told_now(before: JsonObject, now: JsonObject) -> JsonObject:

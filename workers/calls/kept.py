@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.fact_json import FactJson, IdentityJson, SessionJson, check_body
 from schemas.envelope import JsonObject
+from schemas.fact_json import FactJson, IdentityJson, SessionJson, check_body
 from schemas.facts import FactKind
 from schemas.privacy.secrets import without_documented
 from schemas.vocabulary import Repair, TimelineType

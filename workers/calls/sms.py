@@ -14,6 +14,7 @@ import orjson
 
 from schemas.fact_json import CodeJson, SmsJson
 from schemas.facts import FactKind
+from schemas.privacy.secrets import without_documented
 from schemas.record import SMS_PART, SmsCode, SmsPart, SmsRecord
 from schemas.vocabulary import SmsMode
 from workers.calls.bounds import hold
@@ -91,8 +92,12 @@ def _code(code: CodeJson) -> SmsCode:
 
 
 def _same(published: SmsRecord, record: SmsRecord) -> bool:
-    """That something was mended is no change of it; a record of before there was such a field lacks it."""
-    return {**published, "revision": record["revision"], "repaired": record["repaired"]} == record
+    """That something was mended is no change of it; a record of before there was such a field lacks it.
+
+    Nor is what is never told any more.
+    """
+    raw = {mode: without_documented(raw) for mode, raw in published["raw"].items()}
+    return {**published, "raw": raw, "revision": record["revision"], "repaired": record["repaired"]} == record
 
 
 def _due_at(facts: Sequence[KeptFact], patience: Patience) -> datetime:

@@ -20,7 +20,7 @@ from schemas.recording import RecordingWanted, recording_key
 from schemas.value import value
 from schemas.vocabulary import Billing, ChangeReason
 from workers.calls.bounds import Held, hold, sent_back
-from workers.calls.changes import as_told_now, changed
+from workers.calls.changes import as_told_now, changed, published_call
 from workers.calls.events import Event, event_envelope
 from workers.calls.kept import KeptFact
 from workers.calls.merge import all_announced, build_record
@@ -165,7 +165,7 @@ def _with_change_noted(current: Session, old: Session, record: CallRecord, winne
     """
     if current.published is None and not (current.completed and record["cdrs"]):
         return current
-    if current.published and _comparable(orjson.loads(current.published)) == _comparable(record):
+    if current.published and _comparable(published_call(current.published)) == _comparable(record):
         return current.having(changed_at=None, changed_by=None)
     causes = [cause for fact in winners if (cause := _cause(fact, old)) is not None]
     if current.changed_by is not None:
@@ -213,7 +213,7 @@ def _say(
     ended = session.ended
     if kind not in ("call.completed", "call.incomplete"):
         told = orjson.loads(call)
-        before = as_told_now(orjson.loads(session.published), told) if session.published else None
+        before = as_told_now(published_call(session.published), told) if session.published else None
         data["changed"] = changed(before, told)
         data["reason"] = session.changed_by
     if kind.startswith("recording."):
