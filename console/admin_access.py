@@ -30,7 +30,7 @@ def admin_token(config: Config) -> str | None:
     Raises:
         Misconfigured: it cannot be read or made.
     """
-    directory = config.store.directory
+    directory = home_of(config)
     if directory is None:
         return None
     path = directory / TOKEN_FILE
@@ -38,6 +38,13 @@ def admin_token(config: Config) -> str | None:
         return _kept(path) or _made(path)
     except OSError as error:
         raise Misconfigured(f"cannot keep the token of the commands in {path}: {error.strerror}") from None
+
+
+def home_of(config: Config) -> Path | None:
+    """Where that token lies: beside the state, else beside the embedded broker's file; None where a server has both."""
+    if config.store.directory is not None:
+        return config.store.directory
+    return config.broker.file.parent if config.broker.file else None
 
 
 def read_token(directory: Path) -> str:

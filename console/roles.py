@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import structlog
 
 from console.admin_access import admin_token
 from console.admission import edges, leftovers
-from console.admission.upgrade import Turn
 from console.ledger.watch import LedgerWatch
 from console.reading import Account, reckon
 from console.reload.reloading import Reloading
 from console.sabotage import Sabotage
+from console.stations.stations import Stations, open_stations
+from console.stations.switchboard import owners_commands
 from ingest.door import Door
 from ingest.server import serve_door
 from ingest.state import DoorState
 from runtime.admin import serve_admin
 from runtime.broker import open_broker
 from runtime.clock import system_clock
-from runtime.tasks import Watch, watched
+from runtime.hold.switch import Switch
+from runtime.tasks import watched
 from runtime.telemetry import Telemetry
 from runtime.telemetry.look import Look
 from runtime.tracing import open_tracing
 from runtime.wire import monotonic_message_ids
 from schemas.platforms import DIALECTS
-from schemas.topology import PARKING, STAGES
+from schemas.topology import INGEST, PARKING, STAGES, SWITCH_QUEUES, Queue
 from workers.config import Config, config_topology
-from workers.process import ROLES, WHOLE, Commit, Process, unwrapped
-from workers.wiring import open_role, sources_of
+from workers.process import WHOLE, Commit, Process, unwrapped
+from workers.wiring import sources_of
 
 log = structlog.get_logger()
 
@@ -75,8 +78,8 @@ def ingest_role(config: Config, *, shared: bool = False, reloading: Reloading | 
         state = DoorState()
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=False))
-            await stack.enter_async_context(_admin(process, reloading, door=state))
-            await stack.enter_async_context(_looking(process))
+            await stack.enter_async_context(_admin(process, None, reloading, door=state))
+            await stack.enter_async_context(watched(_look(process).run()))
             await stack.enter_async_context(_door(process, state, shared=shared))
             await stack.enter_async_context(_reloaded(process, reloading))
             log.info("ingest.ready", listen=config.ingest.listen)
@@ -96,21 +99,19 @@ def work_role(
     reloading: Reloading | None = None,
 ) -> BoundRole:
     """One stage, or its one sink or queue, or those that are composed."""
-    rows = ROLES[stage]
 
     async def role(stopping: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=False, sabotage=sabotage))
-            if not await _our_turn(process, [row.name for row in rows], stopping):
-                return
-            process.crew.add(await stack.enter_async_context(open_role(process, stage, part=part)))
-            await stack.enter_async_context(_looking(process))
-            await stack.enter_async_context(_admin(process, reloading))
-            if any(row.reads.keys() >= PARKING for row in rows):  # it has the least to do
-                await stack.enter_async_context(_ledger(process))
-            await stack.enter_async_context(_reloaded(process, reloading))
-            log.info("work.ready", stage=stage)
-            await process.crew.run(stopping)
+            stations = await _stations(process, [stage], stack, part=part)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(stations.run(stopping))
+                if not await stations.begun(stopping):
+                    return
+                await stack.enter_async_context(_admin(process, stations, reloading))
+                await stack.enter_async_context(_reloaded(process, reloading))
+                log.info("work.ready", stage=stage)
+                await stopping.wait()
 
     return role
 
@@ -125,47 +126,43 @@ def up_role(
     """Everything in one process; on a drain the door closes first, then the stages finish what they hold."""
 
     async def role(stopping: asyncio.Event) -> None:
-        state = DoorState()
+        state, closed = DoorState(), asyncio.Event()
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(open_process(config, declare=True, sabotage=sabotage))
-            if not await _our_turn(process, STAGES, stopping):
-                return
-            for name in WHOLE:
-                process.crew.add(await stack.enter_async_context(open_role(process, name)))
-            await stack.enter_async_context(_looking(process))
-            await stack.enter_async_context(_admin(process, reloading, door=state))
-            await stack.enter_async_context(_ledger(process))
-            await _door_then_stages(process, state, stopping, ready, reloading)
+            stations = await _stations(process, WHOLE, stack)
+            if config.broker.embedded:  # nobody else can open it meanwhile
+                process.commands.update(owners_commands(process.broker, process.message_ids, process.config))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(stations.run(closed))
+                if await stations.begun(stopping):
+                    await stack.enter_async_context(_admin(process, stations, reloading, door=state))
+                    async with _door(process, state), _reloaded(process, reloading):
+                        log.info("up.ready", listen=process.config.ingest.listen)
+                        if ready is not None:
+                            ready()
+                        await stopping.wait()
+                        state.leaving = True
+                closed.set()
 
     return role
 
 
-async def _our_turn(process: Process, stages: Collection[str], stopping: asyncio.Event) -> bool:
-    """Wait, and say so at /readyz, until no older version is in the way; whether we are to go on."""
-    turn = Turn(process.config.store, process.broker, stages)
-    if not await turn.has_come():
-        async with _admin(process, None, turn=turn):
-            await turn.wait(stopping)
-    return not stopping.is_set()
+async def _stations(
+    process: Process, roles: Collection[str], stack: AsyncExitStack, *, part: str | None = None
+) -> Stations:
+    """The stages, with what looks at the queues, and beside each, while it is open, what looks at its store."""
+    parks = next(row.name for row in STAGES.values() if row.reads.keys() >= PARKING)  # it has the least to do
+    look, ledger = _look(process), _ledger(process) if parks in roles else None
 
+    def beside(open_one: Process) -> Iterator[Coroutine[Any, Any, None]]:
+        for stage, counts in open_one.looks.items():
+            yield look.at_store(stage, counts)
+            if ledger is not None and stage == parks:
+                yield ledger.run()
 
-async def _door_then_stages(
-    process: Process,
-    state: DoorState,
-    stopping: asyncio.Event,
-    ready: Callable[[], None] | None,
-    reloading: Reloading | None,
-) -> None:
-    closed = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(process.crew.run(closed))
-        async with _door(process, state), _reloaded(process, reloading):
-            log.info("up.ready", listen=process.config.ingest.listen)
-            if ready is not None:
-                ready()
-            await stopping.wait()
-            state.leaving = True
-        closed.set()
+    stations = await open_stations(process, roles, stack, part=part, beside=beside)
+    await stack.enter_async_context(watched(look.run()))
+    return stations
 
 
 def _reloaded(process: Process, reloading: Reloading | None) -> AbstractAsyncContextManager[object]:
@@ -185,6 +182,7 @@ async def _door(process: Process, state: DoorState, *, shared: bool = False) -> 
         state=state,
         shared=shared,
         tracing=process.tracing,
+        switch=Switch(process.broker, INGEST, process.message_ids),
     )
     async with opened as door:
 
@@ -200,12 +198,12 @@ async def _door(process: Process, state: DoorState, *, shared: bool = False) -> 
         yield door
 
 
-def _looking(process: Process) -> AbstractAsyncContextManager[Watch]:
-    look = Look(process.telemetry, process.broker, stores=process.looks)
-    look.at(config_topology(process.config).queues)
+def _look(process: Process) -> Look:
+    look = Look(process.telemetry, process.broker)
+    look.at(_queues(process.config))
 
     async def prepare(config: Config, _: AsyncExitStack) -> Commit:
-        queues = config_topology(config).queues
+        queues = _queues(config)
 
         async def commit() -> None:
             look.at(queues)
@@ -213,10 +211,15 @@ def _looking(process: Process) -> AbstractAsyncContextManager[Watch]:
         return commit
 
     process.reloads.append(prepare)
-    return watched(look.run())
+    return look
 
 
-def _ledger(process: Process) -> AbstractAsyncContextManager[Watch]:
+def _queues(config: Config) -> list[Queue]:
+    """Those that work passes through: nobody reads the word of a hold, and that is right."""
+    return [queue for queue in config_topology(config).queues if queue.name not in SWITCH_QUEUES.values()]
+
+
+def _ledger(process: Process) -> LedgerWatch:
     config = process.config
 
     async def prepare(another: Config, _: AsyncExitStack) -> Commit:
@@ -232,29 +235,37 @@ def _ledger(process: Process) -> AbstractAsyncContextManager[Watch]:
 
     process.reloads.append(prepare)
     sources = [source.name for source in config.source]
-    return watched(LedgerWatch(account, sources=sources, registry=process.telemetry.registry).run())
+    return LedgerWatch(account, sources=sources, registry=process.telemetry.registry)
 
 
 def _admin(
-    process: Process, reloading: Reloading | None, *, door: DoorState | None = None, turn: Turn | None = None
+    process: Process, stations: Stations | None, reloading: Reloading | None, *, door: DoorState | None = None
 ) -> AbstractAsyncContextManager[None]:
     def ready() -> Mapping[str, bool | str]:
         return {
             "broker": process.broker.trouble or True,
-            **{loop.name: loop.ready for loop in process.crew.loops},
+            **(stations.checks() if stations else {}),
             **({"door": door.check()} if door else {}),
-            **({"upgrade": turn.reason or True} if turn else {}),
         }
 
+    def held() -> Mapping[str, str]:
+        closed = {INGEST: door.closed} if door and door.closed else {}
+        return {**(stations.held() if stations else {}), **closed}
+
+    def on_hold() -> Mapping[str, float]:
+        switches = [*(stations.names if stations else []), *([INGEST] if door else [])]
+        return dict.fromkeys(switches, 0.0) | dict.fromkeys(held(), 1.0)
+
     process.telemetry.tell_all("callstitch_ready", lambda: {name: state is True for name, state in ready().items()})
-    token = admin_token(process.config) if process.commands else None
+    process.telemetry.tell_all("callstitch_on_hold", on_hold)
     return serve_admin(
         process.config.ingest.admin,
         process.telemetry,
         ready,
         commands=process.commands,
-        token=token,
-        paused=lambda: [loop.name for loop in process.crew.loops if loop.paused],
-        away=lambda: [loop.name for loop in process.crew.loops if loop.away or loop.full],
+        token=admin_token(process.config) if stations and stations.own_state else None,
+        paused=lambda: [loop.name for loop in stations.loops if loop.paused] if stations else [],
+        away=lambda: [loop.name for loop in stations.loops if loop.away or loop.full] if stations else [],
         stale=lambda: reloading.stale if reloading else "",
+        held=held,
     )

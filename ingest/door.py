@@ -94,7 +94,9 @@ class Door:
             entrance, path = self._find(message.url.raw_path_qs)
         except Exception:  # noqa: BLE001 - refused, or a bug: the long way tells which
             return None
-        return None if entrance.asking is not None else PlainPush(self._desk, entrance, path, message)
+        if entrance.asking is not None or self._outcomes.closed:
+            return None
+        return PlainPush(self._desk, entrance, path, message)
 
     def _find(self, path: str) -> tuple[Entrance, str]:
         """The entrance of the source that the secret path names, and what follows the token.
@@ -117,6 +119,8 @@ class Door:
     ) -> web.StreamResponse:
         if request.method != "POST":
             raise Rejected("not POST", status=405)
+        if self._outcomes.closed:
+            raise Rejected("an operator has closed the door", status=503)
         remote = request.remote or ""
         stay = self._desk.shares.enter(entrance.held, remote)
         try:

@@ -36,6 +36,11 @@ class Outcomes:
         """Whether each answer is the last one on its connection."""
         return self._state.leaving
 
+    @property
+    def closed(self) -> bool:
+        """Whether an operator has closed the door."""
+        return bool(self._state.closed)
+
     def stored(self, entrance: Entrance, at: datetime) -> None:
         """A push that came at that time is stored."""
         entrance.metrics.accepted += 1

@@ -16,10 +16,11 @@ from ingest.outcomes import Outcomes
 from ingest.plain_push import Desk
 from ingest.questions import DEADLINE_SECONDS, Questions
 from ingest.shares import Shares
-from ingest.state import DoorState
+from ingest.state import DoorState, open_and_close
 from ingest.tallies import Tallies
 from runtime import drain
 from runtime.broker.base import Broker
+from runtime.hold.switch import Switch
 from runtime.port.address import start_listening
 from runtime.port.connections import Connections
 from runtime.port.descriptors import Room, room_for
@@ -51,36 +52,35 @@ async def serve_door(
     shared: bool = False,
     tracing: Tracing = NO_TRACING,
     short_way: bool = True,
+    switch: Switch | None = None,
 ) -> AsyncIterator[Door]:
     """Serve until the context ends; then finish what is under way and send the last tally.
 
     `state` tells /readyz of it; an answer has `deadline_seconds`; `shared`: other doors may listen there too;
-    without the `short_way` aiohttp serves plain pushes, too, as it does all others.
+    without the `short_way` aiohttp serves plain pushes, too, as it does all others; `switch` closes it and opens it.
 
     Raises:
         Died: the commit loop or the tallies ended by themselves.
+        Unavailable: the broker does not tell how it stands.
     """
     state = state or DoorState()
+    await state.begin(switch)
     room = room_for(settings.connections)
     commit = GroupCommit(broker, message_ids, telemetry.bundles, tracing)
     state.unstored = lambda: commit.trouble
+    shares = Shares(room.connections, by_address=settings.connections_per_address > 0)
     questions = Questions(
         broker=broker, commit=commit, message_ids=message_ids, telemetry=telemetry, deadline_seconds=deadline_seconds
     )
     outcomes = Outcomes(telemetry, state)
-    desk = Desk(
-        commit=commit,
-        clock=clock,
-        shares=Shares(room.connections, by_address=settings.connections_per_address > 0),
-        tracing=tracing,
-        outcomes=outcomes,
-    )
+    desk = Desk(commit=commit, clock=clock, shares=shares, tracing=tracing, outcomes=outcomes)
     door = Door(sources=sources, dialects=dialects, desk=desk, questions=questions, telemetry=telemetry)
     tallies = Tallies(outcomes.answered, commit, clock)
+    obeying = open_and_close(switch, state, busy=lambda: shares.all.requests, last=tallies.send)
     async with watched(commit.run()):
         try:
             async with (
-                watched(tallies.send_each_minute(), tallies.probe(broker, lambda: door.sources)),
+                watched(tallies.send_each_minute(), tallies.probe(broker, lambda: door.sources), obeying),
                 _listening(door, state, settings, room, telemetry, shared=shared, short_way=short_way),
             ):
                 yield door

@@ -18,10 +18,17 @@ Checks = Callable[[], Mapping[str, bool | str]]  # each True, or False, or why n
 Commands = Mapping[str, Callable[[JsonObject], Awaitable[JsonObject]]]
 
 
-def _told(found: Mapping[str, bool | str], paused: Sequence[str], away: Sequence[str], stale: str) -> JsonObject:
+def _told(
+    found: Mapping[str, bool | str],
+    paused: Sequence[str],
+    away: Sequence[str],
+    held: Mapping[str, str],
+    stale: str,
+) -> JsonObject:
     """Each check by name, under `reasons` what those say that do not pass, and what rests of its own accord.
 
-    Under `away` whose far end is away, under `stale` why a config that changed was not taken.
+    Under `away` whose far end is away, under `held` what an operator holds, by whom and since when, under `stale` why
+    a config that changed was not taken.
     """
     reasons = {name: state for name, state in found.items() if isinstance(state, str)}
     return {
@@ -29,6 +36,7 @@ def _told(found: Mapping[str, bool | str], paused: Sequence[str], away: Sequence
         **({"reasons": reasons} if reasons else {}),
         **({"paused": paused} if paused else {}),
         **({"away": away} if away else {}),
+        **({"held": held} if held else {}),
         **({"stale": stale} if stale else {}),
     }
 
@@ -44,10 +52,12 @@ async def serve_admin(
     paused: Callable[[], Sequence[str]] = tuple,
     away: Callable[[], Sequence[str]] = tuple,
     stale: Callable[[], str] = str,
+    held: Callable[[], Mapping[str, str]] = dict,
 ) -> AsyncIterator[None]:
     """Serve until the context ends; /readyz is 503 and names what is not ready, and why, unless every check passes.
 
-    `paused` names what rests because its sink asked for that, `away` that whose far end is away, `stale` says why a new
+    `paused` names what rests because its sink asked for that, `away` that whose far end is away, `held` what an
+    operator holds, `stale` says why a new
     config was not taken: nothing is broken here, so it stays 200.
 
     `commands` are the changes that only the owner of a state file can make: POST /commands/NAME with JSON, and the
@@ -60,9 +70,8 @@ async def serve_admin(
     async def readyz(_: web.BaseRequest) -> web.Response:
         found = checks()
         status = 200 if all(state is True for state in found.values()) else 503
-        return web.Response(
-            status=status, body=orjson.dumps(_told(found, paused(), away(), stale())), content_type="application/json"
-        )
+        told = _told(found, paused(), away(), held(), stale())
+        return web.Response(status=status, body=orjson.dumps(told), content_type="application/json")
 
     async def metrics(_: web.BaseRequest) -> web.Response:
         return web.Response(body=telemetry.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

@@ -32,20 +32,13 @@ RETRY_DELAYS: Final[Mapping[str, float]] = {
 }  # fmt: skip
 
 EVENT_TYPES: Final = (
-    "call.completed",
-    "call.incomplete",
-    "call.amended",
-    "recording.stored",
-    "recording.failed",
-    "call.progress",
-    "call.decided",
-    "sms.notified",
-    "number.changed",
-    "platform.notified",
-)
+    "call.completed", "call.incomplete", "call.amended", "recording.stored", "recording.failed",
+    "call.progress", "call.decided", "sms.notified", "number.changed", "platform.notified",
+)  # fmt: skip
 DEFAULT_EVENTS: Final = tuple(t for t in EVENT_TYPES if t != UNWANTED_IF_UNBOUND)
 
 _DELIVERY_LIMIT: Final = 20
+_NEVER: Final = 1_000_000_000  # deliveries: said in so many words, since RabbitMQ 3 and 4 differ on what no limit means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +220,12 @@ STAGES: Final[Mapping[str, StageRow]] = {
     )
 }
 
+INGEST: Final = "ingest"
+HOLDABLE: Final = tuple(row.name for row in STAGES.values() if not row.answers)  # `decide` has nothing to do with state
+SWITCHES: Final = (*HOLDABLE, INGEST)
+# where an operator's word lies that this role is to rest; whoever is at work in it is subscribed
+SWITCH_QUEUES: Final = {name: f"callstitch.switch.{name}.v1" for name in SWITCHES}
+
 ROUTES: Final[Mapping[str, tuple[str, str]]] = {
     kind: ("", queue) for row in STAGES.values() for queue, kinds in row.reads.items() for kind in kinds
 }  # an event goes to CALLS under its own routing key
@@ -250,6 +249,7 @@ def topology(subscriptions: Iterable[Subscription], known_sources: Iterable[str]
         Queue(name=retry_queue(delay), dead_letter_exchange="", ttl_seconds=seconds)
         for delay, seconds in RETRY_DELAYS.items()
     )
+    switches = tuple(Queue(name=queue, delivery_limit=_NEVER) for queue in SWITCH_QUEUES.values())
     return Topology(
         exchanges=(
             Exchange(name=_ALTERNATE, kind="topic"),
@@ -258,7 +258,7 @@ def topology(subscriptions: Iterable[Subscription], known_sources: Iterable[str]
             Exchange(name=BATCHES, kind="topic", alternate=_ALTERNATE),
             *(Exchange(name=retry_exchange(delay), kind="fanout") for delay in RETRY_DELAYS),
         ),
-        queues=(*stages, *delays, *(_subscribed_queue(sub) for sub in subscriptions)),
+        queues=(*stages, *delays, *switches, *(_subscribed_queue(sub) for sub in subscriptions)),
         bindings=(
             Binding(exchange=_DEAD_LETTERS, queue=DEAD),
             *(Binding(exchange=_ALTERNATE, queue=UNROUTED, pattern=f"{event}.#") for event in DEFAULT_EVENTS),

@@ -13,12 +13,13 @@ from console.admission import edges, moving
 from console.admission.leftovers import leftovers, told_of
 from console.admission.plan import missing_from, sentences
 from console.config_file import redacted_url
+from console.stations.switchboard import open_switchboard
 from runtime.broker import open_broker
 from runtime.files import see_writable
 from schemas.errors import CallstitchError, Misconfigured
 from schemas.settings import no_token, weak_token
 from schemas.settings.source import Source
-from schemas.topology import Binding
+from schemas.topology import SWITCHES, Binding
 from workers.config import Config, config_topology
 from workers.objects import open_objects
 from workers.stores import examine, open_reads
@@ -33,7 +34,7 @@ async def findings(config: Config) -> AsyncIterator[Finding]:
     yield f"config: {len(config.source)} source(s), {len(config.sink)} sink(s), {len(config.queue)} queue(s)"
     for warning in warnings(config):
         yield f"look: {warning}"
-    for part in (_tokens, _objects, _sinks, _broker, _store):
+    for part in (_tokens, _objects, _sinks, _broker, _holds, _store):
         try:
             async for finding in part(config):
                 yield finding
@@ -121,6 +122,18 @@ async def _broker(config: Config) -> AsyncIterator[Finding]:
             yield f"look: {sentence}"
         for line in lossy:
             yield line if isinstance(line, edges.Verbatim) else f"look: {line}"
+
+
+async def _holds(config: Config) -> AsyncIterator[Finding]:
+    """What an operator holds; where nobody tells, the broker's part says why."""
+    try:
+        async with open_switchboard(config) as board:
+            stands = await board.stands(SWITCHES)
+    except CallstitchError:
+        return
+    for stand in stands:
+        if stand.word is not None:
+            yield f"look: {stand.name} is held {stand.word}: `callstitch hold {stand.name} --end` lets it go on"
 
 
 async def _recorded(config: Config) -> Sequence[Binding]:

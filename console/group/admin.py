@@ -123,6 +123,7 @@ def _checks(answers: Mapping[str, Answer]) -> JsonObject:
     reasons: dict[str, str] = {}
     paused: list[str] = []
     away: list[str] = []
+    held: dict[str, str] = {}
     stale: list[str] = []
     for name, answer in answers.items():
         told = orjson.loads(answer.body) if answer.body else None
@@ -132,6 +133,7 @@ def _checks(answers: Mapping[str, Answer]) -> JsonObject:
         reasons |= {f"{name}.{check}": why for check, why in told.pop("reasons", {}).items()}
         paused += [f"{name}.{loop}" for loop in told.pop("paused", [])]
         away += [f"{name}.{loop}" for loop in told.pop("away", [])]
+        held |= {f"{name}.{what}": word for what, word in told.pop("held", {}).items()}
         stale += [f"{name}: {why}"] if (why := told.pop("stale", "")) else []
         checks |= {f"{name}.{check}": passed for check, passed in told.items()}
     return {
@@ -139,5 +141,6 @@ def _checks(answers: Mapping[str, Answer]) -> JsonObject:
         **({"reasons": reasons} if reasons else {}),
         **({"paused": paused} if paused else {}),
         **({"away": away} if away else {}),
+        **({"held": held} if held else {}),
         **({"stale": "; ".join(stale)} if stale else {}),
     }

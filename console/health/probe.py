@@ -104,5 +104,6 @@ def _checks(found: dict[str, Any]) -> Iterator[str]:
         yield from (name for name, state in found.items() if state is True)
     yield from (f"{name} is paused" for name in found.get("paused", ()))
     yield from (f"the far end of {name} is away" for name in found.get("away", ()))
+    yield from (f"{name} is held {word}" for name, word in found.get("held", {}).items())
     if stale := found.get("stale"):
         yield f"its config was not taken ({stale})"

@@ -39,3 +39,13 @@ async def stopped_within(stopping: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+async def first_of(*events: asyncio.Event) -> asyncio.Event:
+    """The one of these that is set, or the first that will be; of several the last named."""
+    async with asyncio.TaskGroup() as tasks:
+        waiting = [tasks.create_task(event.wait()) for event in events]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for each in waiting:
+            each.cancel()
+    return [event for event in events if event.is_set()][-1]

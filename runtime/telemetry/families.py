@@ -153,6 +153,14 @@ _PROCESS: Final = (
         meaning="For how long this process has seen messages in the queue and nobody subscribed; delay tiers excepted",
     ),
     Family(
+        name="callstitch_on_hold",
+        type="gauge",
+        role=EVERY_ROLE,
+        labels=("switch",),
+        over="max",
+        meaning="1 while an operator holds this stage, or has closed the doors (`ingest`)",
+    ),
+    Family(
         name="callstitch_config_stale",
         type="gauge",
         role=EVERY_ROLE,

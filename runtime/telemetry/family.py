@@ -45,6 +45,7 @@ LABELS: Final[Mapping[str, str]] = {
     "sink": "a `[[sink]]` of the config",
     "queue": "a queue of the topology that the config makes",
     "check": "as `/readyz` names it: `broker`, `door`, a stage, `upgrade`",
+    "switch": "what `callstitch hold` holds: `ingest`, or a stage",
     "version": "of Callstitch",
     "python": "its version",
     "process": "which of `--processes N`: 1 to N",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
@@ -22,12 +23,11 @@ Counts = Callable[[], Awaitable[Mapping[str, int]]]
 
 
 class Look:
-    """Its gauges are there from the start; `stores` are what the stages of this process can ask of theirs, by name."""
+    """Its gauges are there from the start."""
 
-    def __init__(self, telemetry: Telemetry, broker: Broker, *, stores: Mapping[str, Counts]) -> None:
+    def __init__(self, telemetry: Telemetry, broker: Broker) -> None:
         self._telemetry = telemetry
         self._broker = broker
-        self._stores = stores
         self._messages: dict[str, int] = {}
         self._consumers: dict[str, int] = {}
         self._unattended: dict[str, float | None] = {}  # since when, of those that should have a reader
@@ -37,8 +37,6 @@ class Look:
         telemetry.tell_all("callstitch_queue_messages", lambda: self._messages)
         telemetry.tell_all("callstitch_queue_consumers", lambda: self._consumers)
         telemetry.tell_all("callstitch_queue_unattended_seconds", self._unattended_seconds)
-        for stage in stores:  # it was opened a moment ago
-            telemetry.tell("callstitch_store_up", 1, stage)
 
     def at(self, queues: Sequence[Queue]) -> None:
         """These are told from now on, and no others."""
@@ -48,16 +46,18 @@ class Look:
         self._unattended = {one.name: self._unattended.get(one.name) for one in queues if one.ttl_seconds is None}
 
     async def run(self) -> None:
-        """At once, and then every LOOK_SECONDS; for ever."""
-        async with asyncio.TaskGroup() as looks:
-            looks.create_task(self._again("the broker", self._look_at_queues))
-            for stage in self._stores:
-                looks.create_task(self._again(stage, self._look_at_store, stage))
+        """At the queues, at once, and then every LOOK_SECONDS; for ever."""
+        await self._again("the broker", self._look_at_queues)
 
-    async def _again(self, what: str, look: Callable[..., Awaitable[None]], *args: str) -> None:
+    async def at_store(self, stage: str, counts: Counts) -> None:
+        """Likewise at the store of a stage, for as long as that is open: it was opened a moment ago."""
+        self._telemetry.tell("callstitch_store_up", 1, stage)
+        await self._again(stage, partial(self._look_at_store, stage, counts))
+
+    async def _again(self, what: str, look: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await look(*args)
+                await look()
             except Exception as error:  # noqa: BLE001 - what only looks on must not end what it looks at
                 if what not in self._failing:
                     log.warning("metrics.unread", what=what, reason=reason_of(error))
@@ -79,9 +79,9 @@ class Look:
         now = time.monotonic()
         return {name: 0.0 if since is None else now - since for name, since in self._unattended.items()}
 
-    async def _look_at_store(self, stage: str) -> None:
+    async def _look_at_store(self, stage: str, look: Counts) -> None:
         try:
-            counts = await self._stores[stage]()
+            counts = await look()
         except Exception:
             self._telemetry.tell("callstitch_store_up", 0, stage)
             raise

@@ -195,6 +195,10 @@ UP: Final[Mapping[str, Case]] = {
     "CallstitchHeld": Case(
         fires={'callstitch_held{stage="dedupe"}': "1x40"}, quiet={'callstitch_held{stage="dedupe"}': "0x29 1 1 0x9"}
     ),
+    "CallstitchOnHold": Case(
+        fires={'callstitch_on_hold{switch="correlate"}': "1x40"},
+        quiet={'callstitch_on_hold{switch="correlate"}': "0x20 1x9 0x10"},  # a short one that somebody watches
+    ),
     "CallstitchTickFailed": Case(
         fires={'callstitch_tick_failed_total{stage="correlate"}': "0+2x40"},
         quiet={'callstitch_tick_failed_total{stage="correlate"}': "0x20 1x40"},

@@ -16,7 +16,7 @@ PACKAGES = ("schemas", "runtime", "ingest", "workers", "console")
 KNOWING = {
     "schemas/topology.py",  # the row
     "workers/wiring.py",  # the opener
-    "console/admission/upgrade.py",  # which versions of which stage must not run side by side
+    "console/stations/upgrade.py",  # which versions of which stage must not run side by side
     "console/sabotage.py",  # faults on purpose, each in one stage
 }
 

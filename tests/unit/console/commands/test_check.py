@@ -149,7 +149,7 @@ def test_the_plan_of_declare_is_told_before_and_nothing_is_planned_after_it(tmp_
     sink = GONE[1] | {"events": ["call.completed"], "sources": ["pn"], "batch": False}
     config = a_config(tmp_path, ("source", SOURCE), ("sink", sink))
     told = planned(config)
-    assert "declare would create 15 queue(s): callstitch.received.v1, " in told
+    assert "declare would create 22 queue(s): callstitch.received.v1, " in told
     assert "declare would bind callstitch.sink.gone.v1 to calls (call.completed.pn)" in told
     assert run("declare", config=config).exit_code == 0
     assert planned(config) == ""
