@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from tests.compat.let_out import record_without
 from tests.compat.outside import Outside
 from tests.compat.stored import State
 from tests.e2e.programs import request
@@ -98,7 +99,7 @@ def final_records(events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _record(event: Mapping[str, Any]) -> dict[str, Any]:
     data: dict[str, dict[str, Any]] = event["data"]
-    record = data.get("call") or data["sms"]
+    record: dict[str, Any] = record_without(data.get("call") or data["sms"])
     if record["id"] == NAMED_WITHOUT_A_FLAG:
         assert [row["state"] for row in record["recordings"]] == ["wanted"]
         record["recordings"] = []

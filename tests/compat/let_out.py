@@ -17,6 +17,7 @@ import orjson
 NAMES: Final = (
     "appKey", "pool_key", "partner_key", "partnerKey",
     "recordUrl", "record_url", "ring_record_url", "recordFileDownloadUrl",
+    "no_record_url",  # the recipe's own, for a CDR whose link nobody is to fetch
 )  # fmt: skip
 _BY_BYTES: Final = re.compile(r"callstitch\.(call\.(?:completed|incomplete|amended)|sms\.notified)\.v1")
 _POINTER: Final = re.compile(rf".*/raw/(.*/)?({'|'.join(NAMES)})")  # of what an amendment changes
@@ -29,6 +30,11 @@ def kept_in(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     ids: dict[str, str] = {}
     for row in rows:
         yield {name: _kept_in(one, ids) for name, one in row.items()}
+
+
+def record_without(record: Any) -> Any:
+    """A record without what was let out in it, where it was said before the upgrade."""
+    return _without(record, {})
 
 
 def _kept_in(value: Any, ids: dict[str, str]) -> Any:
