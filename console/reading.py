@@ -67,7 +67,7 @@ class Account:
             "rows": list(self.rows),
             "totals": totals(self.rows),
             "differences": [asdict(difference) for difference in self.differences],
-            "outlets": [{**asdict(outlet), "taken": outlet.taken} for outlet in self.outlets],
+            "outlets": [{**asdict(outlet), "sent": outlet.sent, "taken": outlet.taken} for outlet in self.outlets],
             "queues": self.queues,
             "leftovers": self.leftovers,
             "tallied": self.tallied,

@@ -16,6 +16,7 @@ CODE_NAMES: Final[tuple[CodeName, ...]] = get_args(CodeName)  # the order in whi
 Outcome = Literal[
     "answered", "no_answer", "busy", "rejected", "unreachable", "cancelled", "blocked", "failed", "unknown"
 ]
+Product = Literal["privatenumber", "callback", "notify", "verify", "pnp", "axb"]
 Mode = Literal["AX", "AXB", "AXE", "AXYB", "X"]  # which numbers a binding ties together
 Direction = Literal["a_to_b", "b_to_a", "abnormal"]
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Self, TypeVar
 
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 from runtime.verdict import RetryingStage, StageRetry
 from schemas.platforms import DIALECTS
-from schemas.settings import Duration, EventTypes, Ingest, Name, Settings
+from schemas.settings import Choice, Duration, Ingest, Settings
 from schemas.settings.addresses import Broker, Objects, Store, broker_address, objects_address, store_address
 from schemas.settings.source import AskingSource, Source
-from schemas.topology import DEFAULT_EVENTS, Subscription, Topology, feed_queue, sink_queue, topology
+from schemas.topology import Subscription, Topology, feed_queue, sink_queue, topology
 from workers.calls.step import Patience
 from workers.decide import Rule
 from workers.retention import AS_EVER, Retention
@@ -37,17 +37,15 @@ def _foreign(name: str) -> str:
     return name
 
 
-class DownstreamQueue(Settings):
+class DownstreamQueue(Choice):
     """A queue of exactly this name, declared and bound for the team that consumes it; `batch`: in batches.
 
     `single_active`: of several consumers one at a time gets messages. `stream`: a stream in place of a quorum queue.
-    With `max_length` or `max_age` it is *fed*: bound to nothing, and filled by a stage of ours whose queue holds what
-    it has no room for.
+    With `max_length`, `max_age` or a filter by what events say it is *fed*: bound to nothing, and filled by a stage of
+    ours whose queue holds what it has no room for.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,120}$"), AfterValidator(_foreign)]
-    events: EventTypes = DEFAULT_EVENTS
-    sources: tuple[Name, ...] = ()
     batch: bool = False
     single_active: bool = False
     stream: bool = False
@@ -58,14 +56,14 @@ class DownstreamQueue(Settings):
     def _a_stream_has_many_readers(self) -> Self:
         if self.stream and self.single_active:
             raise ValueError("a stream has no single_active and no dead letters: each of its consumers reads all of it")
-        if self.stream and self.fed:
+        if self.stream and (self.max_length is not None or self.max_age is not None):
             raise ValueError("a stream has no max_length and no max_age here: a policy of RabbitMQ bounds it")
         return self
 
     @property
     def fed(self) -> bool:
         """Whether a stage of ours fills it."""
-        return self.max_length is not None or self.max_age is not None
+        return self.max_length is not None or self.max_age is not None or self.filtered
 
     @property
     def step(self) -> int:
@@ -142,10 +140,34 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _platforms_have_sources(self) -> Self:
+        known = {source.platform for source in self.source}
+        for row in (*self.sink, *self.queue):
+            if set(row.platforms) - DIALECTS.keys():
+                raise ValueError(f"{row.name}: its platforms must be among {', '.join(DIALECTS)}")
+            if silent := set(row.platforms) - known:
+                raise ValueError(f"{row.name} names platforms that no source has: {', '.join(sorted(silent))}")
+            if row.platforms and not _chosen(self, row).sources:
+                raise ValueError(f"{row.name} names sources of which none is of its platforms")
+        return self
+
+    @model_validator(mode="after")
     def _questions_are_asked(self) -> Self:
         if silent := {rule.source for rule in self.rule} - self.asking.keys():
             raise ValueError(f"a rule needs a source with control = true: {', '.join(sorted(silent))}")
         return self
+
+
+Row = TypeVar("Row", bound=Choice)
+
+
+def _chosen(config: Config, row: Row) -> Row:
+    """The row with its platforms told as their sources, by which a broker can bind."""
+    if not row.platforms:
+        return row
+    of_them = [source.name for source in config.source if source.platform in row.platforms]
+    names = tuple(name for name in of_them if not row.sources or name in row.sources)
+    return row.model_copy(update={"sources": names})
 
 
 def config_topology(config: Config) -> Topology:
@@ -154,15 +176,16 @@ def config_topology(config: Config) -> Topology:
         Subscription(
             queue=sink_queue(sink.name), events=sink.events, sources=sink.sources, batch=sink.batch is not False
         )
-        for sink in config.sink
+        for sink in (_chosen(config, sink) for sink in config.sink)
     ]
-    queues = [subscription for queue in config.queue for subscription in queue.subscriptions]
+    queues = [one for queue in config.queue for one in _chosen(config, queue).subscriptions]
     return topology([*sinks, *queues], [source.name for source in config.source])
 
 
 def outlets_of(config: Config) -> Mapping[str, Outgoing]:
     """By its queue each table of the config by which events leave: a sink, or a downstream queue."""
-    return {**{sink_queue(sink.name): sink for sink in config.sink}, **{queue.name: queue for queue in config.queue}}
+    sinks = {sink_queue(sink.name): _chosen(config, sink) for sink in config.sink}
+    return {**sinks, **{queue.name: _chosen(config, queue) for queue in config.queue}}
 
 
 def outlet_queues(config: Config) -> frozenset[str]:

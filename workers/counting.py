@@ -78,3 +78,8 @@ def deliveries(telemetry: Telemetry, stage: str) -> Callable[[str], fan_out.Coun
         return count
 
     return of
+
+
+def filtered(telemetry: Telemetry, stage: str) -> Callable[[str], Callable[[int], None]]:
+    """What an outlet does not want, by its name."""
+    return lambda outlet: telemetry.stage(f"{stage}.{outlet}").filtered

@@ -33,12 +33,17 @@ class Sink(Protocol):
         ...
 
 
+Wants = Callable[[Envelope], bool]
 Count = Callable[[int, int], None]
 Log = Callable[[Sequence[Envelope], Sequence[Exception | None]], None]
 
 
 def _uncounted(_delivered: int, _failed: int) -> None:
     """Nobody wants to know."""
+
+
+def _unheard(_filtered: int) -> None:
+    """Nobody wants to know that either."""
 
 
 def _unkept(_batch: Sequence[Envelope], _results: Sequence[Exception | None]) -> None:
@@ -52,14 +57,22 @@ def fan_out(
     tell: Callable[[str], None] = lambda _: None,
     count: Count = _uncounted,
     keep: Log = _unkept,
+    wants: Wants | None = None,
+    filtered: Callable[[int], None] = _unheard,
 ) -> Handler:
     """The handler of the sink of that name: nothing for a written event, Failed for one that was refused.
 
     `tell` hears in a few words how each batch ended, `count` how many of it were written, and how many refused, `keep`
-    how each event ended.
+    how each event ended. One that it does not want ends here, and `filtered` counts it.
     """
 
     async def handle(batch: Sequence[Envelope]) -> Outcome:
+        if wants is not None:
+            before, batch = len(batch), [one for one in batch if wants(one)]
+            if len(batch) < before:
+                filtered(before - len(batch))
+            if not batch:
+                return []
         try:
             results = await sink.write(batch)
         except Unavailable as error:

@@ -14,20 +14,29 @@ from schemas.stage import Fed, Form, Handler, Outcome
 Wants = Callable[[Envelope], bool]
 
 
+def _uncounted(_events: int) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A downstream queue: which events it wants, and in which form."""
 
     queue: str
     form: Form = "structured"
-    wants: Wants = lambda _: True
+    wants: Wants | None = None
 
 
-def feed(target: Target) -> Handler:
-    """The handler that feeds that queue: an event that it does not want ends here."""
+def feed(target: Target, *, filtered: Callable[[int], None] = _uncounted) -> Handler:
+    """The handler that feeds that queue: an event that it does not want ends here, and `filtered` counts it."""
 
     async def handle(batch: Sequence[Envelope]) -> Outcome:
-        return [_fed(one, target) for one in batch if target.wants(one)]
+        if target.wants is None:
+            return [_fed(one, target) for one in batch]
+        wanted = [_fed(one, target) for one in batch if target.wants(one)]
+        if len(wanted) < len(batch):
+            filtered(len(batch) - len(wanted))
+        return wanted
 
     return handle
 

@@ -169,6 +169,7 @@ async def _fan_out(process: Process, stack: AsyncExitStack, row: StageRow, wante
         states=states,
         loop_of=serving,
         count_of=counting.deliveries(process.telemetry, row.name),
+        filtered_of=counting.filtered(process.telemetry, row.name),
         log=deliveries,
         see_declared=partial(_see_declared, process),
         wanted=wanted,
@@ -188,7 +189,8 @@ async def _feed(process: Process, _: AsyncExitStack, row: StageRow, wanted: str 
         return loop_of(process, replace(spec, prefetch=BATCHES_AHEAD, step=queue.step), stage)
 
     see_declared = partial(_see_declared, process)
-    feeds = Feeds(crew=process.crew, loop_of=feeding, see_declared=see_declared, wanted=wanted)
+    filtered_of = counting.filtered(process.telemetry, row.name)
+    feeds = Feeds(crew=process.crew, loop_of=feeding, filtered_of=filtered_of, see_declared=see_declared, wanted=wanted)
     process.reloads.append(feeds.prepare)
     return feeds.open(process.config.queue)
 

@@ -68,9 +68,12 @@ def _print_account(account: Account, zone: ZoneInfo) -> None:
         out.print("events leave by")
     for one in account.outlets:
         out.print(f"  {one.queue}")
+        sent = f"offered {one.offered}, sent ?" if one.sent is None else f"sent {one.sent}"
         taken = "?" if one.taken is None else one.taken
-        out.print(f"    sent {one.sent}, held {_held(one)}, dead {one.dead}, taken {taken}")
+        out.print(f"    {sent}, held {_held(one)}, dead {one.dead}, taken {taken}")
         out.print(f"    {_counted(one, zone)}")
+        if one.filtered:
+            out.print(wrapped("of what was offered it wants some, by outcomes or products", indent="    "))
         if one.fed:
             out.print(wrapped("without what waits with its feed, in hand or in the feed's queue", indent="    "))
         if one.uncounted:

@@ -20,6 +20,8 @@ AT_ONCE: Final = ("call.progress", "call.decided", "number.changed", "platform.n
 class Outlet:
     """A queue that events leave by; `sent`: those that it wants, since it was bound (`since`), of seven days at most.
 
+    `filtered`: what an event says decides whether it wants it, which no row tells: `sent` is None, and `offered` those
+    of its types and sources, of which it wants some; for others both are the same.
     `bound` is False where it was bound earlier, before that was recorded; then `since` is only when counting began, and
     None where nothing is recorded at all. `uncounted`: types that it wants and that leave no row to count. `held` is
     None when the broker does not tell; it counts messages, which are events only where there are no `batches`, and of a
@@ -28,7 +30,7 @@ class Outlet:
     """
 
     queue: str
-    sent: int
+    offered: int
     held: int | None
     dead: int
     batches: bool = False
@@ -37,11 +39,17 @@ class Outlet:
     uncounted: tuple[str, ...] = ()
     stream: bool = False
     fed: bool = False
+    filtered: bool = False
+
+    @property
+    def sent(self) -> int | None:
+        """How many were sent to it; None where that cannot be told."""
+        return None if self.filtered else self.offered
 
     @property
     def taken(self) -> int | None:
         """What is neither held nor dead, where both sides count the same events, or nothing is held or dead."""
-        if self.held is None or not self.bound or self.stream or self.fed:
+        if self.sent is None or self.held is None or not self.bound or self.stream or self.fed:
             return None
         if (self.uncounted and (self.held or self.dead)) or (self.batches and self.held):
             return None
@@ -66,7 +74,7 @@ async def told_of(
         counts = sent[began.row if began else 0]
         outlet = Outlet(
             queue=name,
-            sent=sum(count for route, count in counts.items() if _wants(one, route)),
+            offered=sum(count for route, count in counts.items() if _wants(one, route)),
             held=None if depths is None else depths.get(name, 0),
             dead=dead[name],
             batches=bool(one.batch),
@@ -75,6 +83,7 @@ async def told_of(
             uncounted=tuple(event for event in AT_ONCE if event in one.events),
             stream=isinstance(one, DownstreamQueue) and one.stream,
             fed=isinstance(one, DownstreamQueue) and one.fed,
+            filtered=one.filtered,
         )
         found.append(outlet)
     return found

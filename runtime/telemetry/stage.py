@@ -36,6 +36,7 @@ class StageFamilies:
         self.away = gauge("callstitch_away", registry)
         self.tick_failed = counter("callstitch_tick_failed_total", registry)
         self.unwanted = counter("callstitch_unwanted_total", registry)
+        self.filtered = counter("callstitch_filtered_total", registry)
 
 
 class Taken:
@@ -67,6 +68,7 @@ class StageMetrics:
         self._retried = families.retried.labels(name)
         self._tick_failed = families.tick_failed.labels(name)
         self._unwanted = families.unwanted.labels(name)
+        self._filtered = families.filtered.labels(name)
         self._held = families.held.labels(name)
         self._paused = families.paused.labels(name)
         self._away = families.away.labels(name)
@@ -178,6 +180,11 @@ class StageMetrics:
         if self._inner is not None:
             return self._inner.unwanted(events)
         return self._unwanted.inc(events)
+
+    def filtered(self, events: int) -> None:
+        """The outlet that it serves does not want these: they end here."""
+        self._filtered.inc(events)
+        self.line.add(filtered=events)
 
     def held(self, held: int) -> None:
         """1 while a batch is held, else 0."""

@@ -134,6 +134,14 @@ STAGE_FAMILIES: Final = (
         meaning="Progress events that no queue wanted",
     ),
     Family(
+        name="callstitch_filtered_total",
+        type="counter",
+        role=EVERY_STAGE,
+        labels=("stage",),
+        unit="events",
+        meaning="Events that the outlet it serves does not want, by its `outcomes` and `products`",
+    ),
+    Family(
         name="callstitch_items_total",
         type="counter",
         role=_READER[RECEIVED],

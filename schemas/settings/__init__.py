@@ -10,12 +10,13 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from schemas.topology import DEFAULT_EVENTS, EVENT_TYPES, RETRY_DELAYS
+from schemas.vocabulary import Outcome, Product
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]+")
@@ -23,6 +24,7 @@ _HOST: Final = re.compile(r"(\*?\.)?[^\s/:@\[\]]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+
 _MOST_PORT: Final = 65535
 _STRONG_TOKEN: Final = 22
 _LEAST_TOKEN: Final = 8
+_OF_CALLS: Final = ("call.completed", "call.incomplete", "call.amended", "recording.stored", "recording.failed")
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -154,15 +156,49 @@ class Ingest(Settings):
     connections_per_address: Annotated[int, Field(ge=0)] = 0
 
 
-class Outlet(Settings):
-    """Where events go: those of `events`, from `sources` (none: from all).
+class Choice(Settings):
+    """Which events somebody wants: all that hold for each key that is given.
+
+    `platforms`: those of the sources of these platforms. `outcomes`, `products`: those with a call's record that has
+    one of them, and none of another type.
+    """
+
+    name: str
+    events: EventTypes = DEFAULT_EVENTS
+    sources: tuple[Name, ...] = ()
+    platforms: tuple[str, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    products: tuple[Product, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_events_are_those_that_can_have_it(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "events" not in given and (given.get("outcomes") or given.get("products")):
+            return {**given, "events": _OF_CALLS}
+        return given
+
+    @model_validator(mode="after")
+    def _events_can_have_it(self) -> Self:
+        if self.filtered and (never := [event for event in self.events if event not in _OF_CALLS]):
+            raise ValueError(
+                f"outcomes and products are of a call's record, which {', '.join(never)} never has;"
+                f" the events that have one: {', '.join(_OF_CALLS)}"
+            )
+        return self
+
+    @property
+    def filtered(self) -> bool:
+        """Whether what an event says decides, which no binding of a broker can."""
+        return bool(self.outcomes or self.products)
+
+
+class Outlet(Choice):
+    """Where events go: those that it wants.
 
     They come in batches, unless `batch` is false; where it is not given, a sink stays as it was declared before.
     """
 
     name: Name
-    events: EventTypes = DEFAULT_EVENTS
-    sources: tuple[Name, ...] = ()
     batch: bool | None = None
 
     @property

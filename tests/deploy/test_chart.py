@@ -13,7 +13,7 @@ import yaml
 
 from runtime import drain
 from runtime.telemetry.families import FAMILIES
-from schemas.topology import STAGES, sink_queue
+from schemas.topology import STAGES, feed_queue, sink_queue
 from tests.deploy import chart
 from workers.config import Config
 from workers.fetch_recording import AT_ONCE
@@ -67,6 +67,29 @@ def test_every_queue_is_watched_by_the_object_that_scales_its_reader(large: Any)
         )
         assert "replicas" not in target["spec"], "helm and the autoscaler would both set it"
     assert len(chart.of_kind(large, "ScaledObject")) == len(chart.deployments(large)) - 1
+
+
+FED = {"limited": "max_length=9", "old": "max_age=7d", "answered": "outcomes={answered}", "axb": "products={axb}"}
+
+
+def test_what_has_to_be_fed_is_fed_by_one_deployment_that_is_scaled_by_each_of_its_queues() -> None:
+    queues = [f"config.queue[{n}].name={name},config.queue[{n}].{key}" for n, (name, key) in enumerate(FED.items())]
+    others = ("config.queue[4].name=plain", "stages.feed.autoscaling.age=60")
+    objects = chart.rendered("values-large.yaml", *queues, *others)
+    feed = chart.deployments(objects)["feed"]
+    fed = [feed_queue(name) for name in FED]
+    assert (container(feed["spec"]["template"])["args"], feed["metadata"]["annotations"]["callstitch/queues"]) == (
+        ["work", "feed"],
+        ",".join(fed),
+    )
+    config = Config.model_validate(tomllib.loads(re.sub(SECRET_KEYS, "x" * 24, chart.config_text(objects))))
+    assert [feed_queue(one.name) for one in config.queue if one.fed] == fed
+    triggers = chart.of_kind(objects, "ScaledObject")["cs-callstitch-feed"]["spec"]["triggers"]
+    assert [one["metadata"]["queueName"] for one in triggers if one["type"] == "rabbitmq"] == fed
+    ages = [one["metadata"]["query"] for one in triggers if one["type"] == "prometheus"]
+    assert [re.findall(r'(?:stage|queue)="([^"]+)"', age) for age in ages] == [
+        [f"feed.{name}", feed_queue(name)] for name in FED
+    ]
 
 
 def test_what_is_in_hand_counts_and_is_not_taken_for_a_backlog(large: Any) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from console.admission.leftovers import declare
 from runtime.bench import Bench, StageSpec
 from runtime.broker.base import Broker
 from runtime.broker.rabbitmq import open_rabbitmq
@@ -28,6 +30,7 @@ from tests.building.loops import IDS, until
 from tests.services.rabbitmq import RabbitMQ
 from workers.calls.events import Event, event_envelope
 from workers.config import Config, DownstreamQueue, config_topology
+from workers.delivery.filters import filter_of
 from workers.feed import Target, feed
 
 pytestmark = pytest.mark.rabbitmq
@@ -38,8 +41,9 @@ FEED: Final = feed_queue(NAME)
 STAGE: Final = f"feed.{NAME}"
 
 
-def a_config(**limits: Any) -> Config:
-    return Config.model_validate({"broker": "amqp://u@h/v", "queue": [{"name": NAME, **limits}, {"name": "wide"}]})
+def a_config(*, store: str = "sqlite:var/state", **keys: Any) -> Config:
+    queues = [{"name": NAME, **keys}, {"name": "wide"}]
+    return Config.model_validate({"broker": "amqp://u@h/v", "store": store, "queue": queues})
 
 
 @pytest.fixture
@@ -48,10 +52,17 @@ async def broker(rabbitmq_node: RabbitMQ) -> AsyncIterator[Broker]:
         yield broker
 
 
-def events(count: int = EVENTS) -> list[Envelope]:
+def events(count: int = EVENTS, **record: Any) -> list[Envelope]:
     return [
         event_envelope(
-            Event(type="call.completed", source="bj", subject=f"bj:{n}", time=T0, data={"call": {"n": n}}, revision=1),
+            Event(
+                type="call.completed",
+                source="bj",
+                subject=f"bj:{n}",
+                time=T0,
+                data={"call": {"n": n, **record}},
+                revision=1,
+            ),
             at=T0,
             trace="",
         )
@@ -65,7 +76,8 @@ async def feeding(
 ) -> AsyncIterator[tuple[StageLoop, asyncio.Event]]:
     """The stage at work; it has drained when the context ends."""
     spec = StageSpec(name=STAGE, queue=FEED, policy=Policy(()), prefetch=64, most=128, step=queue.step)
-    stage = Stage(feed(Target(queue=queue.name)))
+    target = Target(queue=queue.name, wants=filter_of(queue))
+    stage = Stage(feed(target, filtered=telemetry.stage(STAGE).filtered))
     bench = Bench(
         spec=spec,
         stage=stage,
@@ -171,3 +183,34 @@ async def test_what_is_too_old_becomes_a_dead_letter(broker: Broker) -> None:
         await until(lambda: _holds(broker, FEED, 0))
         await until(lambda: _holds(broker, DEAD, 5))
         assert await broker.depths(["wide"]) == {"wide": 5}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_queue_with_a_filter_gets_what_it_wants_and_the_rest_is_counted(broker: Broker, stream: bool) -> None:
+    config, telemetry = a_config(outcomes=["busy"], stream=stream), Telemetry()
+    queue = await declared(broker, config)
+    busy, answered = events(3, outcome="busy"), events(2, outcome="answered")
+    async with feeding(broker, queue, telemetry):
+        await told(broker, [*answered, *busy], config)
+        await until(lambda: _holds(broker, FEED, 0))
+        await until(lambda: _holds(broker, NAME, 3))
+    assert await broker.depths([NAME, FEED, "wide"]) == {NAME: 3, FEED: 0, "wide": 5}
+    assert telemetry.registry.get_sample_value("callstitch_filtered_total", {"stage": STAGE}) == 2
+    assert telemetry.registry.get_sample_value("callstitch_outputs_total", {"stage": STAGE, "kind": "event"}) == 3
+    if not stream:
+        assert sorted(await taken(broker, NAME, 3)) == sorted(one.id for one in busy)
+
+
+async def test_a_queue_gets_a_filter_and_loses_it_again_and_misses_nothing(broker: Broker, tmp_path: Path) -> None:
+    """It is bound to nothing and fed while it has one; no queue is made anew for that."""
+    store = f"sqlite:{tmp_path}"
+    plain, filtered = a_config(store=store), a_config(store=store, outcomes=["busy"])
+    for config in (plain, filtered, plain):
+        left = await declare(config, broker)
+        await told(broker, events(1, outcome="busy"), config)
+        depths = await broker.depths([NAME, FEED])
+        if config.queue[0].fed:
+            assert depths == {NAME: 1, FEED: 1}
+            async with feeding(broker, config.queue[0], Telemetry()):
+                await until(lambda: _holds(broker, NAME, 2))
+    assert (depths, left) == ({NAME: 3, FEED: 0}, {FEED: 0})

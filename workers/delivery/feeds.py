@@ -12,6 +12,7 @@ from runtime.consume.loop import StageLoop
 from schemas.errors import Misconfigured
 from schemas.stage import Stage
 from workers.config import Config, DownstreamQueue
+from workers.delivery.filters import filter_of
 from workers.feed import Target, feed
 
 Commit = Callable[[], Awaitable[None]]
@@ -29,7 +30,8 @@ class _Fed:
 class Feeds:
     """All queues that are fed, or the one that is `wanted`; `loop_of` makes a loop for a queue and its stage.
 
-    `see_declared` raises where something that a config needs is missing at the broker.
+    `filtered_of` gives what counts the events that the queue of a name does not want, `see_declared` raises where
+    something that a config needs is missing at the broker.
     """
 
     def __init__(
@@ -37,10 +39,12 @@ class Feeds:
         *,
         crew: Crew,
         loop_of: Callable[[DownstreamQueue, Stage], StageLoop],
+        filtered_of: Callable[[str], Callable[[int], None]],
         see_declared: Callable[[Config], Awaitable[None]],
         wanted: str | None,
     ) -> None:
         self._crew = crew
+        self._filtered_of = filtered_of
         self._see_declared = see_declared
         self._loop_of = loop_of
         self._wanted = wanted
@@ -57,6 +61,8 @@ class Feeds:
     async def prepare(self, config: Config, _: AsyncExitStack) -> Commit:
         """The commit begins to feed what is new, goes on with what is another, and ends what is gone.
 
+        Of a queue that events come to without us now, what its feed still holds goes there as it would have before.
+
         Raises:
             Misconfigured: as `open`, and where the queue of a new one is missing.
             Unavailable: the broker is away.
@@ -66,7 +72,7 @@ class Feeds:
             await self._see_declared(config)
 
         async def commit() -> None:
-            for name in self._fed.keys() - chosen.keys():
+            for name in self._fed.keys() - {queue.name for queue in config.queue}:
                 await self._crew.send_away(self._fed.pop(name).loop)
             for name, queue in chosen.items():
                 if (fed := self._fed.get(name)) is None or fed.queue.step != queue.step:
@@ -74,13 +80,13 @@ class Feeds:
                         await self._crew.send_away(fed.loop)
                     self._crew.add([self._begin(queue)])
                 elif fed.queue != queue:
-                    await fed.current.exchange(_stage(queue))
+                    await fed.current.exchange(self._stage(queue))
                     self._fed[name] = _Fed(queue=queue, current=fed.current, loop=fed.loop)
 
         return commit
 
     def _begin(self, queue: DownstreamQueue) -> StageLoop:
-        current = Current(_stage(queue))
+        current = Current(self._stage(queue))
         loop = self._loop_of(queue, current.stage)
         self._fed[queue.name] = _Fed(queue=queue, current=current, loop=loop)
         return loop
@@ -91,6 +97,6 @@ class Feeds:
             raise Misconfigured(f"there is no [[queue]] named {self._wanted} that has to be fed")
         return chosen
 
-
-def _stage(queue: DownstreamQueue) -> Stage:
-    return Stage(feed(Target(queue=queue.name, form="batch" if queue.batch else "structured")))
+    def _stage(self, queue: DownstreamQueue) -> Stage:
+        target = Target(queue=queue.name, form="batch" if queue.batch else "structured", wants=filter_of(queue))
+        return Stage(feed(target, filtered=self._filtered_of(queue.name)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from runtime.clock import Clock
 from runtime.consume.crew import Crew
@@ -16,6 +16,7 @@ from schemas.errors import Misconfigured
 from schemas.settings import Outlet
 from schemas.stage import Stage
 from workers.config import Config
+from workers.delivery.filters import filter_of
 from workers.delivery.log import DeliveryLog
 from workers.delivery.states import SinkStates
 from workers.fan_out import Count, Sink, fan_out
@@ -24,11 +25,19 @@ from workers.sinks import AnySink
 Commit = Callable[[], Awaitable[None]]
 
 
+class _Opened(NamedTuple):
+    """What writes to a sink, and what has to be closed with it."""
+
+    sink: Sink
+    own: AsyncExitStack
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Served:
     """A sink as it is open now."""
 
     sink: AnySink
+    opened: _Opened
     current: Current
     loop: StageLoop
 
@@ -36,7 +45,8 @@ class _Served:
 class Outlets:
     """All sinks, or the one that is `wanted`; `loop_of` makes a loop for a sink and its stage.
 
-    `count_of` gives what counts for the sink of a name, `see_declared` raises where something is missing at the broker.
+    `count_of` gives what counts for the sink of a name, `filtered_of` what counts the events that it does not want,
+    `see_declared` raises where something is missing at the broker.
     """
 
     def __init__(
@@ -47,6 +57,7 @@ class Outlets:
         states: SinkStates,
         loop_of: Callable[[AnySink, Stage], StageLoop],
         count_of: Callable[[str], Count],
+        filtered_of: Callable[[str], Callable[[int], None]],
         log: DeliveryLog,
         see_declared: Callable[[Config], Awaitable[None]],
         wanted: str | None,
@@ -56,6 +67,7 @@ class Outlets:
         self._crew = crew
         self._loop_of = loop_of
         self._count_of = count_of
+        self._filtered_of = filtered_of
         self._log = log
         self._see_declared = see_declared
         self._wanted = wanted
@@ -68,11 +80,13 @@ class Outlets:
             Misconfigured: there is no sink of the name that is wanted, or one cannot be opened.
         """
         for sink in self._chosen(sinks):
-            self._serve(sink, *await self._opened(sink, stack))
+            self._serve(sink, await self._opened(sink, stack))
         return [one.loop for one in self._served.values()]
 
     async def prepare(self, config: Config, stack: AsyncExitStack) -> Commit:
-        """Open what is new or another; then the commit begins to serve it, and ends what is gone.
+        """Open what is new or goes elsewhere; then the commit begins to serve it, and ends what is gone.
+
+        One that only wants other events stays open: a file has one owner.
 
         Raises:
             Misconfigured, Unavailable: one cannot be opened, or the queue of a new one is missing.
@@ -83,8 +97,9 @@ class Outlets:
         opened = {sink.name: await self._opened(sink, stack) for sink in chosen.values() if self._is_news(sink)}
 
         async def commit() -> None:
-            for name, (stage, own) in opened.items():
-                await self._take(chosen[name], stage, own)
+            for name, sink in chosen.items():
+                if name in opened or filter_of(sink) != filter_of(self._served[name].sink):
+                    await self._take(sink, opened.get(name))
             for name in self._served.keys() - chosen.keys():
                 await self._end(self._served.pop(name))
 
@@ -113,28 +128,37 @@ class Outlets:
         served = self._served.get(sink.name)
         return served is None or _its_own(served.sink) != _its_own(sink)
 
-    async def _opened(self, sink: AnySink, stack: AsyncExitStack) -> tuple[Stage, AsyncExitStack]:
+    async def _opened(self, sink: AnySink, stack: AsyncExitStack) -> _Opened:
         own = await stack.enter_async_context(AsyncExitStack())
-        opened: Sink = await own.enter_async_context(sink.open(self._clock))
+        return _Opened(await own.enter_async_context(sink.open(self._clock)), own)
+
+    def _stage(self, sink: AnySink, opened: _Opened) -> Stage:
         heard, count = self._states.hearing(sink.name), self._count_of(sink.name)
         keep = self._log.of(sink.name, sink.taken)
-        return Stage(fan_out(opened, name=sink.name, tell=heard, count=count, keep=keep)), own
+        wants, filtered = filter_of(sink), self._filtered_of(sink.name)
+        handler = fan_out(
+            opened.sink, name=sink.name, tell=heard, count=count, keep=keep, wants=wants, filtered=filtered
+        )
+        return Stage(handler)
 
-    def _serve(self, sink: AnySink, stage: Stage, own: AsyncExitStack) -> StageLoop:
-        current = Current(stage, own)
+    def _serve(self, sink: AnySink, opened: _Opened) -> StageLoop:
+        current = Current(self._stage(sink, opened), opened.own)
         loop = self._loop_of(sink, current.stage)
         self._states.begin(sink.name, loop)
-        self._served[sink.name] = _Served(sink=sink, current=current, loop=loop)
+        self._served[sink.name] = _Served(sink=sink, opened=opened, current=current, loop=loop)
         return loop
 
-    async def _take(self, sink: AnySink, stage: Stage, own: AsyncExitStack) -> None:
+    async def _take(self, sink: AnySink, opened: _Opened | None) -> None:
         served = self._served.get(sink.name)
         if served is None:
-            self._crew.add([self._serve(sink, stage, own)])
+            assert opened is not None
+            self._crew.add([self._serve(sink, opened)])
             return
-        self._served[sink.name] = _Served(sink=sink, current=served.current, loop=served.loop)
-        await served.current.exchange(stage, own)
-        served.loop.look_again()
+        now = opened or _Opened(served.opened.sink, served.opened.own.pop_all())
+        self._served[sink.name] = _Served(sink=sink, opened=now, current=served.current, loop=served.loop)
+        await served.current.exchange(self._stage(sink, now), now.own)
+        if opened is not None:
+            served.loop.look_again()
 
     async def _end(self, served: _Served) -> None:
         await self._crew.send_away(served.loop)
@@ -142,5 +166,5 @@ class Outlets:
 
 
 def _its_own(sink: Outlet) -> Mapping[str, Any]:
-    """What it is opened with; which events it wants is the broker's business."""
+    """What it is opened with; which events it wants is another matter."""
     return sink.model_dump(exclude=set(Outlet.model_fields))

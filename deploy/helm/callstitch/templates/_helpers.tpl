@@ -76,7 +76,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 
 {{/* The queues from which downstream queues are fed: of those with a key that the stage `feed` has to see to. */}}
 {{- define "callstitch.fed" -}}
-{{- $keys := list "max_length" "max_age" -}}
+{{- $keys := list "max_length" "max_age" "outcomes" "products" -}}
 {{- range $queue := .Values.config.queue }}
 {{- $fed := false }}
 {{- range $key := $keys }}{{ if get $queue $key }}{{ $fed = true }}{{ end }}{{ end }}

@@ -24,8 +24,9 @@ from console.ledger.outlets import Outlet
         ({"batches": True, "held": 1}, None),
         ({"stream": True}, None),
         ({"fed": True}, None),
+        ({"filtered": True}, None),
     ],
 )
 def test_taken_is_told_where_both_sides_count_the_same(known: dict[str, Any], taken: int | None) -> None:
-    given = {"queue": "billing", "sent": 9, "held": 0, "dead": 0, "bound": True, **known}
+    given = {"queue": "billing", "offered": 9, "held": 0, "dead": 0, "bound": True, **known}
     assert Outlet(**given).taken == taken
