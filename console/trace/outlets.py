@@ -19,6 +19,7 @@ from schemas.topology import RECORDINGS, edge_stage, feed_queue
 from workers.calls.events import event_at_once
 from workers.calls.kept import kept_fact
 from workers.config import Config, DownstreamQueue, Outgoing, outlets_of
+from workers.delivery.filters import filter_of
 from workers.stores import open_sinks
 from workers.stores.declared import Since, since_in
 from workers.stores.deliveries import Attempt
@@ -30,7 +31,7 @@ CLOCKS_APART: Final = timedelta(minutes=10)
 _AT_ONCE: Final = frozenset({FactKind.CALL_EVENT, FactKind.DECISION})
 _TYPE: Final = "callstitch."
 
-State = Literal["acked", "dead", "retry", "held", "unsent", "sent", "taken", "unbound", "unlogged"]
+State = Literal["acked", "dead", "retry", "held", "unsent", "sent", "taken", "unbound", "unlogged", "filtered"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ class Delivery:
 
     `acked`, `retry`, `held` and `dead` are logged, or a dead letter says so. `unsent`: it is still in the outbox;
     `unbound`: the outlet was bound later. Of a downstream queue: `sent`, and `taken` where nothing waits in it.
+    `filtered`: the outlet does not want what it says, by its filter of now.
     `unlogged`: nothing is known, as of what waits in its queue or was delivered before this was logged.
     """
 
@@ -108,14 +110,14 @@ async def outlets_told(reads: Reads, config: Config, session: JsonObject) -> lis
         letters = await _letters(reads, queue, one, wanted)
         held = None if depths is None else depths.get(queue, 0)
         state = states.get(one.name, SinkState())
-        downstream = isinstance(one, DownstreamQueue)
+        downstream, wants = isinstance(one, DownstreamQueue), filter_of(one)
         events = [
             _delivery(
                 event,
                 [] if downstream else [row for row in attempts[event.id] if row.sink == one.name],
                 letters[event.id],
                 bound=_is_bound(event, since.get(queue)),
-                rest=_rest(one, held),
+                rest=_rest(one, held) if wants is None or wants.takes(event.route, event.body) else "filtered",
             )
             for event in wanted
         ]

@@ -29,6 +29,7 @@ _STATES: Final = {
     "sent": "sent",
     "taken": "sent, and taken: nothing waits there",
     "unbound": "said before this outlet was bound",
+    "filtered": "not wanted, by its outcomes or products",
     "unlogged": "no attempt is logged",
 }
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.envelope import Envelope
+from schemas.envelope import Envelope, JsonObject
 from schemas.settings import Choice
 
 _LATE: Final = "call.completed"
@@ -28,11 +28,15 @@ class Filter:
 
     def __call__(self, event: Envelope) -> bool:
         """Whether it is taken."""
-        said: Any = orjson.loads(event.body) if isinstance(event.body, bytes) else event.body
+        return self.takes(event.route, event.body)
+
+    def takes(self, route: str, body: bytes | JsonObject) -> bool:
+        """The same for an event of that routing key with these bytes."""
+        said: Any = orjson.loads(body) if isinstance(body, bytes) else body
         record = said["data"].get("call")
         if record is None:
             return False
-        if self.takes_late and record.get("late") and event.route.startswith(f"{_LATE}."):
+        if self.takes_late and record.get("late") and route.startswith(f"{_LATE}."):
             return True
         changed: Sequence[str] = said["data"].get("changed", ())
         return all(record.get(name) in wanted or f"/{name}" in changed for name, wanted in self.fields)

@@ -39,6 +39,7 @@ def a_config(directory: Path) -> Path:
         '[[sink]]\nname = "crm"\nkind = "webhook"\nurl = "https://example.org/x"\nsecret = "whsec_c2VjcmV0"\n'
         f'[[sink]]\nname = "file"\nkind = "jsonl"\npath = "{directory}/c.jsonl"\nevents = ["call.completed"]\n'
         f'[[sink]]\nname = "live"\nkind = "jsonl"\npath = "{directory}/l.jsonl"\nevents = ["call.progress"]\n'
+        f'[[sink]]\nname = "blocked"\nkind = "jsonl"\npath = "{directory}/b.jsonl"\noutcomes = ["blocked"]\n'
     )
     return config
 
@@ -142,6 +143,7 @@ def test_each_outlet_says_what_became_of_each_event(filled: tuple[Path, Sequence
     assert (written["state"], written["attempts"][0]["answer"]) == ("acked", "written")
     (live,) = outlet(trace, "live")["events"]
     assert (live["type"], live["state"], live["letters"]) == ("call.progress", "unlogged", [])
+    assert [one["state"] for one in outlet(trace, "blocked")["events"]] == ["filtered", "unsent"]
 
 
 def test_the_dead_letter_that_a_trace_names_can_be_shown_and_replayed(config: Path) -> None:
