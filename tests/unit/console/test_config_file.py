@@ -41,30 +41,6 @@ FAULTS = {
     "a source that is not there": (f'{RABBITMQ}[[queue]]\nname = "billing"\nsources = ["nobody"]', "billing"),
     "a queue that nobody else could read": ('[[queue]]\nname = "billing"', "a [[queue]] needs RabbitMQ"),
     "a stream of one": (f'{RABBITMQ}[[queue]]\nname = "b"\nstream = true\nsingle_active = true', "a stream has no sin"),
-    "an outcome that nobody knows": (
-        f'{RABBITMQ}[[queue]]\nname = "b"\noutcomes = ["{VALUE}"]',
-        "queue.0.outcomes.0: Input should be 'answered', 'no_answer', ",
-    ),
-    "a product that nobody knows": (
-        f'[[sink]]\nname = "f"\nkind = "jsonl"\npath = "x"\nproducts = ["{VALUE}"]',
-        "sink.0.jsonl.products.0: Input should be 'privatenumber', ",
-    ),
-    "an outcome of what has none": (
-        f'{RABBITMQ}[[queue]]\nname = "b"\noutcomes = ["busy"]\nevents = ["call.completed", "sms.notified"]',
-        "queue.0: outcomes and products are of a call's record, which sms.notified never has; the events that have one",
-    ),
-    "a platform of events that nobody knows": (
-        f'{RABBITMQ}[[queue]]\nname = "b"\nplatforms = ["{VALUE}"]',
-        "b: its platforms must be among huawei_privatenumber, ",
-    ),
-    "a platform without a source": (
-        f'{RABBITMQ}{SOURCE}tokens = ["x"]\n[[queue]]\nname = "b"\nplatforms = ["jiuyun_axb"]',
-        "b names platforms that no source has: jiuyun_axb",
-    ),
-    "a source of another platform": (
-        f'{TWO_PLATFORMS}[[queue]]\nname = "b"\nplatforms = ["jiuyun_axb"]\nsources = ["huawei"]',
-        "b names sources of which none is of its platforms",
-    ),
     "always to verify, without a secret": (f'{SOURCE}tokens = ["{VALUE}"]\nverify = "always"', "app_secret"),
     "a name that is no word": (f'{SOURCE}tokens = ["x"]'.replace('"huawei"', f'"{VALUE} !"'), "source.0.name"),
     "two sources of one name": (f'{SOURCE}tokens = ["{VALUE}"]\n' * 2, "[[source]]"),

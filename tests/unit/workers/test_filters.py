@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +10,9 @@ from typing import Any, Final
 import orjson
 import pytest
 
+from console.config_file import load_config
 from schemas.envelope import Envelope, Kind
+from schemas.errors import Misconfigured
 from schemas.topology import BATCHES, CALLS, feed_queue, sink_queue
 from workers.config import Config, config_topology, outlets_of
 from workers.delivery.filters import filter_of
@@ -110,6 +113,52 @@ def test_platforms_are_bound_as_their_sources_and_counted_as_these() -> None:
             (CALLS, f"call.completed.{name}") for name in names
         }
         assert set(outlets_of(config)["q"].sources) == names
+
+
+RABBITMQ: Final = 'broker = "amqp://u@h/v"\n'
+SOURCE: Final = '[[source]]\nname = "huawei"\nplatform = "huawei_privatenumber"\n'
+TWO_PLATFORMS: Final = f"""{RABBITMQ}{SOURCE}tokens = ["x"]
+[[source]]
+name = "jy"
+platform = "jiuyun_axb"
+tokens = ["y"]
+"""
+VALUE: Final = "hunter2-value"
+FAULTS: Final = {
+    "an outcome that nobody knows": (
+        f'{RABBITMQ}[[queue]]\nname = "b"\noutcomes = ["{VALUE}"]',
+        "queue.0.outcomes.0: Input should be 'answered', 'no_answer', ",
+    ),
+    "a product that nobody knows": (
+        f'[[sink]]\nname = "f"\nkind = "jsonl"\npath = "x"\nproducts = ["{VALUE}"]',
+        "sink.0.jsonl.products.0: Input should be 'privatenumber', ",
+    ),
+    "an outcome of what has none": (
+        f'{RABBITMQ}[[queue]]\nname = "b"\noutcomes = ["busy"]\nevents = ["call.completed", "sms.notified"]',
+        "queue.0: outcomes and products are of a call's record, which sms.notified never has; the events that have one",
+    ),
+    "a platform of events that nobody knows": (
+        f'{RABBITMQ}[[queue]]\nname = "b"\nplatforms = ["{VALUE}"]',
+        "b: its platforms must be among huawei_privatenumber, ",
+    ),
+    "a platform without a source": (
+        f'{RABBITMQ}{SOURCE}tokens = ["x"]\n[[queue]]\nname = "b"\nplatforms = ["jiuyun_axb"]',
+        "b names platforms that no source has: jiuyun_axb",
+    ),
+    "a source of another platform": (
+        f'{TWO_PLATFORMS}[[queue]]\nname = "b"\nplatforms = ["jiuyun_axb"]\nsources = ["huawei"]',
+        "b names sources of which none is of its platforms",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), FAULTS.values(), ids=FAULTS)
+def test_what_cannot_be_is_told_with_what_there_is(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(Misconfigured, match=re.escape(told)) as refused:
+        load_config(file, {})
+    assert VALUE not in str(refused.value)
 
 
 async def test_a_sink_writes_what_it_wants_and_counts_what_it_does_not(tmp_path: Path) -> None:
