@@ -16,12 +16,6 @@ VALUE = "hunter2-value"
 SOURCE = '[[source]]\nname = "huawei"\nplatform = "huawei_privatenumber"\n'
 RABBITMQ = 'broker = "amqp://u@h/v"\n'
 VOICECALL = SOURCE.replace("privatenumber", "voicecall")
-TWO_PLATFORMS = f"""{RABBITMQ}{SOURCE}tokens = ["x"]
-[[source]]
-name = "jy"
-platform = "jiuyun_axb"
-tokens = ["y"]
-"""
 ALIYUN = SOURCE.replace("huawei_privatenumber", "aliyun_pnp")
 
 FAULTS = {
