@@ -50,6 +50,14 @@ def in_utc(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 
+def in_json(moment: datetime | str | None) -> str | None:
+    """`2026-01-31T00:00:00Z`, as data has it wherever it goes out; None for none."""
+    if moment is None:
+        return None
+    at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def shown(moment: datetime | str | None, zone: ZoneInfo) -> str:
     """`2026-01-31 08:00:00` in `zone`; `-` for none. Text is RFC 3339, as data has it."""
     if moment is None:

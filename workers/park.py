@@ -33,7 +33,8 @@ class Parked:
     """One message out of the flow; `raw` is its whole envelope as JSON, `signature` groups equal failures.
 
     `items` is how many items of a push it stands for: a push is parked once, however many of them cannot be read; and
-    how many events a message held that died in a downstream queue.
+    how many events a message held that died in a downstream queue. `attempts`: how often its stage tried it before it
+    gave up, this time.
     """
 
     id: str
@@ -45,13 +46,14 @@ class Parked:
     at: datetime
     raw: bytes
     items: int = 1
+    attempts: int = 1
 
 
 class ParkedStore(Protocol):
     """Where parked messages live."""
 
     async def park(self, messages: Sequence[Parked]) -> None:
-        """Keep them; one that comes again adds an attempt and moves `last_at`, and is whole if it was emptied.
+        """Keep them; one that comes again adds its attempts and moves `last_at`, and is whole if it was emptied.
 
         One that was purged stays so.
         What was released and is still unreadable stands for the most items it ever stood for, as its receipt does, and
@@ -206,4 +208,5 @@ def _parked(envelope: Envelope, box: str, at: datetime) -> Parked:
         at=at,
         raw=encode_envelope(envelope),
         items=body.get("bad") or body.get("events", 1),
+        attempts=body.get("envelope", {}).get("attempt", 1) if envelope.kind == Kind.DEAD else 1,
     )

@@ -13,7 +13,7 @@ import typer
 
 from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
 from console.config_file import load_config
-from console.moments import DEFAULT_ZONE, ZoneOption, in_utc, moment_option, shown
+from console.moments import DEFAULT_ZONE, ZoneOption, in_json, in_utc, moment_option, shown
 from console.reading import ask_store
 from console.replay import Choice, bring_back, chosen
 from console.screen import complain, out, packed, say_json, wrapped
@@ -152,6 +152,7 @@ def _show(box: str, wanted: str, config: Path | None, *, show_numbers: bool) -> 
         complain("callstitch: nothing has that id or signature")
         raise typer.Exit(EXIT_DIFFERENCE)
     for row in rows:
+        row |= {"first_at": in_json(row["first_at"]), "last_at": in_json(row["last_at"])}
         say_json(without_signatures(row) if show_numbers else masked_json(row))
 
 

@@ -16,7 +16,7 @@ import typer
 from console.admin_access import asking_owner
 from console.app import EXIT_DIFFERENCE, ConfigOption, quietly
 from console.config_file import load_config
-from console.moments import DEFAULT_ZONE, ZoneOption, shown
+from console.moments import DEFAULT_ZONE, ZoneOption, in_json, shown
 from console.reading import queue_depths
 from console.screen import out, say_json, wrapped
 from runtime.broker import open_broker
@@ -176,15 +176,11 @@ def _as_json(name: str, state: SinkState, held: int | None) -> dict[str, Any]:
     return {
         "sink": name,
         "paused": state.paused_at is not None,
-        "paused_at": _iso(state.paused_at),
+        "paused_at": in_json(state.paused_at),
         "paused_by": state.paused_by or None,
         "away": state.away_at is not None,
-        "away_at": _iso(state.away_at),
+        "away_at": in_json(state.away_at),
         "held": held,
         "outcome": state.outcome or None,
-        "outcome_at": _iso(state.outcome_at),
+        "outcome_at": in_json(state.outcome_at),
     }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

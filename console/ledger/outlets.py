@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from console.moments import in_json
 from schemas.topology import EDGE
 from workers.config import DownstreamQueue, Outgoing
 from workers.stores.declared import Since
@@ -78,7 +79,7 @@ async def told_of(
             held=None if depths is None else depths.get(name, 0),
             dead=dead[name],
             batches=bool(one.batch),
-            since=began.at.isoformat() if began else None,
+            since=in_json(began.at) if began else None,
             bound=began is not None and began.bound,
             uncounted=tuple(event for event in AT_ONCE if event in one.events),
             stream=isinstance(one, DownstreamQueue) and one.stream,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from console.moments import shown
+from console.moments import in_json, shown
 from console.screen import packed, wrapped
 from console.trace.meant import LISTED, SEARCHED, Meant
 from console.trace.outlets import Delivery, OutletTold, RecordingTold
@@ -139,7 +139,7 @@ def _utc(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_utc(item) for item in value]
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return in_json(value)
     return value.replace("+00:00", "Z") if isinstance(value, str) and value.endswith("+00:00") else value
 
 

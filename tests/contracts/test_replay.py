@@ -106,17 +106,20 @@ async def test_a_dead_event_goes_back_to_the_one_sink_that_failed_it(broker: Bro
     assert (await broker.depths([sink_queue("file")]))[sink_queue("file")] == 0
 
 
-async def test_what_fails_again_is_listed_again_with_one_more_attempt(broker: Broker, store_rig: StoreRig) -> None:
-    letter = dead_envelope(NOTIFICATION, reason="Permanent: never", stage=RECEIVED)
+async def test_attempts_are_those_of_its_stage_before_a_replay_and_after_it(
+    broker: Broker, store_rig: StoreRig
+) -> None:
+    """It told how often it was parked: 1 of an event that a sink had been given five times."""
+    letter = dead_envelope(replace(NOTIFICATION, attempt=5), reason="Permanent: never", stage=RECEIVED)
     async with store_rig.open_parked() as store, parking(broker, store, "dead"):
         await put(broker, letter)
         (group,) = await until_groups(store_rig, "dead", 1)
         await store.want([group["example"]])
         await take(broker, RECEIVED)
         await until_groups(store_rig, "dead", 0)
-        await put(broker, letter)
+        await put(broker, dead_envelope(replace(NOTIFICATION, attempt=2), reason="Permanent: never", stage=RECEIVED))
         (again,) = await until_groups(store_rig, "dead", 1)
-    assert (again["example"], again["attempts"]) == (group["example"], 2)
+    assert (group["attempts"], again["example"], again["attempts"]) == (5, group["example"], 7)
 
 
 async def test_what_holds_nothing_that_could_go_back_is_parked_again(broker: Broker, store_rig: StoreRig) -> None:

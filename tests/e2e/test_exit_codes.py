@@ -195,7 +195,7 @@ def test_a_call_or_message_that_nobody_knows_is_1(tmp_path: Path) -> None:
             )
         )
 
-    assert (trace.code, trace.output) == (1, "callstitch: no call has that id\n")
+    assert (trace.code, trace.output) == (1, "callstitch: no call has that id or number\n")
     assert (shown.code, shown.output) == (1, "callstitch: nothing has that id or signature\n")
     assert (replayed.code, replayed.output) == (1, "callstitch: nothing that was chosen is in there\n")
     assert (strange.code, "has a source of that name" in strange.output) == (2, True), strange.output

@@ -2,20 +2,24 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from schemas.errors import Away, Misconfigured, Paused, Transient
+from schemas.errors import Away, Misconfigured, Paused, Transient, Unavailable
 from schemas.stage import Failed
 from tests.contracts.sinks import an_event, now
+from tests.services.certificates import HOST, make_authority
 from tests.services.customer import SECRET, Customer, a_customer
 from workers.fan_out import fan_out
+from workers.sinks.webhook import Webhook
 
 
 async def refuse(customer: Customer, status: int, **headers: str) -> Exception | None:
@@ -167,6 +171,24 @@ async def test_a_sink_that_cannot_work_does_not_start(customer: Customer, change
             pass
     assert "whsec" not in str(refused.value).replace("must be whsec_...", "")
     assert "example.com" not in str(refused.value)
+
+
+async def test_a_check_speaks_tls_and_trusts_no_strangers_certificate(
+    openssl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = make_authority(openssl, tmp_path / "ca")
+    secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    secure.load_cert_chain(authority.certificate, authority.key)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=secure)
+    async with server:
+        url = f"https://{HOST}:{server.sockets[0].getsockname()[1]}/calls"
+        sink = Webhook(name="crm", kind="webhook", url=url, secret=SecretStr(SECRET), allow_private=True)
+        with pytest.raises(Unavailable, match=f"the certificate of {HOST}: unable to get local issuer certificate"):
+            await sink.check()
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))
+        await sink.check()
+    with pytest.raises(Unavailable, match="takes no connection"):
+        await sink.check()
 
 
 async def test_an_endpoint_that_fails_at_everything_is_away_and_little_is_tried(customer: Customer) -> None:

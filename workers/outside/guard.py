@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
@@ -136,8 +137,8 @@ def socket_factory(*, allow_private: bool) -> Callable[[AddrInfo], socket.socket
     return make
 
 
-async def look_up(url: URL, *, allow_private: bool) -> None:
-    """See that the URL's host is known here, at an address that may be called.
+async def look_up(url: URL, *, allow_private: bool) -> Sequence[str]:
+    """The addresses of the URL's host that may be called.
 
     Raises:
         AddressRefused: none of its addresses may be.
@@ -146,8 +147,31 @@ async def look_up(url: URL, *, allow_private: bool) -> None:
     admits = is_reachable if allow_private else is_public
     async with asyncio.timeout(CONNECT_SECONDS):  # its TimeoutError is an OSError
         found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
-    if not any(admits(str(info[4][0])) for info in found):
+    admitted = [address for info in found if admits(address := str(info[4][0]))]
+    if not admitted:
         raise AddressRefused
+    return admitted
+
+
+async def reach(url: URL, addresses: Sequence[str]) -> None:
+    """See that one of these takes a connection for that URL, with TLS where it is https; nothing is sent.
+
+    Raises:
+        OSError: of the last that does not; ssl.SSLError is one.
+    """
+    secure = ssl.create_default_context() if url.scheme == "https" else None
+    name = url.host if secure else None
+    error: OSError = TimeoutError()
+    for address in addresses:
+        try:
+            async with asyncio.timeout(SOCKET_CONNECT_SECONDS):
+                _, writer = await asyncio.open_connection(address, url.port, ssl=secure, server_hostname=name)
+        except OSError as refused:
+            error = refused
+        else:
+            writer.transport.abort()
+            return
+    raise error
 
 
 def open_session(*, allow_private: bool, total_seconds: float, per_host: int) -> aiohttp.ClientSession:

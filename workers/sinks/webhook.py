@@ -7,6 +7,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from schemas.envelope import EVENT_CONTENT_TYPE, Envelope
 from schemas.errors import Away, Misconfigured, Paused, Permanent, Transient, Unavailable
 from schemas.settings import Duration, Outlet, Secret, Url
 from workers.outside.errors import our_errors, read_at_most, retry_after
-from workers.outside.guard import AddressRefused, check_scheme, look_up, open_session
+from workers.outside.guard import AddressRefused, check_scheme, look_up, open_session, reach
 from workers.sinks.breaker import Breaker
 
 AT_ONCE: Final = 16
@@ -76,20 +77,27 @@ class Webhook(Outlet):
         return f"a POST {secure}, signed by {len(self.secrets) or 1} secret(s)"
 
     async def check(self) -> None:
-        """See that the URL may be called and its host is known here; nothing is sent.
+        """See that the URL may be called and its host takes a connection; nothing is sent.
 
         Raises:
             Misconfigured: the URL may not be called, or the secret is not base64.
-            Unavailable: nobody knows the host.
+            Unavailable: nobody knows the host, it takes no connection, or its certificate is not one to trust.
         """
         url = _target(self)
         _ = self.keys
         try:
-            await look_up(url, allow_private=self.allow_private)
+            addresses = await look_up(url, allow_private=self.allow_private)
         except AddressRefused:
             raise Misconfigured(f"sink {self.name}: url: {url.host} is at an address that may not be called") from None
         except OSError as error:
             raise Unavailable(f"sink {self.name}: url: nobody knows {url.host}: {error.strerror}") from None
+        try:
+            await reach(url, addresses)
+        except ssl.SSLCertVerificationError as error:
+            raise Unavailable(f"sink {self.name}: url: the certificate of {url.host}: {error.verify_message}") from None
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise Unavailable(f"sink {self.name}: url: {url.host}:{url.port} takes no connection: {why}") from None
 
     @asynccontextmanager
     async def open(self, clock: Callable[[], datetime], /) -> AsyncIterator[OpenWebhook]:

@@ -115,7 +115,7 @@ class ParkedReads(Protocol):
     async def parked(self, box: str, *, wanted: str, limit: int) -> Sequence[JsonObject]:
         """Messages of that id or signature, whole and oldest first; `state` is parked, wanted or replayed.
 
-        `raw` is the envelope as it was parked; `first_at` and `last_at` are microseconds since 1970.
+        `raw` is the envelope as it was parked.
         """
         ...
 

@@ -114,5 +114,5 @@ def _row(message_id: str, rows: Sequence[Parked]) -> tuple[object, ...]:
     raw = last.raw if last.box == "quarantine" else first.raw
     words = (last.box, last.stage, last.source, last.reason, last.signature)
     items = max(row.items for row in rows)
-    kept = (message_id, *map(clean, words), first.at, last.at, len(rows), raw, items)
+    kept = (message_id, *map(clean, words), first.at, last.at, sum(row.attempts for row in rows), raw, items)
     return (*map(clean, origin(first.raw)), *kept)

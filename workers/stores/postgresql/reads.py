@@ -149,7 +149,7 @@ class PostgresqlReads:
         """As `ParkedReads` promises."""
         newer = await has_column(self._database, "parked", "items")  # an older program parks one item a row
         rows = await self._ask(_GROUPS.format(items="sum(coalesce(items, 1))::bigint" if newer else "count(*)"), box)
-        return [{**row, "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])} for row in rows]
+        return [_letter(row) for row in rows]
 
     async def parked_ids(
         self, box: str, *, wanted: str | None = None, since: datetime | None = None, until: datetime | None = None
@@ -161,8 +161,7 @@ class PostgresqlReads:
     async def parked(self, box: str, *, wanted: str, limit: int) -> Sequence[JsonObject]:
         """As `ParkedReads` promises."""
         rows = await self._ask(_PARKED, box, clean(wanted), limit)
-        times = [{"first_at": _micros(row["first_at"]), "last_at": _micros(row["last_at"])} for row in rows]
-        return [{**row, **at, "raw": orjson.loads(row["raw"])} for row, at in zip(rows, times, strict=True)]
+        return [{**_letter(row), "raw": orjson.loads(row["raw"])} for row in rows]
 
     async def letters(self, ids: Sequence[str]) -> Sequence[JsonObject]:
         """As `ParkedReads` promises."""
@@ -173,8 +172,7 @@ class PostgresqlReads:
         return await self._letters(_NEWEST, stage, most, text.encode())
 
     async def _letters(self, which: str, *values: object) -> Sequence[JsonObject]:
-        rows = await self._ask(_LETTER.format(which), *values)
-        return [{**row, "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])} for row in rows]
+        return [_letter(row) for row in await self._ask(_LETTER.format(which), *values)]
 
     async def rows(self, place: Place) -> AsyncIterator[Row]:
         """As `PlaceReads` promises."""
@@ -197,5 +195,5 @@ def _time(value: datetime | None) -> str | None:
     return value.isoformat() if value is not None else None
 
 
-def _micros(value: datetime) -> int:
-    return round(value.timestamp() * 1_000_000)
+def _letter(row: Any) -> JsonObject:
+    return {**row, "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])}

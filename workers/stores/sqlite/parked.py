@@ -95,8 +95,8 @@ def _look(db: sqlite3.Connection) -> Mapping[str, int]:
 
 def _park(db: sqlite3.Connection, messages: Sequence[Parked]) -> None:
     db.executemany(
-        "INSERT INTO parked VALUES (?,?,?,?,?,?,?,?,1,?,'parked',?,?,?,0) ON CONFLICT (id) DO UPDATE SET"
-        " attempts = attempts + 1, last_at = excluded.last_at, reason = excluded.reason,"
+        "INSERT INTO parked VALUES (?,?,?,?,?,?,?,?,?,?,'parked',?,?,?,0) ON CONFLICT (id) DO UPDATE SET"
+        " attempts = attempts + excluded.attempts, last_at = excluded.last_at, reason = excluded.reason,"
         " signature = excluded.signature, items = max(items, excluded.items),"
         " state = CASE state WHEN 'purged' THEN state ELSE excluded.state END,"
         " raw = CASE WHEN (box = 'quarantine' OR emptied) AND state <> 'purged' THEN excluded.raw ELSE raw END,"
@@ -107,7 +107,7 @@ def _park(db: sqlite3.Connection, messages: Sequence[Parked]) -> None:
 
 def _columns(m: Parked) -> tuple[str | int | bytes, ...]:
     at = micros(m.at)
-    return (m.id, m.box, m.stage, m.source, m.reason, m.signature, at, at, m.raw, *origin(m.raw), m.items)
+    return (m.id, m.box, m.stage, m.source, m.reason, m.signature, at, at, m.attempts, m.raw, *origin(m.raw), m.items)
 
 
 def _mark(db: sqlite3.Connection, ids: Sequence[str], before: str, after: str) -> int:

@@ -198,8 +198,11 @@ def _back_to(db: sqlite3.Connection, most: int) -> str | None:
 
 
 def _letters(db: sqlite3.Connection, which: str, *values: str | int | bytes) -> list[JsonObject]:
-    rows = db.execute(_LETTER.format(which), values)
-    return [{**dict(row), "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])} for row in rows]
+    return [_letter(row) for row in db.execute(_LETTER.format(which), values)]
+
+
+def _letter(row: sqlite3.Row) -> JsonObject:
+    return {**dict(row), "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])}
 
 
 def _last_row(db: sqlite3.Connection) -> int:
@@ -230,7 +233,7 @@ def _parked_groups(db: sqlite3.Connection, box: str) -> list[JsonObject]:
         " ORDER BY count DESC, state",
         (box,),
     )
-    return [{**dict(row), "first_at": _time(row["first_at"]), "last_at": _time(row["last_at"])} for row in rows]
+    return [_letter(row) for row in rows]
 
 
 def _parked_ids(db: sqlite3.Connection, box: str, wanted: str | None, first: int, last: int) -> list[str]:
@@ -247,7 +250,7 @@ def _parked(db: sqlite3.Connection, box: str, wanted: str, limit: int) -> list[J
         "SELECT * FROM parked WHERE box = ? AND (id = ? OR signature = ?) ORDER BY first_at LIMIT ?",
         (box, wanted, wanted, limit),
     )
-    return [{**dict(row), "raw": orjson.loads(row["raw"])} for row in rows]
+    return [{**_letter(row), "raw": orjson.loads(row["raw"])} for row in rows]
 
 
 def _time(value: Any) -> str | None:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from console.main import app
+from tests.services.endpoint import an_endpoint
 
 TOKEN = "t" * 22
 SOURCE: dict[str, Any] = {"name": "pn", "platform": "huawei_privatenumber", "tokens": [TOKEN]}
@@ -61,6 +62,7 @@ def there(directory: Path) -> set[Path]:
         (HOOK | {"secret": "no base64!"}, "sink hook: secret: must be whsec_", 78),
         (HOOK, "sink hook: url: 127.0.0.1 is at an address that may not be called", 78),
         (HOOK | {"url": "https://no-such-host.invalid/x"}, "nobody knows no-such-host.invalid", 69),
+        (HOOK | {"url": "http://127.0.0.1:1/x", "allow_private": True}, "127.0.0.1:1 takes no connection", 69),
         ({"name": "file", "kind": "jsonl", "path": "/dev/null/calls.jsonl"}, "cannot write to /dev/null", 78),
         ({"name": "file", "kind": "jsonl", "path": "/"}, "sink file: cannot write to /", 78),
     ],
@@ -70,6 +72,21 @@ def test_a_sink_that_could_not_start_is_a_fault(tmp_path: Path, sink: dict[str, 
     assert run("declare", config=config).exit_code == 0
     checked = run("check", config=config)
     assert (checked.exit_code, said in checked.output) == (code, True), checked.output
+
+
+def test_a_webhook_is_connected_to_and_nothing_is_posted(tmp_path: Path) -> None:
+    with an_endpoint() as endpoint:
+        hook = HOOK | {"url": endpoint.url, "allow_private": True}
+        config = a_config(tmp_path, ("source", SOURCE), ("sink", hook))
+        assert run("declare", config=config).exit_code == 0
+        checked = run("check", config=config)
+        secure = a_config(
+            tmp_path, ("source", SOURCE), ("sink", hook | {"url": endpoint.url.replace("http:", "https:")})
+        )
+        refused = run("check", config=secure)
+    assert (checked.exit_code, "sink hook: webhook" in checked.output) == (0, True), checked.output
+    assert (refused.exit_code, "takes no connection" in refused.output) == (69, True), refused.output
+    assert endpoint.posts == []
 
 
 def test_every_fault_is_told_at_once_and_the_worse_one_is_the_exit_code(tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ def test_what_was_set_aside_is_shown_with_numbers_masked_and_ids_readable(config
     )
     (masked_row, clear_row) = json.loads(masked), json.loads(clear)
     assert masked_row | {"raw": None} == clear_row | {"raw": None}
+    assert clear_row["first_at"] == "2026-11-21T08:00:00Z"
     text = masked_row["raw"]["body"]["envelope"]["body"]["text"]
     assert json.loads(text) == {"feeLst": [{"callerNum": "+86138****0021", "sessionId": SESSION}]}
     assert NUMBER in clear

@@ -48,7 +48,15 @@ def a_letter(envelope: Envelope, *, stage: str, reason: str, told: float) -> Par
     dead = dead_envelope(envelope, reason=reason, stage=stage)
     raw = encode_envelope(dead)
     return Parked(
-        id=dead.id, box="dead", stage=stage, source=SOURCE, reason=reason, signature="s", at=at(told), raw=raw
+        id=dead.id,
+        box="dead",
+        stage=stage,
+        source=SOURCE,
+        reason=reason,
+        signature="s",
+        at=at(told),
+        raw=raw,
+        attempts=envelope.attempt,
     )
 
 
