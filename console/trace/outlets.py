@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal, cast
@@ -28,7 +28,6 @@ from workers.stores.sinks import SinkState
 
 LETTERS_SEARCHED: Final = 1000  # of a downstream queue, for batches that hold an event
 CLOCKS_APART: Final = timedelta(minutes=10)
-_AT_ONCE: Final = frozenset({FactKind.CALL_EVENT, FactKind.DECISION})
 _TYPE: Final = "callstitch."
 
 State = Literal["acked", "dead", "retry", "held", "unsent", "sent", "taken", "unbound", "unlogged", "filtered"]
@@ -98,7 +97,8 @@ async def outlets_told(reads: Reads, config: Config, session: JsonObject) -> lis
     Raises:
         Misconfigured, Unavailable: see workers.stores.reads; the broker refuses us.
     """
-    said = [*_in_the_outbox(session), *_told_at_once(session)]
+    progress = frozenset(source.name for source in config.source if source.progress)
+    said = [*_in_the_outbox(session), *_told_at_once(session, progress)]
     outlets = {queue: one for queue, one in outlets_of(config).items() if any(_wants(one, event) for event in said)}
     depths = await queue_depths(config, [*outlets])
     states = await _states(config)
@@ -141,10 +141,11 @@ def _in_the_outbox(session: JsonObject) -> Iterator[Said]:
             yield _said(row["body"].encode(), at=row["at"], route=row["route"], sent=row["sent"])
 
 
-def _told_at_once(session: JsonObject) -> Iterator[Said]:
+def _told_at_once(session: JsonObject, progress: Collection[str]) -> Iterator[Said]:
     """Events that have no row: made again from their facts, whose pure function they are."""
     for fact in session["state"]["facts"]:
-        if fact["kind"] in _AT_ONCE:
+        live = fact["kind"] == FactKind.CALL_EVENT and fact["source"] in progress
+        if live or (fact["kind"] == FactKind.DECISION and fact["body"]["asked"] == "call"):
             event = event_at_once(kept_fact(cast("FactJson", fact)), trace="")
             assert isinstance(event.body, bytes)
             yield _said(event.body, at=fact["at"], route=event.route, sent=None)
