@@ -17,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint containers bench chaos fuzz manifests lock sbom audit test-broker test-store clean examples
+.PHONY: help demo test check lint containers bench chaos fuzz manifests lock sbom audit test-broker test-store clean examples contract
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -96,6 +96,9 @@ manifests: $(DEV)  ## The chart as plain manifests in var/manifests.yaml, for ku
 examples: $(DEV)  ## callstitch.example.toml, deploy/env.example and docs/metrics.md's tables, made again from the code
 	@$(BIN)/python -m console.reference.example
 	@$(BIN)/python -m console.reference.metrics
+
+contract: $(DEV)  ## docs/contract (AsyncAPI, JSON Schemas, golden events), made again from the code
+	@$(BIN)/python -m console.contract.export
 
 # LOCK_FLAGS=--upgrade takes the newest releases that pyproject.toml allows; without it the pins stay where they can.
 lock: $(DEV)  ## Make the lock files again from pyproject.toml

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from console.app import app
-from console.commands import emulate, health, hold, operate, parked, purge, reconcile, run, sample, sink, trace
+from console.commands import (
+    contract,
+    emulate,
+    health,
+    hold,
+    operate,
+    parked,
+    purge,
+    reconcile,
+    run,
+    sample,
+    sink,
+    trace,
+)
 
 __all__ = ["app", "main"]
 
-for module in (run, health, sample, operate, trace, parked, reconcile, sink, hold, purge, emulate):
+for module in (run, health, sample, operate, trace, parked, reconcile, sink, hold, purge, emulate, contract):
     app.add_typer(module.commands)
 
 

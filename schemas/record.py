@@ -7,7 +7,7 @@ Z; durations are seconds; numbers are E.164 where the platform's number allows i
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic reads typing's own only from Python 3.12
@@ -17,6 +17,7 @@ from schemas.vocabulary import (
     DecidedBy,
     Direction,
     MediaType,
+    Missing,
     Mode,
     Outcome,
     RecordingState,
@@ -64,9 +65,9 @@ class Reason(TypedDict):
 class Measures(TypedDict):
     """What follows from the times and codes of a call or of one CDR."""
 
-    ring_seconds: Annotated[int | float | None, Field(description="From ringing to the answer, or to the end")]
+    ring_seconds: Annotated[float | None, Field(description="From ringing to the answer, or to the end")]
     talk_seconds: Annotated[
-        int | float | None,
+        float | None,
         Field(description="The platform's own, else answer to end; 0 if surely unanswered, null if unknown"),
     ]
     answered: Annotated[bool, Field(description="Whether a CDR or a call event shows an answer")]
@@ -160,9 +161,7 @@ class CallRecord(_Identity, CallPart, Measures):
     decision: Annotated[DecisionRow | None, Field(description="The latest answer to the platform's question")]
     revision: Annotated[int, Field(description="Counts from 1 and rises with every event about this call")]
     complete: Annotated[bool, Field(description="Whether nothing is missing")]
-    missing: Annotated[
-        list[TimelineType | Literal["cdr"]], Field(description="The events that must have been, and have not come")
-    ]
+    missing: Annotated[list[Missing], Field(description="The events that must have been, and have not come")]
     late: Annotated[bool, Field(description="Whether a CDR came after `call.incomplete`")]
     repaired: Annotated[list[Repair], Field(description="What was mended in its pushes while they were read")]
 

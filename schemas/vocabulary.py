@@ -10,6 +10,8 @@ from typing import Final, Literal, get_args
 TimelineType = Literal["incoming", "outgoing", "ringing", "answered", "ended", "digits", "decided"]
 TIMELINE_TYPES: Final[tuple[TimelineType, ...]] = get_args(TimelineType)  # the order of what happened at one moment
 
+Missing = Literal[TimelineType, "cdr"]  # what must have been and has not come
+
 CodeName = Literal["state_code", "fail_code", "q850", "sip"]
 CODE_NAMES: Final[tuple[CodeName, ...]] = get_args(CodeName)  # the order in which they decide an outcome
 

@@ -37,7 +37,7 @@ async def try_out(sink: AnySink) -> Trial:
     if sink.one_process:
         await sink.check()
         return Trial()
-    event = _an_event(sink.name)
+    event = trial_event(sink.name, event_id=str(uuid4()), now=datetime.now(UTC))
     async with sink.open(system_clock()) as opened:
         began = time.perf_counter()
         try:
@@ -48,8 +48,8 @@ async def try_out(sink: AnySink) -> Trial:
     return Trial(event_id=event.id, refusal="" if error is None else str(error), milliseconds=milliseconds)
 
 
-def _an_event(name: str) -> Envelope:
-    event_id, now = str(uuid4()), datetime.now(UTC)
+def trial_event(name: str, *, event_id: str, now: datetime) -> Envelope:
+    """The event that a sink of that name is sent; `data` says that it is a test."""
     body = {
         "id": event_id,
         "specversion": "1.0",
