@@ -6,6 +6,7 @@ from console.app import app
 from console.commands import (
     contract,
     emulate,
+    fake,
     health,
     hold,
     operate,
@@ -20,7 +21,7 @@ from console.commands import (
 
 __all__ = ["app", "main"]
 
-for module in (run, health, sample, operate, trace, parked, reconcile, sink, hold, purge, emulate, contract):
+for module in (run, health, sample, operate, trace, parked, reconcile, sink, hold, purge, emulate, fake, contract):
     app.add_typer(module.commands)
 
 

@@ -30,7 +30,7 @@ from schemas.facts import Recording
 from schemas.recording import HttpRequest, RecordingWanted, wanted_from_json
 from schemas.settings.source import SignedSource, Source
 from schemas.stage import Failed, Handler, Outcome
-from workers.outside.download import RECORDING_BYTES, SETTLING_SECONDS, Audio, Downloader, follow, parse_address
+from workers.outside.download import RECORDING_BYTES, SETTLING_SECONDS, Downloader, follow, parse_address
 from workers.outside.errors import our_errors, read_at_most, retry_after
 from workers.outside.guard import Allowlist, allowlist, check_scheme, open_session
 
@@ -181,7 +181,7 @@ class FetchRecording:
         _report(envelope, wanted, ended)
         if isinstance(ended, Transient):
             return Failed(envelope, ended)
-        return _fact(envelope, wanted, ended, platform=desk.source.platform)
+        return recording_fact(envelope, wanted, ended, platform=desk.source.platform)
 
     async def _ended(self, desk: _Desk, wanted: RecordingWanted, envelope: Envelope) -> Recording | Transient:
         try:
@@ -198,7 +198,7 @@ class FetchRecording:
         with _scratch_file(self.scratch) as file:
             async with self.slots.of(url.raw_host or ""):
                 audio = await desk.downloader.download(url, file)
-                place = _place(envelope, wanted, audio)
+                place = place_of(envelope, wanted, audio.format)
                 await self.objects.put(place, file)
         return Recording(
             key=wanted.key,
@@ -271,9 +271,9 @@ def _wanted(envelope: Envelope) -> RecordingWanted:
         raise Malformed("not_a_work_order") from None
 
 
-def _place(envelope: Envelope, wanted: RecordingWanted, audio: Audio) -> str:
+def place_of(envelope: Envelope, wanted: RecordingWanted, audio_format: str) -> str:
     """Our own name, the same on every attempt; the remote name never becomes a path."""
-    return f"{envelope.source}/{envelope.at.astimezone(UTC):%Y/%m/%d}/{wanted.key}.{audio.format}"
+    return f"{envelope.source}/{envelope.at.astimezone(UTC):%Y/%m/%d}/{wanted.key}.{audio_format}"
 
 
 def _reason(error: Exception) -> str:
@@ -282,7 +282,7 @@ def _reason(error: Exception) -> str:
     return "_".join(words)[:_REASON_LENGTH] or "platform_refused"
 
 
-def _fact(envelope: Envelope, wanted: RecordingWanted, recording: Recording, *, platform: str) -> Envelope:
+def recording_fact(envelope: Envelope, wanted: RecordingWanted, recording: Recording, *, platform: str) -> Envelope:
     """The fact that goes to correlate: without a clock reading, so a redelivery makes the same one."""
     item = items.recording(recording, session_id=wanted.session_id, key=wanted.key)
     fact_id = derived_id(envelope.id, "recording", item.fingerprint)

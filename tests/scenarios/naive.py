@@ -31,7 +31,7 @@ from workers.calls.step import Patience, Step
 from workers.composed import composed
 from workers.correlate import News, SessionStore, StepFunction, correlate
 from workers.dedupe import ClaimResult, ClaimStore, Receipt, Tally, dedupe
-from workers.fetch_recording import _fact
+from workers.fetch_recording import recording_fact
 from workers.stores.sqlite.claims import CLAIMS_MIGRATIONS, SqliteClaims
 from workers.stores.sqlite.file import SqliteFile
 from workers.stores.sqlite.schema import SESSIONS_MIGRATIONS
@@ -90,7 +90,7 @@ def _stored(envelope: Envelope, audio: Mapping[str, Mapping[str, Any]]) -> Envel
     assert isinstance(envelope.body, dict)
     wanted = wanted_from_json(envelope.body)
     stored = Recording(key=wanted.key, state="stored", place=wanted.name, **audio[wanted.name or ""])
-    return _fact(envelope, wanted, stored, platform=SOURCE.platform)
+    return recording_fact(envelope, wanted, stored, platform=SOURCE.platform)
 
 
 async def _ack_before_publish(work: Work) -> None:
