@@ -41,6 +41,7 @@ LONGEST_FIRST: Final = (
     "e2e/test_upgrade.py",
     "e2e/test_edge.py",
     "e2e/test_consuming.py",
+    "integration/test_contract_tools.py",
     "e2e/test_demo.py",
     "scenarios/test_poison.py",
     "e2e/test_outage.py",

@@ -1,8 +1,10 @@
 """The JSON Schema (2020-12) of each event, made from the types that it is built by.
 
 Objects are open, so that a field more breaks nobody; a set of words is a definition with a name, so that generators
-make a type of it; a field has one type of number. What every event of any 1.N has is required: what came with a later
-minor is not, because what was stored before goes out as it was stored.
+make a type of it; a field has one type of number. Generators name a type by its title, and make another one where a
+reference has neighbours: so a definition has its name as title, and a reference that is described stands in `allOf`.
+What every event of any 1.N has is required: what came with a later minor is not, because what was stored before goes
+out as it was stored.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ def event_schema(short_type: str) -> JsonObject:
     name = f"{shape.__name__}Data"
     found = {**data.pop("$defs", {}), name: data}
     parts: dict[str, JsonObject] = {}
-    tidied = {one: _object(one.removesuffix("Data") if one == name else one, found[one], parts) for one in found}
+    tidied = {
+        one: {"title": one, **_object(shape.__name__ if one == name else one, found[one], parts)} for one in found
+    }
     attributes = dict(_attributes(short_type))
     attributes["data"] = {"$ref": f"#/$defs/{name}"}
     return {
@@ -92,7 +96,8 @@ def _object(model: str, schema: JsonObject, parts: dict[str, JsonObject]) -> Jso
     properties = {}
     for name, told in schema["properties"].items():
         described = _described(told["description"], since.get(name, 0))
-        properties[name] = {**_tidy(told, parts), "description": described}
+        tidied = _tidy(told, parts)
+        properties[name] = {**({"allOf": [tidied]} if "$ref" in tidied else tidied), "description": described}
     return {
         "description": schema["description"],
         "type": "object",
@@ -106,7 +111,7 @@ def _tidy(schema: Any, parts: dict[str, JsonObject]) -> JsonObject:
     plain = {name: value for name, value in schema.items() if name not in ("title", "description")}
     if "enum" in plain:
         word = _WORDS[frozenset(plain["enum"])]
-        parts[word] = {"type": "string", "enum": list(get_args(getattr(vocabulary, word)))}
+        parts[word] = {"title": word, "type": "string", "enum": list(get_args(getattr(vocabulary, word)))}
         return {"$ref": f"#/$defs/{word}"}
     if "items" in plain:
         plain["items"] = _tidy(plain["items"], parts)

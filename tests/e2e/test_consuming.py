@@ -12,7 +12,6 @@ import os
 import random
 import re
 import shlex
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -33,7 +32,7 @@ from tests.building.pages import blocks
 from tests.e2e.balance import wait_until_balanced
 from tests.e2e.programs import ROOT, wait_for
 from tests.e2e.running import playing, running_up
-from tests.services import debian
+from tests.services import debian, node
 from tests.services.postgresql import PostgreSQL
 from tests.services.rabbitmq import RabbitMQ
 
@@ -132,8 +131,7 @@ def team(
 ) -> Iterator[Team]:
     """The user that the page tells of, the programs, and what they need of npm."""
     user = granted(rabbitmq_node, fresh_amqp_url.rpartition("/")[2])
-    shutil.copytree(CONSUMING, tmp_path / "node")
-    subprocess.run([clients, "ci", "--no-audit", "--no-fund"], cwd=tmp_path / "node", check=True, capture_output=True)
+    node.installed(CONSUMING, tmp_path / "node", clients)
     databases = {name: postgresql_cluster.make_database() for name in PROGRAMS[1:]}
     url = fresh_amqp_url.replace("guest:guest", user)
     team = Team(url=url, directory=tmp_path, databases={"with_pika": str(tmp_path / "bills.db"), **databases})

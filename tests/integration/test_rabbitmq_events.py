@@ -9,12 +9,15 @@ from typing import Any
 
 import pika
 import pytest
+from cloudevents.core.bindings.amqp import AMQPMessage, from_amqp_event
 
 from runtime.broker.rabbitmq import RabbitMQ
 from runtime.events.messages import event_messages
 from schemas.envelope import Envelope
 from schemas.errors import Unroutable
+from schemas.events.versions import DATASCHEMAS
 from schemas.topology import SINGLY, Binding, Exchange, Topology
+from tests.building.contract import GOLDEN
 from tests.building.facts import T0
 from tests.building.loops import IDS
 from workers.calls.events import Event, event_envelope
@@ -69,13 +72,44 @@ async def test_another_s_client_tells_events_apart_without_reading_them(
         "cloudEvents_subject": "hw:s1",
         "cloudEvents_callid": "hw:s1",
         "cloudEvents_time": "2026-11-21T08:00:00Z",
+        "cloudEvents_dataschema": DATASCHEMAS["call.completed"],
         "cloudEvents_revision": 1,
     }
 
 
+async def test_the_sdk_of_cloudevents_reads_each_golden_event(broker: RabbitMQ, amqp_url: str, name: str) -> None:
+    exchange = Exchange(name=name, kind="topic")
+    await broker.declare(Topology(exchanges=(exchange,), bindings=(Binding(exchange=name, queue=name, pattern="#"),)))
+    messages = event_messages([golden.envelope for golden in GOLDEN], IDS, SINGLY)
+    await broker.publish([message._replace(exchange=name) for message in messages])
+
+    read = {event.get_id(): event for event in await asyncio.to_thread(as_the_sdk_reads_them, amqp_url, name)}
+
+    assert {told: event.get_data() for told, event in read.items()} == {
+        golden.event["id"]: golden.event["data"] for golden in GOLDEN
+    }
+    for golden in GOLDEN:
+        told = dict(read[golden.event["id"]].get_attributes())
+        assert {**told, "time": told["time"].isoformat().replace("+00:00", "Z")} == golden.attributes
+
+
+def as_the_sdk_reads_them(url: str, queue: str) -> list[Any]:
+    """Each golden event, from the next messages."""
+    taken_now = [whole(url, queue) for _ in GOLDEN]
+    return [
+        from_amqp_event(AMQPMessage({"content-type": properties.content_type}, dict(properties.headers), body))
+        for properties, body in taken_now
+    ]
+
+
 def taken(url: str, queue: str) -> Any:
     """The properties of the next message."""
+    return whole(url, queue)[0]
+
+
+def whole(url: str, queue: str) -> tuple[Any, bytes]:
+    """The properties and the body of the next message."""
     with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
-        method, properties, _ = connection.channel().basic_get(queue, auto_ack=True)
+        method, properties, body = connection.channel().basic_get(queue, auto_ack=True)
         assert method is not None
-        return properties
+        return properties, body or b""

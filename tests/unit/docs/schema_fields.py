@@ -64,11 +64,10 @@ def _field(schema: Schema, root: Schema, *, always: bool) -> Field:
 
 
 def _types(part: Schema) -> set[str]:
-    if part.get("format") == "date-time":
-        return {"time"}
     of_words = {bool: "boolean", str: "string", type(None): "null"}
     stated = part.get("type") or [of_words[type(word)] for word in _enum(part)]
-    return {_WORDS.get(name, name) for name in ([stated] if isinstance(stated, str) else stated)}
+    words = _WORDS | ({"string": "time"} if part.get("format") == "date-time" else {})
+    return {words.get(name, name) for name in ([stated] if isinstance(stated, str) else stated)}
 
 
 def _enum(part: Schema) -> list[Any]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pytest
-from pydantic import TypeAdapter
 
-from schemas.record import CallRecord, DecisionRow, RecordingRow, SmsRecord, TimelineRow
 from schemas.topology import EVENT_TYPES
-from schemas.vocabulary import ChangeReason, Repair
+from tests.building.contract import SCHEMAS
 from tests.building.pages import ROOT, blocks
 from tests.unit.docs.schema_fields import Field, Schema, fields_of
 
@@ -39,42 +38,6 @@ class Row:
     def values(self) -> str | None:
         found = LINK.search(self.types)
         return found[1] if found else None
-
-
-def event(data: Mapping[str, Any], *, revision: bool = False, record: bool = True) -> Schema:
-    """The schema of an event whose data has these fields; `repaired` may be left out."""
-    some = {name: {"type": "string"} for name in ("specversion", "id", "type", "source", "datacontenttype")}
-    some |= {"dataschema": {"type": "string"}, "time": {"type": "string", "format": "date-time"}}
-    some |= {name: {"type": "string"} for name in ("subject", "callid") if record}
-    some |= {"revision": {"type": "integer"}} if revision else {}
-    parts = {name: TypeAdapter(model).json_schema() for name, model in data.items()}
-    within = {
-        "type": "object",
-        "properties": parts,
-        "required": [name for name in parts if name != "repaired"],
-    }
-    defs = {name: part for schema in parts.values() for name, part in schema.pop("$defs", {}).items()}
-    return {"$defs": defs, "properties": {**some, "data": within}, "required": [*some, "data"]}
-
-
-@pytest.fixture(scope="module")
-def exported() -> Mapping[str, Schema]:
-    """The schema of each event, by its short type."""
-    call, raw = {"call": CallRecord, "changed": list[str]}, {"raw": dict[str, Any], "repaired": list[Repair]}
-    recording = event({**call, "recording": RecordingRow, "reason": Literal["recording"]}, revision=True)
-    return {
-        "call.completed": event({**call, "reason": Literal["cdr"]}, revision=True),
-        "call.incomplete": event({**call, "reason": Literal["deadline"]}, revision=True),
-        "call.amended": event({**call, "reason": ChangeReason}, revision=True),
-        "recording.stored": recording,
-        "recording.failed": recording,
-        "call.progress": event({"event": TimelineRow, "repaired": list[Repair]}),
-        "call.decided": event({"decision": DecisionRow}),
-        "sms.notified": event({"sms": SmsRecord}, revision=True),
-        "number.changed": event({**raw, "number": str | None}),
-        "platform.notified": event(raw),
-        "sink.test": event({"test": bool, "sink": str}, record=False),
-    }
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -149,21 +112,21 @@ def of_schema(schema: Schema) -> tuple[bool, set[str]]:
     return "revision" in fields, within
 
 
-def test_every_field_and_value_is_told_as_the_schemas_have_it(exported: Mapping[str, Schema]) -> None:
-    assert len(fields_of(exported.values())) > 100
-    assert differences(TEXT, exported) == []
+def test_every_field_and_value_is_told_as_the_schemas_have_it() -> None:
+    assert len(fields_of(SCHEMAS.values())) > 100
+    assert differences(TEXT, SCHEMAS) == []
 
 
-def test_the_types_and_what_each_holds_are_those_of_the_schemas(exported: Mapping[str, Schema]) -> None:
-    assert set(EVENT_TYPES) <= exported.keys()
-    assert types_told(TEXT) == {name: of_schema(schema) for name, schema in exported.items()}
+def test_the_types_and_what_each_holds_are_those_of_the_schemas() -> None:
+    assert set(EVENT_TYPES) <= SCHEMAS.keys()
+    assert types_told(TEXT) == {name: of_schema(schema) for name, schema in SCHEMAS.items()}
 
 
 @pytest.mark.parametrize(
     ("said", "instead", "noticed"),
     [
         ("`data.call.late`", "`data.call.slow`", ["data.call.late: not on the page", "data.call.slow: in no schema"]),
-        ("| `data.call.at` | time | never |", "| `data.call.at` | time | at times |", ["data.call.at: never null"]),
+        ("| `data.call.id` | text | never |", "| `data.call.id` | text | at times |", ["data.call.id: never null"]),
         ("`data.sms.parts`", "`data.sms.pieces`", ["data.sms.parts: not on the page"]),
         ("| `by` | [by](#by) | never |", "| `by` | text | never |", ["has the values"]),
         ("| `busy` |", "| `engaged` |", ["outcome: has the values"]),
@@ -171,12 +134,24 @@ def test_the_types_and_what_each_holds_are_those_of_the_schemas(exported: Mappin
         ("| `milliseconds` | integer |", "| `milliseconds` | text |", ["milliseconds: is ['integer']"]),
     ],
 )
-def test_what_the_page_says_otherwise_is_noticed(
-    said: str, instead: str, noticed: list[str], exported: Mapping[str, Schema]
-) -> None:
+def test_what_the_page_says_otherwise_is_noticed(said: str, instead: str, noticed: list[str]) -> None:
     assert said in TEXT
-    found = differences(TEXT.replace(said, instead), exported)
+    found = differences(TEXT.replace(said, instead), SCHEMAS)
     assert [words for words in noticed if not any(words in line for line in found)] == []
+
+
+def test_the_event_that_the_page_shows_has_fields_of_its_schema_alone() -> None:
+    (shown,) = [json.loads(block.text) for block in blocks(PAGE) if block.info == "json sketch"]
+    assert set(paths(shown)) <= fields_of([SCHEMAS["call.completed"]]).keys()
+
+
+def paths(value: Any, before: str = "") -> Iterator[str]:
+    """The path of each field of a value."""
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        yield f"{before}{name}"
+        yield from paths(inner, f"{before}{name}.")
+        for item in inner if isinstance(inner, list) else ():
+            yield from paths(item, f"{before}{name}[].")
 
 
 def test_the_statement_of_the_page_keeps_the_highest_revision_in_any_order() -> None:
