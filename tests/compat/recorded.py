@@ -74,6 +74,22 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, lines)
 
 
+def recorded_events() -> Iterator[dict[str, Any]]:
+    """Every event that the run published, each telling of it."""
+    for row in read_rows(RUN):
+        for told in _texts(row):
+            if '"specversion":"1.0"' in told:
+                yield json.loads(told)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
+
+
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """The same rows give the same file."""
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

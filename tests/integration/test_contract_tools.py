@@ -29,6 +29,7 @@ from schemas.envelope import JsonObject
 from schemas.topology import EVENT_TYPES
 from schemas.vocabulary import Outcome
 from tests.building.contract import CONTRACT, GOLDEN, SCHEMAS, Golden
+from tests.compat.recorded import recorded_events
 from tests.services import node
 from tests.services.customer import SECRET
 from tests.services.endpoint import Post, an_endpoint
@@ -175,6 +176,14 @@ def test_a_model_that_was_generated_today_reads_the_event_of_today_and_of_tomorr
         model.model_validate({**golden.event, "data": None})
     outcome = vars(models[golden.type]).get("Outcome", ())
     assert {word.value for word in outcome} in (OUTCOMES, set())
+
+
+def test_a_model_that_was_generated_today_reads_what_an_older_version_told(models: Mapping[str, ModuleType]) -> None:
+    readers = {f"callstitch.{name}.v1": model_of(module) for name, module in models.items()}
+    told = list(recorded_events())
+    assert len(told) > 100
+    for event in told:
+        readers[event["type"]].model_validate(event)
 
 
 @each_event

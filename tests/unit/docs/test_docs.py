@@ -11,12 +11,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from schemas.question import Answer, Question
-from schemas.record import CallRecord, SmsRecord
 
 ROOT = Path(__file__).parents[3]
 SCHEMAS: Mapping[str, TypeAdapter[Any]] = {
-    "call-record": TypeAdapter(CallRecord),
-    "sms-record": TypeAdapter(SmsRecord),
     "question": TypeAdapter(Question),
     "answer": TypeAdapter(Answer),
 }

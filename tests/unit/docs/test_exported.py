@@ -18,6 +18,7 @@ from schemas.topology import EVENT_TYPES
 from schemas.vocabulary import Outcome
 from tests.building.pages import ROOT
 from tests.building.schemas import problems
+from tests.compat.recorded import recorded_events
 
 FILES: Final = contract_files()
 SCHEMAS: Final = event_schemas()
@@ -82,6 +83,13 @@ def test_a_golden_event_is_what_its_schema_says(name: str) -> None:
     event = GOLDEN[name]
     assert problems(event) == []
     assert event["dataschema"] == DATASCHEMAS[name.rpartition(".")[0]]
+
+
+def test_what_an_older_version_told_is_still_what_the_schemas_say() -> None:
+    """Stored bodies go out as they were stored, so around an upgrade a consumer gets them too."""
+    told = list(recorded_events())
+    assert {event["type"] for event in told} == {f"callstitch.{name}.v1" for name in EVENT_TYPES}
+    assert [(event["id"], found) for event in told if (found := problems(event))] == []
 
 
 def test_there_is_a_golden_event_of_each_type() -> None:
