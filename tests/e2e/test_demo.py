@@ -18,6 +18,7 @@ from console.demo.check import latest_records, read_events, read_truth
 from console.demo.processes import CALLS
 from console.demo.report import EVIDENCE
 from console.emulator.recordings import TIMES_MISSING, Recordings
+from tests.building.schemas import problems
 from tests.e2e.programs import Program, end, wait_for
 
 DEMO_SECONDS = 240.0  # alone it takes 20; here five play at once, and one that lost something waits 45 s for it
@@ -143,6 +144,15 @@ def test_the_demo_shows_every_platform_product_and_mode_and_its_questions(demos:
     late = sum(decision["milliseconds"] >= LATE for decision in decisions)
     assert {decision["action"] for decision in decisions} == {"connect", "close"} or late >= CLOSED, decisions
     assert demo.ledger()["platform"]["answers_wrong"] == 0
+
+
+def test_each_event_of_the_demo_is_what_its_schema_says(demos: Mapping[str, Demo]) -> None:
+    demo = demos["plain"]
+    assert demo.wait(DEMO_SECONDS) == 0, demo.tail()
+
+    events = read_events(demo.output / "calls.jsonl")
+    assert len(events) > CALLS
+    assert {event["type"]: found for event in events if (found := problems(event))} == {}
 
 
 def test_the_demo_stores_recordings_that_were_not_there_when_the_hang_up_named_them(demos: Mapping[str, Demo]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from schemas.envelope import JsonObject
 from tests.building.going_on import going_on
+from tests.building.schemas import problems
 from tests.building.stores import SqliteRig, asked
 from tests.compat.additions import as_then
 from workers.stores.reads import Reads
@@ -35,6 +37,7 @@ async def test_what_it_says_from_then_on_is_what_that_version_would_have_said(ri
     assert as_then(told) == as_then(then)
     (unsent,) = (body for body in then if '"subject":"huawei-bj:unsent"' in body)
     assert unsent in told, "what is stored goes out as it was stored"
+    assert [problem for body in told for problem in problems(json.loads(body))] == [], "and stays valid"
 
 
 async def test_an_operator_reads_the_same_before_and_after(rig: SqliteRig) -> None:

@@ -59,13 +59,27 @@ def test_the_wheel_holds_every_module(wheel: Path) -> None:
 
 
 def test_an_installed_callstitch_prints_a_sample(environment: Path) -> None:
-    # What it depends on comes from our own environment, without the .pth file that would lead back to this checkout.
-    environ = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
-    printed = subprocess.run(
-        [str(environment / "bin/callstitch"), "sample", "axyb"],
-        cwd=environment, env=environ, check=True, capture_output=True, timeout=SECONDS,
-    )  # fmt: skip
+    printed = callstitch(environment, "sample", "axyb")
     files = ("callin", "callout", "alerting", "answer", "disconnect")
     wanted = [f"axyb-event-{name}.json" for name in files] + ["axyb-fee.json"]
     bodies = [(SAMPLES_OF_ALL / "huawei_privatenumber" / name).read_bytes().rstrip(b"\n") + b"\n" for name in wanted]
-    assert printed.stdout == b"".join(bodies)
+    assert printed == b"".join(bodies)
+
+
+def test_an_installed_callstitch_exports_the_contract_that_is_committed(environment: Path, tmp_path: Path) -> None:
+    callstitch(environment, "contract", "export", str(tmp_path))
+    committed = ROOT / "docs/contract"
+    assert {str(file.relative_to(committed)): file.read_text() for file in committed.rglob("*.json")} == {
+        str(file.relative_to(tmp_path)): file.read_text() for file in tmp_path.rglob("*.json")
+    }
+
+
+def callstitch(environment: Path, *arguments: str) -> bytes:
+    """What the installed command prints."""
+    # What it depends on comes from our own environment, without the .pth file that would lead back to this checkout.
+    environ = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
+    done = subprocess.run(
+        [str(environment / "bin/callstitch"), *arguments],
+        cwd=environment, env=environ, check=True, capture_output=True, timeout=SECONDS,
+    )  # fmt: skip
+    return done.stdout
