@@ -5,6 +5,7 @@ from __future__ import annotations
 from console.app import app
 from console.commands import (
     contract,
+    drain,
     emulate,
     fake,
     health,
@@ -21,7 +22,23 @@ from console.commands import (
 
 __all__ = ["app", "main"]
 
-for module in (run, health, sample, operate, trace, parked, reconcile, sink, hold, purge, emulate, fake, contract):
+modules = (
+    run,
+    health,
+    sample,
+    operate,
+    trace,
+    parked,
+    reconcile,
+    sink,
+    hold,
+    drain,
+    purge,
+    emulate,
+    fake,
+    contract,
+)
+for module in modules:
     app.add_typer(module.commands)
 
 

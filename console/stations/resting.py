@@ -12,6 +12,7 @@ from runtime import drain
 
 LOOK_SECONDS: Final = 0.3
 _LOOKS: Final = 2  # a subscription that is renewed at this moment is not counted in one of them
+_SURE_LOOKS: Final = 4
 _ENDING_SECONDS: Final = drain.PROCESS + 2 * drain.CUT_OFF
 
 Tell = Callable[[str], None]
@@ -20,7 +21,7 @@ Tell = Callable[[str], None]
 async def held_until_at_rest(
     board: Switchboard, names: Collection[str], seconds: float, *, tell: Tell
 ) -> Sequence[Stand]:
-    """Those that are still at work after so many seconds; `tell` hears whenever their number changes.
+    """Those that are still at work after so many seconds, or that somebody let go on; `tell` hears of their number.
 
     Raises:
         Unavailable: see Switchboard.
@@ -31,11 +32,29 @@ async def held_until_at_rest(
         quiet = 0 if left else quiet + 1
         if quiet >= _LOOKS or (left and time.monotonic() > deadline):
             return left
+        if any(stand.word is None for stand in left) and (gone := await let_go_of(board, names)):
+            return gone
         news = ", ".join(f"{stand.name} {stand.at_work}" for stand in left)
         if news and news != told:
             tell(f"still at work: {news}")
         told = news
         await asyncio.sleep(LOOK_SECONDS)
+
+
+async def let_go_of(board: Switchboard, names: Collection[str]) -> Sequence[Stand]:
+    """Those of these that nobody holds any more; a word that is just read or passed on is not seen at one look.
+
+    Raises:
+        Unavailable: see Switchboard.
+    """
+    gone: Sequence[Stand] = []
+    for _ in range(_SURE_LOOKS):
+        gone = [stand for stand in await board.stands(names, words=False) if stand.word is None]
+        names = [stand.name for stand in gone]
+        if not gone:
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    return gone
 
 
 async def let_go(board: Switchboard, names: Collection[str], *, tell: Tell) -> None:

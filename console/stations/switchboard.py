@@ -23,7 +23,7 @@ from schemas.value import value
 from workers.config import Config, config_topology
 from workers.process import Command
 
-COMMANDS: Final = ("switches", "hold", "release")
+COMMANDS: Final = ("switches", "hold", "release", "waiting")
 _NAMES: Final = TypeAdapter(list[str])
 
 
@@ -41,8 +41,16 @@ class Stand:
         return self.word is not None and not self.at_work
 
 
+@value
+class Waiting:
+    """What waits in a queue, and how many consume it."""
+
+    messages: int
+    readers: int
+
+
 class Switchboard(Protocol):
-    """What a command can do with switches; all of it raises Unavailable where who keeps them does not answer."""
+    """What a command can do with switches, and see of queues; all of it raises Unavailable where nobody answers."""
 
     async def stands(self, names: Collection[str], *, words: bool = True) -> Sequence[Stand]:
         """How these stand; without `words` nobody is told who said so, and no word is touched."""
@@ -54,6 +62,10 @@ class Switchboard(Protocol):
 
     async def release(self, name: str) -> None:
         """Take the word back, whoever's it is."""
+        ...
+
+    async def waiting(self, queues: Sequence[str]) -> Mapping[str, Waiting]:
+        """What is ready in each of these that exists; on RabbitMQ without what a consumer has in hand."""
         ...
 
 
@@ -91,6 +103,11 @@ class OnBroker:
         """As `Switchboard` promises."""
         await take_back(self._broker, name)
 
+    async def waiting(self, queues: Sequence[str]) -> Mapping[str, Waiting]:
+        """As `Switchboard` promises."""
+        held, readers = await self._broker.depths(queues), await self._broker.consumers(queues)
+        return {name: Waiting(messages=messages, readers=readers.get(name, 0)) for name, messages in held.items()}
+
 
 class OfOwner:
     """Of the process that owns the embedded broker."""
@@ -114,6 +131,11 @@ class OfOwner:
     async def release(self, name: str) -> None:
         """As `Switchboard` promises."""
         await self._ask("release", {"name": name}, who="up")
+
+    async def waiting(self, queues: Sequence[str]) -> Mapping[str, Waiting]:
+        """As `Switchboard` promises."""
+        told = await self._ask("waiting", {"queues": list(queues)}, who="up")
+        return {name: Waiting(messages=messages, readers=readers) for name, messages, readers in told["queues"]}
 
 
 @asynccontextmanager
@@ -158,7 +180,11 @@ def owners_commands(broker: Broker, message_ids: Iterator[str], config: Config) 
         await board.release(name)
         return {}
 
-    return dict(zip(COMMANDS, (switches, hold, release), strict=True))
+    async def waiting(asked: JsonObject) -> JsonObject:
+        found = await board.waiting(_NAMES.validate_python(asked["queues"]))
+        return {"queues": [[name, one.messages, one.readers] for name, one in found.items()]}
+
+    return dict(zip(COMMANDS, (switches, hold, release, waiting), strict=True))
 
 
 def queues_of(config: Config, name: str) -> list[str]:
@@ -183,6 +209,6 @@ def _row(stand: Stand) -> JsonObject:
     return {"name": stand.name, "word": word, "at_work": stand.at_work}
 
 
-def word_of(by: str, why: str = "") -> Word:
+def word_of(by: str, why: str = "", *, drain: bool = False) -> Word:
     """What this operator says now."""
-    return Word(by=by, since=datetime.now(UTC), why=why)
+    return Word(by=by, since=datetime.now(UTC), why=why, drain=drain)

@@ -12,11 +12,15 @@ from schemas.value import value
 
 @value
 class Word:
-    """One word; a message that nobody can read holds all the same, by somebody at some time."""
+    """One word; a message that nobody can read holds all the same, by somebody at some time.
+
+    `drain`: it is part of a drain, which ends as a whole.
+    """
 
     by: str = "an operator"
     since: datetime | None = None
     why: str = ""
+    drain: bool = False
 
     def __str__(self) -> str:
         """`by kim since 2026-11-27T01:00:00Z (the store moves)`."""
@@ -26,7 +30,7 @@ class Word:
 
 def encode(word: Word) -> bytes:
     """The body of its message."""
-    return orjson.dumps({"by": word.by, "since": moment(word.since), "why": word.why})
+    return orjson.dumps({"by": word.by, "since": moment(word.since), "why": word.why, "drain": word.drain})
 
 
 def decode(body: bytes) -> Word:
@@ -34,7 +38,7 @@ def decode(body: bytes) -> Word:
     try:
         told: Any = orjson.loads(body)
         since = datetime.fromisoformat(told["since"]).astimezone(UTC)
-        return Word(by=str(told["by"]), since=since, why=str(told.get("why", "")))
+        return Word(by=str(told["by"]), since=since, why=str(told.get("why", "")), drain=bool(told.get("drain")))
     except (ValueError, TypeError, LookupError):
         return Word()
 

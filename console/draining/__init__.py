@@ -1,0 +1,1 @@
+"""The whole pipeline emptied, and held so: `callstitch drain`."""
