@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from schemas.topology import EVENT_TYPES
-from tests.building.contract import SCHEMAS
+from tests.building.contract import GOLDEN, SCHEMAS
 from tests.building.pages import ROOT, blocks
 from tests.unit.docs.schema_fields import Field, Schema, fields_of
 
@@ -152,6 +152,30 @@ def paths(value: Any, before: str = "") -> Iterator[str]:
         yield from paths(inner, f"{before}{name}.")
         for item in inner if isinstance(inner, list) else ():
             yield from paths(item, f"{before}{name}[].")
+
+
+RECORDS: Final = [golden.event["data"]["call"] for golden in GOLDEN if "call" in golden.event["data"]]
+
+
+def test_the_null_rules_in_words_hold_in_the_golden_events() -> None:
+    assert all(record["complete"] == (record["missing"] == []) for record in RECORDS)
+    stored_only = ("place", "bytes", "sha256", "format", "media_type")
+    for row in [row for record in RECORDS for row in record["recordings"]]:
+        assert {name: row[name] is not None for name in stored_only} == dict.fromkeys(
+            stored_only, row["state"] == "stored"
+        )
+        assert (row["reason"] is not None) == (row["state"] == "failed")
+    for row in [row for record in RECORDS for row in record["cdrs"]]:
+        assert (row["billed_minutes"] is None) == (not row["answered"] or row["talk_seconds"] is None)
+
+
+def test_changed_is_what_the_page_says_in_the_golden_events() -> None:
+    told = [(golden.type, golden.name, golden.event["data"]) for golden in GOLDEN if "changed" in golden.event["data"]]
+    new = [data["changed"] for kind, _, data in told if kind in ("call.completed", "call.incomplete")]
+    assert new
+    assert max(map(len, new)) == 0
+    assert [name for _, name, data in told if data["changed"] == [""]] == ["call.amended.forgotten"]
+    assert [name for _, name, data in told if "/revision" in data["changed"]] == []
 
 
 def test_the_statement_of_the_page_keeps_the_highest_revision_in_any_order() -> None:
