@@ -19,7 +19,7 @@ from runtime.verdict import policies
 from schemas.envelope import JsonObject
 from schemas.errors import Unavailable
 from schemas.settings.addresses import BrokerAddress, StoreAddress
-from schemas.topology import STAGES, retry_queue
+from schemas.topology import STAGES, feed_queue, retry_queue
 from workers.config import Config, config_topology, outlets_of
 from workers.stores import open_reads
 from workers.stores.declared import since_in
@@ -67,7 +67,7 @@ class Account:
             "rows": list(self.rows),
             "totals": totals(self.rows),
             "differences": [asdict(difference) for difference in self.differences],
-            "outlets": [{**asdict(outlet), "sent": outlet.sent, "taken": outlet.taken} for outlet in self.outlets],
+            "outlets": [asdict(outlet) | outlet.figures for outlet in self.outlets],
             "queues": self.queues,
             "leftovers": self.leftovers,
             "tallied": self.tallied,
@@ -121,7 +121,7 @@ async def reckon(
 ) -> Account:
     """The whole account; what the queues hold is asked first, so that what leaves one meanwhile has arrived.
 
-    Unless `named`, facts and calls that differ are counted only, which reads no session.
+    Unless `named`, facts and calls that differ are counted only, which reads no session, and no outlet is told.
 
     Raises:
         Misconfigured, Unavailable: the store refuses us or does not answer; the broker refuses us.
@@ -132,14 +132,15 @@ async def reckon(
         recorded = await reads.declared()
         left = leftovers(recorded, config_topology(config))
         outlets = outlets_of(as_declared(config, recorded))
-        depths = await queue_depths(config, [*ways, *outlets, *left])
+        feeds = [feed_queue(queue.name) for queue in config.queue if queue.fed]
+        depths = await queue_depths(config, [*ways, *outlets, *feeds, *left])
         queues = None if depths is None else {name: depths[name] for name in ways if name in depths}
         sight = Sight(now=now, waits=waits, queues=queues, fact_by_fact=fact_by_fact)
         rows = await read_ledger(reads.books, since=since, until=until, source=source, now=now, kept=config.retention)
         return Account(
             rows=rows,
             differences=await compare(rows, sight, reads.books if named else None),
-            outlets=await told_of(outlets, reads, depths, since_in(recorded)),
+            outlets=await told_of(outlets, reads, depths, since_in(recorded), config) if named else (),
             queues=queues,
             leftovers={name: depths[name] for name in left if name in depths} if depths else {},
             tallied=await _tallied(rows, reads),

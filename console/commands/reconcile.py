@@ -69,13 +69,13 @@ def _print_account(account: Account, zone: ZoneInfo) -> None:
     for one in account.outlets:
         out.print(f"  {one.queue}")
         sent = f"offered {one.offered}, sent ?" if one.sent is None else f"sent {one.sent}"
-        taken = "?" if one.taken is None else one.taken
-        out.print(f"    {sent}, held {_held(one)}, dead {one.dead}, taken {taken}")
+        held = "?" if one.held is None else one.held
+        out.print(f"    {sent}, held {held}, dead {one.dead}, taken {_taken(one)}")
         out.print(f"    {_counted(one, zone)}")
+        if waiting := _waiting(one):
+            out.print(wrapped(waiting, indent="    "))
         if one.filtered:
             out.print(wrapped("of what was offered it wants some, by outcomes or products", indent="    "))
-        if one.fed:
-            out.print(wrapped("without what waits with its feed, in hand or in the feed's queue", indent="    "))
         if one.uncounted:
             out.print(wrapped(f"without {', '.join(one.uncounted)}, which leave no row", indent="    "))
     if account.queues is None:
@@ -103,7 +103,17 @@ def _counted(outlet: Outlet, zone: ZoneInfo) -> str:
     return f"bound {began}" if outlet.bound else f"bound before {began}, when counting began"
 
 
-def _held(outlet: Outlet) -> str:
-    if outlet.held is None:
-        return "?"
-    return f"{outlet.held} batch(es) of up to {BATCH_EVENTS}" if outlet.batches and outlet.held else str(outlet.held)
+def _taken(outlet: Outlet) -> str:
+    if outlet.taken is not None:
+        return str(outlet.taken)
+    return f"{outlet.least_taken} or more" if outlet.least_taken else "?"
+
+
+def _waiting(outlet: Outlet) -> str:
+    """What waits there, where that is not `held`: of messages nobody tells how many of the events sent they hold."""
+    if outlet.held is not None or outlet.messages is None:
+        return ""
+    batches = f" batch(es) of up to {BATCH_EVENTS}"
+    waits = f"{outlet.messages}{batches if outlet.batches else ' message(s)'} wait in it"
+    feed = f"{outlet.feed}{batches} with its feed" if outlet.feed else ""
+    return ", ".join(filter(None, [waits, feed, "and it is full" if outlet.full else ""]))

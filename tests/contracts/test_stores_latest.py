@@ -73,6 +73,7 @@ async def test_the_ledger_balances_and_passes_none_of_them_to_sessions(store_rig
     assert (row["items"], row["unique"], row["amended"], row["duplicate"]) == (4, 3, 0, 1)
     async with store_rig.open_reads() as reads:
         assert await reads.books.passed(at(-60)) == []
+        assert await reads.books.told_at_once()
 
 
 async def test_what_is_the_latest_outlives_a_crash_and_is_forgotten_with_the_claims(store_rig: StoreRig) -> None:

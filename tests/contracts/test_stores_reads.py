@@ -11,8 +11,8 @@ import pytest
 from runtime.wire import dead_envelope
 from schemas.envelope import Kind, encode_envelope
 from schemas.errors import Misconfigured
-from schemas.facts import Announced
-from tests.building.facts import T0, a_cdr, all_events, an_event, enveloped
+from schemas.facts import Announced, FactKind, Other
+from tests.building.facts import T0, a_cdr, a_fact, all_events, an_event, enveloped
 from tests.building.stores import SOURCE, StoreRig, a_receipt, a_tally, a_whole_call, at, event, fold, marked
 from tests.building.traffic import CLOSED, HOUR, arrive, passed_on
 from workers.correlate import SessionStore
@@ -39,6 +39,7 @@ QUESTIONS: tuple[Callable[[Reads], Awaitable[object]], ...] = (
     lambda reads: reads.letters_holding("x", stage="s", most=1),
     lambda reads: reads.books.ledger(),
     lambda reads: reads.books.passed(T0),
+    lambda reads: reads.books.told_at_once(),
     lambda reads: reads.books.arrived(),
     lambda reads: reads.books.said(),
     lambda reads: reads.books.passed_facts(SOURCE, T0, CLOSED),
@@ -228,6 +229,9 @@ async def test_the_books_count_and_name_the_same_facts(
     hours = [(SOURCE, "2026-11-21T08", 1), (SOURCE, "2026-11-21T09", 1)]
     assert sorted(await books.passed(T0), key=str) == hours
     assert await books.passed(at(HOUR)) == hours[1:]
+    assert not await books.told_at_once()
+    await passed_on(claims, a_fact(FactKind.OTHER, "other|x", Other(raw={}), told=5, session=""))
+    assert await books.told_at_once()
     assert await books.arrived() == hours[:1]
     assert await books.said() == [Said(source=SOURCE, hour="2026-11-21T08", revisions=1, made=1, sent=1)]
     (fact,) = await books.passed_facts(SOURCE, T0, at(HOUR))

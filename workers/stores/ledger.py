@@ -94,6 +94,10 @@ class CountReads(Protocol):
         """Versions that dedupe has claimed for sessions, told first at `since` or later."""
         ...
 
+    async def told_at_once(self) -> bool:
+        """Whether dedupe knows any fact that goes into no session: it left as an event that has no row."""
+        ...
+
     async def arrived(self) -> Sequence[HourCount]:
         """Versions that sessions hold; of source None: the last hour in which an older program folded."""
         ...

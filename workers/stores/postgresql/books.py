@@ -43,6 +43,9 @@ _PASSED: Final = (
     + _CLAIMS.format(columns="source, at", which="at >= $1 AND source IS DISTINCT FROM ''")
     + " GROUP BY 1, 2"
 )
+_AT_ONCE: Final = (
+    "SELECT EXISTS (SELECT FROM claim WHERE source = '') OR EXISTS (SELECT FROM amendment WHERE source = '') AS found"
+)
 _ARRIVED: Final = (
     "SELECT source, u.key AS hour, sum(u.value::int)::bigint AS count FROM session, jsonb_each_text(arrived) AS u"
     " WHERE arrived IS NOT NULL GROUP BY 1, 2"
@@ -110,6 +113,10 @@ class PostgresqlBooks:
             return [(None, LAST_HOUR, 1)]
         rows = await self._ask(_PASSED, since)
         return [(row["source"], hour_of(row["hour"]), row["count"]) for row in rows]
+
+    async def told_at_once(self) -> bool:
+        """As `CountReads` promises."""
+        return await self._lacks("claim", "source") or bool((await self._ask(_AT_ONCE))[0]["found"])
 
     async def arrived(self) -> Sequence[HourCount]:
         """As `CountReads` promises."""

@@ -35,6 +35,7 @@ _SESSIONS: Final = (
     " sum(status = 'incomplete') incomplete, sum(status = 'open') open FROM session GROUP BY 1, 2"
 )
 _HOUR_MICROS: Final = 3_600_000_000
+_AT_ONCE: Final = "SELECT EXISTS (SELECT 1 FROM claim WHERE source = '')"
 _PASSED: Final = (
     "SELECT source, at / ?, count(*) FROM claim WHERE at >= ? AND source IS NOT '' GROUP BY 1, 2"  # NULL is not ''
 )
@@ -96,6 +97,10 @@ class SqliteBooks:
         """As `CountReads` promises."""
         return await asked(self._dedupe, _passed, micros(since))
 
+    async def told_at_once(self) -> bool:
+        """As `CountReads` promises."""
+        return await asked(self._dedupe, _told_at_once)
+
     async def arrived(self) -> Sequence[HourCount]:
         """As `CountReads` promises."""
         return await asked(self._correlate, _arrived)
@@ -142,6 +147,10 @@ def _passed(db: sqlite3.Connection, since: int) -> list[HourCount]:
         return [(None, LAST_HOUR, 1)]
     rows = db.execute(_PASSED, (_HOUR_MICROS, since))
     return [(source, hour_of(moment(hour * _HOUR_MICROS)), count) for source, hour, count in rows]
+
+
+def _told_at_once(db: sqlite3.Connection) -> bool:
+    return not has_column(db, "claim", "source") or bool(db.execute(_AT_ONCE).fetchone()[0])
 
 
 def _arrived(db: sqlite3.Connection) -> list[HourCount]:

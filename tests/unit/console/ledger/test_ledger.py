@@ -186,9 +186,9 @@ async def test_the_account_of_a_running_pipeline_tells_queues_outlets_and_rows(t
 
         assert (account.balanced, account.queues) == (True, {UNIQUE: 1})
         assert [difference.in_flight for difference in account.differences] == [f"queues hold messages: {UNIQUE} 1"]
-        assert [(one.queue, one.sent, one.held, one.dead, one.batches) for one in account.outlets] == [
-            ("callstitch.sink.file.v1", 1, 2, 0, True),
-            ("callstitch.sink.late.v1", 0, 0, 0, False),
+        assert [(one.queue, one.sent, one.messages, one.held, one.dead, one.batches) for one in account.outlets] == [
+            ("callstitch.sink.file.v1", 1, 2, None, 0, True),
+            ("callstitch.sink.late.v1", 0, 0, 0, 0, False),
         ]
         async with broker.consume(UNIQUE, prefetch=1) as consumer:
             await consumer.ack(await consumer.batch(1))
