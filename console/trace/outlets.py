@@ -100,7 +100,7 @@ async def outlets_told(reads: Reads, config: Config, session: JsonObject) -> lis
     progress = frozenset(source.name for source in config.source if source.progress)
     said = [*_in_the_outbox(session), *_told_at_once(session, progress)]
     outlets = {queue: one for queue, one in outlets_of(config).items() if any(_wants(one, event) for event in said)}
-    depths = await queue_depths(config, [*outlets])
+    depths = await queue_depths(config, [*outlets, *(feed_queue(one.name) for one in config.queue if one.fed)])
     states = await _states(config)
     since = since_in(await reads.declared())
     attempts = {event.id: await _attempts(reads, event) for event in said}
@@ -117,7 +117,9 @@ async def outlets_told(reads: Reads, config: Config, session: JsonObject) -> lis
                 [] if downstream else [row for row in attempts[event.id] if row.sink == one.name],
                 letters[event.id],
                 bound=_is_bound(event, since.get(queue)),
-                rest=_rest(one, held) if wants is None or wants.takes(event.route, event.body) else "filtered",
+                rest=_rest(one, held, depths or {})
+                if wants is None or wants.takes(event.route, event.body)
+                else "filtered",
             )
             for event in wanted
         ]
@@ -177,11 +179,12 @@ def _is_bound(event: Said, since: Since | None) -> bool:
     return datetime.fromisoformat(event.time) >= since.at
 
 
-def _rest(one: Outgoing, held: int | None) -> State:
+def _rest(one: Outgoing, held: int | None, depths: Mapping[str, int]) -> State:
     """What is so of an event that is neither logged nor dead."""
     if not isinstance(one, DownstreamQueue):
         return "unlogged"
-    return "taken" if held == 0 and not one.fed and not one.stream else "sent"
+    waits = held != 0 or depths.get(feed_queue(one.name), 0) > 0
+    return "sent" if waits or one.stream else "taken"
 
 
 def _delivery(
