@@ -14,6 +14,8 @@ from hashlib import sha256
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
+from schemas.events.versions import versioned
+
 _Q: Final = r'\\*"'  # a quotation mark, however deep within other JSON
 _TEXT: Final = rf'{_Q}[^"\\]*{_Q}'
 _ADDED: Final = tuple(
@@ -170,7 +172,7 @@ def _ids_of(fact: Mapping[str, Any]) -> dict[str, str]:
             uuid5(_NAMESPACE, f"{subject}|{kind}|{version}")
         )
         for kind in _AT_ONCE
-        for more in ("|1.1", f"|{fact['id']}|1.1", f"|{fact['id']}")
+        for more in (f"|{versioned(kind)}", f"|{fact['id']}|{versioned(kind)}", f"|{fact['id']}")
     }
 
 

@@ -77,9 +77,14 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 def recorded_events() -> Iterator[dict[str, Any]]:
     """Every event that the run published, each telling of it."""
     for row in read_rows(RUN):
-        for told in _texts(row):
-            if '"specversion":"1.0"' in told:
-                yield json.loads(told)
+        yield from events_in(row)
+
+
+def events_in(row: Any) -> Iterator[dict[str, Any]]:
+    """Every event in it, wherever it stands."""
+    for told in _texts(row):
+        if told.startswith('{"id":') and '"specversion":"1.0"' in told:
+            yield json.loads(told)
 
 
 def _texts(value: Any) -> Iterator[str]:
