@@ -8,14 +8,24 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 
+from schemas.envelope import BUNDLE_BYTES
+from schemas.fact_json import RAW_BYTES
+from schemas.facts import FactKind
+from schemas.platforms import DIALECTS
 from schemas.topology import EVENT_TYPES
 from tests.building.contract import GOLDEN, SCHEMAS
 from tests.building.pages import ROOT, blocks
 from tests.unit.docs.schema_fields import Field, Schema, fields_of
+from workers.calls.bounds import ROOMS
+from workers.calls.changes import CHANGED_BYTES
+from workers.calls.sms import NOTICE_WAIT
+from workers.calls.step import Patience
+from workers.retention import Retention
 
 PAGE: Final = "docs/events.md"
 TEXT: Final = (ROOT / PAGE).read_text()
@@ -152,6 +162,32 @@ def paths(value: Any, before: str = "") -> Iterator[str]:
         yield from paths(inner, f"{before}{name}.")
         for item in inner if isinstance(inner, list) else ():
             yield from paths(item, f"{before}{name}[].")
+
+
+PATIENCE: Final = Patience()
+KEPT: Final = Retention()
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        *[f"`{name}`" for name in DIALECTS],
+        f"else {PATIENCE.settle.seconds} seconds later",
+        f"no CDR has come for {PATIENCE.cdr_wait.seconds // 60} minutes",
+        f"nobody has told its end for {PATIENCE.open_max // timedelta(hours=1)} hours",
+        f"{NOTICE_WAIT.seconds} seconds have passed",
+        f"quiet for {KEPT.sessions.days} days (`[retention] sessions`)",
+        f"for {KEPT.tombstones.days} days (`[retention] tombstones`)",
+        f"a CDR is taken for {KEPT.tombstones.days} days",
+        f"more CDRs than a record holds ({ROOMS[FactKind.CDR].facts})",
+        f"of more than {ROOMS[FactKind.CALL_EVENT].facts} live events",
+        f"Above {CHANGED_BYTES // 1024} KiB of pointers",
+        f"A `raw` that is too long ({RAW_BYTES // 1024} KiB",
+        f"up to {BUNDLE_BYTES // 1024} KiB, or one larger event alone",
+    ],
+)
+def test_a_figure_of_the_page_is_that_of_the_code(figure: str) -> None:
+    assert figure in TEXT
 
 
 RECORDS: Final = [golden.event["data"]["call"] for golden in GOLDEN if "call" in golden.event["data"]]
