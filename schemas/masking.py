@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -16,7 +17,7 @@ import orjson
 # A field's name in lower case, without - and _: ours, and what the platforms call theirs.
 _NUMBER_FIELD: Final = re.compile(
     r".*(num(ber)?s?|phone(no)?|mobile|msisdn|caller|callee|calling|called|sender|receiver|(secret|peer|send|receive|"
-    r"display|called|call)no|tel[abx]?)|from|to"
+    r"display|called|call|origin)no|tel[abx]?)|from|to"
 )
 _SIGNATURE_FIELD: Final = re.compile(r"(proxy)?authorization|xaksk|xwsse")  # older versions stored them
 _OURS: Final = re.compile(r".*(hash|sha256|fingerprint|signature|time[ab]?|timestamp|date|created)|at|trace")
@@ -24,6 +25,7 @@ _PLAIN_FIELD: Final = re.compile(
     r".*(id|key|icid|code|cause|rsn|type|kind|status|state|mode|stage|route|source|product|platform|reason|at|hour|"
     r"duration|seconds|bytes|revision|place|name|remote|changed|by)"
 )
+_NAMES: Final = 4096  # platforms have some hundred; what anybody makes up must not fill the memory
 _HIDDEN: Final = "***"
 _TEXT: Final = "text"  # of a raw notification: its whole body
 _ENCODED: Final = "base64"
@@ -132,7 +134,7 @@ def without_signatures(value: Any) -> Any:
     """A JSON value with nothing but the signatures of pushes hidden: one opens the door until its secret changes."""
     if isinstance(value, dict):
         return {
-            name: _HIDDEN if _SIGNATURE_FIELD.fullmatch(_plain(name)) else without_signatures(item)
+            name: _HIDDEN if _SIGNATURE_FIELD.fullmatch(plain_name(name)) else without_signatures(item)
             for name, item in value.items()
         }
     return [without_signatures(item) for item in value] if isinstance(value, list) else value
@@ -141,7 +143,7 @@ def without_signatures(value: Any) -> Any:
 def _tails(value: Any, field: str) -> Iterator[str]:
     if isinstance(value, dict):
         for name, item in value.items():
-            yield from _tails(item, _plain(name))
+            yield from _tails(item, plain_name(name))
     elif isinstance(value, list):
         for item in value:
             yield from _tails(item, field)
@@ -156,7 +158,7 @@ def _tails(value: Any, field: str) -> Iterator[str]:
 
 def _masked(value: Any, field: str, numbers: frozenset[str]) -> Any:
     if isinstance(value, dict):
-        return {masked_id(name, numbers): _masked(item, _plain(name), numbers) for name, item in value.items()}
+        return {masked_id(name, numbers): _masked(item, plain_name(name), numbers) for name, item in value.items()}
     if isinstance(value, list):
         return [_masked(item, field, numbers) for item in value]
     if isinstance(value, bool) or value is None:
@@ -165,8 +167,16 @@ def _masked(value: Any, field: str, numbers: frozenset[str]) -> Any:
     return value if shown == str(value) else shown
 
 
-def _plain(name: str) -> str:
+@lru_cache(_NAMES)
+def plain_name(name: str) -> str:
+    """A field's name in lower case, without - and _."""
     return re.sub("[-_]", "", name).lower()
+
+
+@lru_cache(_NAMES)
+def holds_number(name: str) -> bool:
+    """Whether a field of that name, ours or a platform's, is one for numbers."""
+    return _NUMBER_FIELD.fullmatch(plain_name(name)) is not None
 
 
 def _masked_field(field: str, text: str, numbers: frozenset[str]) -> str:

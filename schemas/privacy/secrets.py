@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from schemas.envelope import JsonObject
+from schemas.masking import plain_name
 
 # As the platforms spell them at the top of an item: by these a fact that an older version left is known.
 DOCUMENTED: Final = frozenset(
@@ -33,7 +34,6 @@ _KEY: Final = re.compile(  # a field's name in lower case, without - and _
     r"|.*(app|key|access|client)secret|secret(key)?|sign|sig|authorization|xaksk|xwsse"
 )
 _LINK: Final = re.compile(r".*(url|uri|link)")
-_BETWEEN: Final = re.compile(r"[-_]")
 _NAMES: Final = 4096  # platforms have some hundred; what anybody makes up must not fill the memory
 
 _WORD: Final = re.compile(r"[^\s\"'<>]+")
@@ -44,7 +44,7 @@ _LEFT_OUT: Final = "***"
 
 @lru_cache(_NAMES)
 def _goes(name: str) -> bool:
-    plain = _BETWEEN.sub("", name).lower()
+    plain = plain_name(name)
     return _KEY.fullmatch(plain) is not None or _LINK.fullmatch(plain) is not None
 
 
