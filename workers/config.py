@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Final, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
@@ -14,6 +14,7 @@ from schemas.platforms import DIALECTS
 from schemas.settings import Choice, Duration, Ingest, Settings
 from schemas.settings.addresses import Broker, Objects, Store, broker_address, objects_address, store_address
 from schemas.settings.source import AskingSource, Source
+from schemas.stage import Form
 from schemas.topology import Subscription, Topology, feed_queue, sink_queue, topology
 from workers.calls.step import Patience
 from workers.decide import Rule
@@ -41,8 +42,9 @@ class DownstreamQueue(Choice):
     """A queue of exactly this name, declared and bound for the team that consumes it; `batch`: in batches.
 
     `single_active`: of several consumers one at a time gets messages. `stream`: a stream in place of a quorum queue.
-    With `max_length`, `max_age` or a filter by what events say it is *fed*: bound to nothing, and filled by a stage of
-    ours whose queue holds what it has no room for.
+    `content`: whether an event's attributes stand in its bytes, or in headers alone. With `max_length`, `max_age`, a
+    filter by what events say, or bytes of its own it is *fed*: bound to nothing, and filled by a stage of ours whose
+    queue holds what it has no room for.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,120}$"), AfterValidator(_foreign)]
@@ -51,6 +53,13 @@ class DownstreamQueue(Choice):
     stream: bool = False
     max_length: Annotated[int, Field(ge=1)] | None = None
     max_age: Duration | None = None
+    content: Literal["structured", "binary"] = "structured"
+
+    @model_validator(mode="after")
+    def _a_batch_is_structured(self) -> Self:
+        if self.batch and self.content == "binary":
+            raise ValueError("a batch has no binary content: its events have no headers of their own")
+        return self
 
     @model_validator(mode="after")
     def _a_stream_has_many_readers(self) -> Self:
@@ -63,7 +72,13 @@ class DownstreamQueue(Choice):
     @property
     def fed(self) -> bool:
         """Whether a stage of ours fills it."""
-        return self.max_length is not None or self.max_age is not None or self.filtered
+        limited = self.max_length is not None or self.max_age is not None
+        return limited or self.filtered or self.view is not None or self.content == "binary"
+
+    @property
+    def form(self) -> Form:
+        """In which its feed puts events there."""
+        return "batch" if self.batch else self.content
 
     @property
     def step(self) -> int:

@@ -34,6 +34,7 @@ class Sink(Protocol):
 
 
 Wants = Callable[[Envelope], bool]
+Seen = Callable[[Envelope], Envelope]
 Count = Callable[[int, int], None]
 Log = Callable[[Sequence[Envelope], Sequence[Exception | None]], None]
 
@@ -58,12 +59,14 @@ def fan_out(
     count: Count = _uncounted,
     keep: Log = _unkept,
     wants: Wants | None = None,
+    seen: Seen | None = None,
     filtered: Callable[[int], None] = _unheard,
 ) -> Handler:
     """The handler of the sink of that name: nothing for a written event, Failed for one that was refused.
 
     `tell` hears in a few words how each batch ended, `count` how many of it were written, and how many refused, `keep`
-    how each event ended. One that it does not want ends here, and `filtered` counts it.
+    how each event ended. One that it does not want ends here, and `filtered` counts it. `seen` makes what is written of
+    an event; all else, retries and dead letters too, is of the event itself.
     """
 
     async def handle(batch: Sequence[Envelope]) -> Outcome:
@@ -74,7 +77,7 @@ def fan_out(
             if not batch:
                 return []
         try:
-            results = await sink.write(batch)
+            results = await sink.write([seen(one) for one in batch] if seen else batch)
         except Unavailable as error:
             tell(str(error))
             raise

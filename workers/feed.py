@@ -12,6 +12,7 @@ from schemas.envelope import Envelope
 from schemas.stage import Fed, Form, Handler, Outcome
 
 Wants = Callable[[Envelope], bool]
+Seen = Callable[[Envelope], Envelope]
 
 
 def _uncounted(_events: int) -> None:
@@ -20,11 +21,12 @@ def _uncounted(_events: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A downstream queue: which events it wants, and in which form."""
+    """A downstream queue: which events it wants, what it sees of them, and in which form."""
 
     queue: str
     form: Form = "structured"
     wants: Wants | None = None
+    seen: Seen | None = None
 
 
 def feed(target: Target, *, filtered: Callable[[int], None] = _uncounted) -> Handler:
@@ -42,12 +44,13 @@ def feed(target: Target, *, filtered: Callable[[int], None] = _uncounted) -> Han
 
 
 def _fed(event: Envelope, target: Target) -> Fed:
+    made = target.seen(event) if target.seen else event
     return Fed(
-        id=event.id,
+        id=made.id,
         kind=event.kind,
         source=event.source,
         at=event.at,
-        body=event.body,
+        body=made.body,
         trace=event.trace,
         route=event.route,
         of=event,

@@ -16,7 +16,7 @@ import orjson
 
 from runtime.broker.base import DEATH, DIED_IN, LAST_DEATH, LAST_DIED_IN, Delivery, Message
 from runtime.events.messages import OUR_QUEUES
-from schemas.envelope import Envelope, JsonObject
+from schemas.envelope import EVENT_CONTENT_TYPE, Envelope, JsonObject
 from schemas.topology import EDGE, edge_stage
 
 _EVENT_ID: Final = "cloudEvents_id"
@@ -59,9 +59,13 @@ def _answered_to(delivery: Delivery) -> dict[str, str]:
 
 
 def identity(delivery: Delivery) -> str:
-    """What tells it from others: an event by its bytes, however often it was published; what is none, by its id too."""
+    """What tells it from others: an event by its bytes, however often it was published; what is none, by its id too.
+
+    So is an event of which only the data are in its bytes: its message's id is the event's.
+    """
     content = hashlib.blake2b(delivery.body, digest_size=16).hexdigest()
-    own = "" if _EVENT_ID in delivery.headers or delivery.events > 1 else f"{delivery.message_id}|"
+    is_whole = delivery.content_type == EVENT_CONTENT_TYPE and _EVENT_ID in delivery.headers
+    own = "" if is_whole or delivery.events > 1 else f"{delivery.message_id}|"
     return f"{own}{delivery.content_type}|{content}"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+import orjson
+
 from runtime.broker.base import Message
 from runtime.events.batch import ROUTE, batches, events_held
 from runtime.events.messages import single_message
@@ -22,8 +24,20 @@ def fed_messages(fed: Iterable[Fed], ids: Iterator[str]) -> list[tuple[Message, 
         if form == "batch":
             made += _batched(list(some), queue, ids)
         else:
-            made += [(_to(single_message(one, next(ids)), queue), [one.of]) for one in some]
+            alone = [(_to(single_message(one, next(ids)), queue), [one.of]) for one in some]
+            made += alone if form == "structured" else [(_binary(message), of) for message, of in alone]
     return made
+
+
+def _binary(message: Message) -> Message:
+    """The same event in the binary mode of the CloudEvents AMQP binding: attributes are headers, its data is the body.
+
+    `cloudEvents_id` and a trace stand first, as in all messages of ours.
+    """
+    told = orjson.loads(message.body)
+    data, content_type = told.pop("data"), told.pop("datacontenttype")
+    headers = message.headers | {f"cloudEvents_{name}": value for name, value in told.items() if name != "id"}
+    return message._replace(body=orjson.dumps(data), content_type=content_type, headers=headers)
 
 
 def _batched(fed: Sequence[Fed], queue: str, ids: Iterator[str]) -> list[tuple[Message, Sequence[Envelope]]]:

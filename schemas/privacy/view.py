@@ -96,6 +96,7 @@ class _Seen:
         data = told.get("data")
         self._numbers = Numbers(_numbers_in(data, is_raw=False)) if view.numbers != "clear" else None
         self._same = dict(_texts_in(data)) if view.user_data != "clear" or view.text != "clear" else {}
+        self._tokens: dict[str, str] = {}
         self.ids_hold_numbers = False
 
     def whole(self, told: JsonObject) -> JsonObject:
@@ -143,8 +144,8 @@ class _Seen:
         if manner == "mask":
             return mask_number(plain)
         if _A_NUMBER.fullmatch(canonical(plain)):
-            return number_token(self._view.key, plain)
-        return _RUNS.sub(lambda run: number_token(self._view.key, run[0]), plain)
+            return self._token("", plain)
+        return _RUNS.sub(lambda run: self._token("", run[0]), plain)
 
     def _id(self, value: str) -> str:
         if self._numbers is None:
@@ -167,7 +168,10 @@ class _Seen:
                 return _nothing
 
     def _token(self, _: str, number: str) -> str:
-        return number_token(self._view.key, number)
+        made = self._tokens.get(number)
+        if made is None:
+            made = self._tokens[number] = number_token(self._view.key, number)
+        return made
 
     def _raw(self, name: str, value: Any) -> Any:
         """What a platform sent: by its own names, which may be numbers too."""

@@ -10,11 +10,12 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from schemas.privacy.view import Manner, View
 from schemas.topology import DEFAULT_EVENTS, EVENT_TYPES, RETRY_DELAYS
 from schemas.vocabulary import Outcome, Product
 
@@ -24,6 +25,7 @@ _HOST: Final = re.compile(r"(\*?\.)?[^\s/:@\[\]]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+
 _MOST_PORT: Final = 65535
 _STRONG_TOKEN: Final = 22
 _LEAST_TOKEN: Final = 8
+_LEAST_TOKEN_KEY: Final = 16
 _OF_CALLS: Final = ("call.completed", "call.incomplete", "call.amended", "recording.stored", "recording.failed")
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -97,6 +99,12 @@ def _token(value: SecretStr) -> SecretStr:
     return value
 
 
+def _token_key(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < _LEAST_TOKEN_KEY:
+        raise ValueError(f"a token_key has at least {_LEAST_TOKEN_KEY} characters: who finds it finds the numbers")
+    return value
+
+
 def weak_token(value: str) -> bool:
     """Whether it can hold less than 128 bits: at most six to a character. It is the only secret of most platforms."""
     return len(value) < _STRONG_TOKEN
@@ -131,6 +139,7 @@ Url = Annotated[str, AfterValidator(_url)]
 SecretUrl = Annotated[Secret, AfterValidator(_secret_url)]
 Host = Annotated[str, AfterValidator(_host)]
 Token = Annotated[Secret, AfterValidator(_token)]
+TokenKey = Annotated[Secret, AfterValidator(_token_key)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 Tier = Annotated[str, BeforeValidator(_tier)]
 EventTypes = Annotated[tuple[Annotated[str, AfterValidator(_event_type)], ...], Field(min_length=1)]
@@ -156,11 +165,20 @@ class Ingest(Settings):
     connections_per_address: Annotated[int, Field(ge=0)] = 0
 
 
-class Choice(Settings):
-    """Which events somebody wants: all that hold for each key that is given.
+class Fields(Settings):
+    """How an outlet gets numbers, what an SMS says, and what the customer attached."""
 
-    `platforms`: those of the sources of these platforms. `outcomes`, `products`: those with a call's record that has
-    one of them, and none of another type.
+    numbers: Manner = "clear"
+    text: Manner = "clear"
+    user_data: Manner = "clear"
+
+
+class Choice(Settings):
+    """Which events somebody wants: all that hold for each key that is given; and what is seen of them.
+
+    `fields`: how numbers and texts are seen, where not in clear; `token_key` makes tokens of them. `drop`: what is
+    left empty. `platforms`: those of the sources of these platforms. `outcomes`, `products`: those with a call's record
+    that has one of them, and none of another type.
     """
 
     name: str
@@ -169,6 +187,9 @@ class Choice(Settings):
     platforms: tuple[str, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     products: tuple[Product, ...] = ()
+    fields: Fields | None = None
+    token_key: TokenKey | None = None
+    drop: tuple[Literal["raw", "timeline"], ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -185,6 +206,21 @@ class Choice(Settings):
                 f" the events that have one: {', '.join(_OF_CALLS)}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _tokens_have_a_key(self) -> Self:
+        if self.fields is not None and "token" in self.fields.model_dump().values() and self.token_key is None:
+            raise ValueError("token needs a token_key: a secret, the same for all outlets whose tokens are to be equal")
+        return self
+
+    @property
+    def view(self) -> View | None:
+        """What is seen of an event, where that is not all of it."""
+        if self.fields is None and not self.drop:
+            return None
+        key = self.token_key.get_secret_value().encode() if self.token_key else b""
+        manners = self.fields.model_dump() if self.fields else {}
+        return View(**manners, without=frozenset(self.drop), key=key)
 
     @property
     def filtered(self) -> bool:

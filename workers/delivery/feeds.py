@@ -98,5 +98,5 @@ class Feeds:
         return chosen
 
     def _stage(self, queue: DownstreamQueue) -> Stage:
-        target = Target(queue=queue.name, form="batch" if queue.batch else "structured", wants=filter_of(queue))
+        target = Target(queue=queue.name, form=queue.form, wants=filter_of(queue), seen=queue.view)
         return Stage(feed(target, filtered=self._filtered_of(queue.name)))

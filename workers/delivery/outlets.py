@@ -137,7 +137,14 @@ class Outlets:
         keep = self._log.of(sink.name, sink.taken)
         wants, filtered = filter_of(sink), self._filtered_of(sink.name)
         handler = fan_out(
-            opened.sink, name=sink.name, tell=heard, count=count, keep=keep, wants=wants, filtered=filtered
+            opened.sink,
+            name=sink.name,
+            tell=heard,
+            count=count,
+            keep=keep,
+            wants=wants,
+            seen=sink.view,
+            filtered=filtered,
         )
         return Stage(handler)
 
@@ -166,5 +173,5 @@ class Outlets:
 
 
 def _its_own(sink: Outlet) -> Mapping[str, Any]:
-    """What it is opened with; which events it wants is another matter."""
+    """What it is opened with; which events it wants, and what it sees of them, is another matter."""
     return sink.model_dump(exclude=set(Outlet.model_fields))

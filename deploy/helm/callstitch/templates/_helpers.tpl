@@ -76,9 +76,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 
 {{/* The queues from which downstream queues are fed: of those with a key that the stage `feed` has to see to. */}}
 {{- define "callstitch.fed" -}}
-{{- $keys := list "max_length" "max_age" "outcomes" "products" -}}
+{{- $keys := list "max_length" "max_age" "outcomes" "products" "fields" "drop" -}}
 {{- range $queue := .Values.config.queue }}
-{{- $fed := false }}
+{{- $fed := eq (default "" $queue.content) "binary" }}
 {{- range $key := $keys }}{{ if get $queue $key }}{{ $fed = true }}{{ end }}{{ end }}
 {{- if $fed }}
 - callstitch.feed.{{ $queue.name }}.v1
