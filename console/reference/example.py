@@ -79,6 +79,8 @@ _EXAMPLES: Final[Mapping[str, Any]] = {
     "batch": True,
     "max_length": 100_000,
     "max_age": timedelta(days=7),
+    "fields": {"numbers": "mask"},
+    "token_key": "env:TOKEN_KEY",
 }
 _VALUES: Final[Mapping[str, str]] = {
     "HUAWEI_VC_URL": "https://calls.example.com/v1/huawei-vc/change-me-22-random-characters",

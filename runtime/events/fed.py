@@ -36,7 +36,8 @@ def _binary(message: Message) -> Message:
     """
     told = orjson.loads(message.body)
     data, content_type = told.pop("data"), told.pop("datacontenttype")
-    headers = message.headers | {f"cloudEvents_{name}": value for name, value in told.items() if name != "id"}
+    attributes = {f"cloudEvents_{name}": value for name, value in told.items() if name != "id"}
+    headers = {**message.headers, **attributes}
     return message._replace(body=orjson.dumps(data), content_type=content_type, headers=headers)
 
 

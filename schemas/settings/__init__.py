@@ -172,6 +172,12 @@ class Fields(Settings):
     text: Manner = "clear"
     user_data: Manner = "clear"
 
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("names none of numbers, text and user_data")
+        return self
+
 
 class Choice(Settings):
     """Which events somebody wants: all that hold for each key that is given; and what is seen of them.

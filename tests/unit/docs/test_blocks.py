@@ -84,7 +84,7 @@ def test_json_is_what_the_page_says_it_is(block: Block) -> None:
 @in_language("toml")
 def test_toml_is_a_valid_config(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in re.findall(r'"env:(\w+)"', block.text):
-        monkeypatch.setenv(name, "https://given/v1/s/t" if name.endswith("_URL") else "given")
+        monkeypatch.setenv(name, "https://given/v1/s/t" if name.endswith("_URL") else "given-long-enough")
     file = tmp_path / "config.toml"
     file.write_text(block.text if "[[source]]" in block.text else block.text + A_SOURCE)
     load_config(file, {})
