@@ -134,15 +134,21 @@ def number_state(raw: JsonObject, *, sent: bytes | None = None) -> Parsed:
     return Parsed(kind=FactKind.NUMBER_STATE, session_id="", key=key, fingerprint=digest, body=NumberState(raw=raw))
 
 
-def other(raw: JsonObject, *, session_id: str | None, sent: bytes | None = None) -> Parsed:
-    """Anything else, known as a number state is. Never an error, since new types appear.
+def other(raw: JsonObject, *, session_id: str | None, named: bool, sent: bytes | None = None) -> Parsed:
+    """Anything else, known as a number state is. No error where its type is `named`, since new types appear.
 
     It belongs to the session that it names, unless that id is longer than an id may be.
+
+    Raises:
+        Malformed: unknown_push, of what says neither what it is nor which call it is of: it may be anybody's.
     """
+    known = session_id if session_id and len(session_id) <= MAX_ID else ""
+    if not named and not known:
+        raise Malformed("unknown_push")
     digest = fingerprint(raw)
     return Parsed(
         kind=FactKind.OTHER,
-        session_id=session_id if session_id and len(session_id) <= MAX_ID else "",
+        session_id=known,
         key=key_of(FactKind.OTHER, digest if sent is None else sha256_hex(sent)),
         fingerprint=digest,
         body=Other(raw=raw),

@@ -35,9 +35,9 @@ Reader = Callable[[JsonObject, AliyunSource], Parsed]
 def parse(notification: Notification, source: AliyunSource) -> Sequence[Parsed | Malformed]:
     """One result per receipt, or one for a question of X mode; a bad item does not spoil its neighbours.
 
-    An item is Malformed with reason not_an_object, no_call_id, no_sms_id, float_id, long_id or bad_time. A CDR with
-    an unreadable time is not guessed at: it is billed by its times. Integers of 20 figures and more stand as text in
-    `raw`.
+    An item is Malformed with reason not_an_object, no_call_id, no_sms_id, float_id, long_id, bad_time or unknown_push.
+    A CDR with an unreadable time is not guessed at: it is billed by its times. Integers of 20 figures and more stand as
+    text in `raw`.
 
     Raises:
         Malformed: empty_body, too_many_brackets, not_json, too_deep, not_an_object, no_items or too_many_items.
@@ -51,7 +51,11 @@ def parse(notification: Notification, source: AliyunSource) -> Sequence[Parsed |
 
 
 def _receipt(row: JsonObject, named: str | None, source: AliyunSource) -> Parsed:
-    return _READERS.get(named or shape.type_by_shape(row), _other)(row, source)
+    kind = named or shape.type_by_shape(row)
+    if reader := _READERS.get(kind):
+        return reader(row, source)
+    told = named is not None or kind != shape.UNKNOWN
+    return items.other(row, session_id=text(row, "call_id", "callId"), named=told)
 
 
 def _event(platform_type: str) -> Reader:
@@ -72,10 +76,6 @@ def _number_state(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG
 
 def _number_of(row: JsonObject) -> str | None:
     return phone(row, "secret_no", "secretNo")
-
-
-def _other(row: JsonObject, source: AliyunSource) -> Parsed:  # noqa: ARG001 - every reader has the source
-    return items.other(row, session_id=text(row, "call_id", "callId"))
 
 
 _READERS: Final[Mapping[str, Reader]] = {

@@ -48,7 +48,7 @@ def control_fact(params: Mapping[str, str], source: AliyunSource) -> Parsed:
         case "sms":
             return _sms(row, _named(row))
         case _:
-            return items.other(row, session_id=call_id(row))
+            return items.other(row, session_id=call_id(row), named=True)
 
 
 def _named(row: JsonObject) -> str:

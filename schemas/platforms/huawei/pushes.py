@@ -69,9 +69,13 @@ def fee_list(body: JsonObject) -> list[Any]:
 
 
 def other(body: JsonObject, sent: bytes) -> Parsed:
-    """What has no documented id: the same bytes again are a re-push."""
+    """What has no documented id: the same bytes again are a re-push.
+
+    Raises:
+        Malformed: unknown_push.
+    """
     info = alone(body.get("statusInfo")) or body
-    return items.other(body, session_id=digits(info, _SESSION), sent=sent)
+    return items.other(body, session_id=digits(info, _SESSION), named=event_type_of(body) != "", sent=sent)
 
 
 class Status(NamedTuple):

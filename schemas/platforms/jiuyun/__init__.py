@@ -43,7 +43,7 @@ def parse(notification: Notification, source: JiuyunSource) -> Sequence[Parsed |
     """One result: a request carries one notification (section 1).
 
     The result is Malformed with reason no_session_id, numeric_id, long_id, bad_time, bad_duration,
-    no_duration or cut_off.
+    no_duration, cut_off or unknown_push.
 
     Raises:
         Malformed: the body cannot be read, with a reason of `load_message`.
@@ -53,9 +53,11 @@ def parse(notification: Notification, source: JiuyunSource) -> Sequence[Parsed |
 
 
 def _item(message: Message, notification: Notification, source: JiuyunSource) -> Parsed | Malformed:
-    action = _ACTIONS.get((text(message.fields, "action") or "").lower())
+    told = text(message.fields, "action") or ""
+    action = _ACTIONS.get(told.lower())
     if action is None:
-        return items.other(message.raw, session_id=digits(message.fields, "callId"), sent=notification.body)
+        call_id, named = digits(message.fields, "callId"), told.strip() != ""
+        return items.attempt(lambda: items.other(message.raw, session_id=call_id, named=named, sent=notification.body))
     read = calls.call_event if action in calls.EVENT_ACTIONS else calls.cdr
     return items.attempt(lambda: read(action, message, source))
 

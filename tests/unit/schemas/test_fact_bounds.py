@@ -60,10 +60,10 @@ def test_texts_that_no_platform_documents_are_shortened_wherever_they_stand() ->
 
 def test_what_is_told_alone_may_be_as_long_as_a_push() -> None:
     """A transcript of an hour is no session's: it goes out once, and there is nothing else of it."""
-    transcript = items.other({"sentences": "s" * (TOLD_BYTES - KIB)}, session_id=None)
+    transcript = items.other({"sentences": "s" * (TOLD_BYTES - KIB)}, session_id=None, named=True)
     fact = a_fact(transcript.kind, transcript.key, transcript.body, told=1, session="")
     assert len(encoded(fact)["body"]["raw"]["sentences"]) == TOLD_BYTES - KIB
-    longer = items.other({"sentences": "s" * TOLD_BYTES}, session_id=None)
+    longer = items.other({"sentences": "s" * TOLD_BYTES}, session_id=None, named=True)
     row = encoded(a_fact(longer.kind, longer.key, longer.body, told=1, session=""))
     assert (row["body"]["raw"], row["repaired"]) == ({}, ["cut"])
 

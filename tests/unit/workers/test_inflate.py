@@ -21,7 +21,7 @@ def read(notification: Notification) -> list[Parsed | Malformed]:
     """A dialect that knows one body."""
     if notification.body != b"{}":
         raise Malformed("not_json")
-    return [other({}, session_id=None)]
+    return [other({}, session_id=None, named=True)]
 
 
 def pushed(body: bytes, coding: str) -> Notification:

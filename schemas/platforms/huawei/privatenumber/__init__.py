@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from schemas.dialect.dialect import Asks, Dialect, RecordingApi
-from schemas.dialect.items import attempt_object
+from schemas.dialect.items import attempt, attempt_object
 from schemas.dialect.json_body import read_object
 from schemas.dialect.mending import marked
 from schemas.envelope import JsonObject
@@ -39,7 +39,8 @@ def parse(notification: Notification, source: PrivateNumberSource) -> Sequence[P
     """One result per CDR, or one for anything else; a bad item does not spoil its neighbours.
 
     An item is Malformed with reason not_an_object, no_status_info, no_session_id, no_sms_event, no_sms_identifier,
-    numeric_id, long_id or bad_time. A CDR with an unreadable time is not guessed at: it is billed by its times.
+    numeric_id, long_id, bad_time or unknown_push. A CDR with an unreadable time is not guessed at: it is billed by its
+    times.
 
     Raises:
         Malformed: empty_body, too_many_brackets, not_json, too_deep, not_an_object, no_fee_list or long_fee_list.
@@ -59,7 +60,7 @@ def _items(body: JsonObject, notification: Notification, source: PrivateNumberSo
         case "number_state":
             return [attempt_object(number_state, state) for state in states(body)]
         case "other":
-            return [other(body, notification.body)]
+            return [attempt(lambda: other(body, notification.body))]
 
 
 def reply(_: Notification) -> Reply:

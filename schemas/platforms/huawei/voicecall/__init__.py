@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from schemas.dialect.dialect import Dialect, RecordingApi
-from schemas.dialect.items import attempt_object
+from schemas.dialect.items import attempt, attempt_object
 from schemas.dialect.json_body import read_object
 from schemas.dialect.mending import marked
 from schemas.envelope import JsonObject
@@ -36,8 +36,8 @@ def parse(notification: Notification, _: VoiceCallSource) -> Sequence[Parsed | M
 
     The product is told by the item. What an item leaves open, the last segment of the URL may tell: `callback`,
     `notify` or `verify` (see products.py). An item is Malformed with reason not_an_object,
-    no_status_info, no_session_id, numeric_id, long_id or bad_time. A CDR with an unreadable time is not guessed at:
-    it is billed by its times.
+    no_status_info, no_session_id, numeric_id, long_id, bad_time or unknown_push. A CDR with an unreadable time is not
+    guessed at: it is billed by its times.
 
     Raises:
         Malformed: empty_body, too_many_brackets, not_json, too_deep, not_an_object, no_fee_list or long_fee_list.
@@ -52,7 +52,7 @@ def _items(body: JsonObject, notification: Notification) -> Sequence[Parsed | Ma
         return [attempt_object(partial(call_event, named=product), body)]
     if holds_cdrs(body):
         return [attempt_object(partial(cdr, named=product), record) for record in fee_list(body)]
-    return [other(body, notification.body)]
+    return [attempt(lambda: other(body, notification.body))]
 
 
 def reply(_: Notification) -> Reply:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from schemas.errors import Malformed
 from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, Leg, Other, Parsed
 from schemas.notification import Notification
 from schemas.platforms.jiuyun import DIALECT
@@ -276,11 +277,23 @@ def test_an_unknown_action_is_kept_raw(fields: dict[str, Any]) -> None:
     assert one.key.startswith("other|")
 
 
-def test_a_look_alike_is_kept_raw_under_its_own_root() -> None:
+@pytest.mark.parametrize(
+    "body",
+    [b"<Request><action>Hangup</action><callSid a='1'>x</callSid><n/><n>2</n></Request>", b"<req/>", b'{"a":1}'],
+)
+def test_a_look_alike_is_set_aside(body: bytes) -> None:
     """Section 8, yuntongxun: root Request."""
-    one = parsed(b"<Request><action>Hangup</action><callSid a='1'>x</callSid><n/><n>2</n></Request>")
-    raw = {"Request": {"action": "Hangup", "callSid": {"@a": "1", "#text": "x"}, "n": ["", "2"]}}
-    assert (one.kind, one.body) == ("other", Other(raw=raw))
+    (found,) = DIALECT.parse(
+        Notification(path="", remote="192.0.2.1", content_type="application/xml", body=body), a_source()
+    )
+    assert isinstance(found, Malformed)
+    assert found.reason == "unknown_push"
+
+
+def test_another_action_is_kept_raw_of_the_call_that_it_names() -> None:
+    one = parsed(xml({"action": "Transfer", "callId": "c1"}))
+    assert (one.kind, one.session_id) == ("other", "c1")
+    assert parsed(xml({"action": "Transfer"})).session_id == ""
 
 
 def test_fields_that_nobody_has_seen_pass_under_raw() -> None:

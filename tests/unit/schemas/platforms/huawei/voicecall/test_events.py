@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from schemas.errors import Malformed
 from schemas.facts import CallEvent, CallFields, Code, Other, Parsed
 from schemas.platforms.huawei.voicecall import DIALECT
 from schemas.platforms.huawei.voicecall.settings import VoiceCallSource
@@ -214,13 +215,10 @@ def test_an_event_without_a_time_is_kept() -> None:
     ("body", "session"),
     [
         (an_event("transfer", called=A), CALLBACK_SESSION),
-        ({}, ""),
-        ({"eventType": 7}, ""),
         ({"eventType": "new", "statusInfo": {"sessionId": 7}}, "7"),
         ({"eventType": "new", "statusInfo": {"sessionId": 7.5}}, ""),
         ({"eventType": "new", "statusInfo": {"sessionId": "s" * 257}}, ""),
         ({"eventType": "new", "statusInfo": "?"}, ""),
-        ({"feeLst": []}, ""),
     ],
 )
 def test_whatever_else_is_an_object_is_kept_raw(body: dict[str, Any], session: str) -> None:
@@ -234,3 +232,10 @@ def test_whatever_else_is_an_object_is_kept_raw(body: dict[str, Any], session: s
             body=Other(raw=body),
         )
     ]
+
+
+@pytest.mark.parametrize("body", [{}, {"eventType": 7}, {"feeLst": []}, {"hello": "world"}])
+def test_what_says_neither_what_it_is_nor_of_which_call_is_set_aside(body: dict[str, Any]) -> None:
+    (found,) = DIALECT.parse(a_push(json.dumps(body).encode()), SOURCE)
+    assert isinstance(found, Malformed)
+    assert found.reason == "unknown_push"
