@@ -178,3 +178,13 @@ def test_a_form_of_too_many_fields_is_neither_a_question_nor_an_error_at_the_doo
     with pytest.raises(Malformed) as refused:
         DIALECT.parse(push, SOURCE)
     assert refused.value.reason == "not_json"
+
+
+@pytest.mark.parametrize(
+    ("row", "path"), [({}, ""), ({"hello": "world"}, "/hook"), ({"call_id": ""}, ""), ({"call_id": "c" * 257}, "")]
+)
+def test_what_says_neither_what_it_is_nor_of_which_call_is_set_aside(row: dict[str, Any], path: str) -> None:
+    """It became an event of no call, under a subject that all such shared."""
+    (found,) = parse(row, path)
+    assert isinstance(found, Malformed)
+    assert found.reason == "unknown_push"

@@ -265,16 +265,6 @@ def test_what_nobody_has_seen_is_kept_raw(row: dict[str, Any], path: str) -> Non
     assert (fact.kind, fact.body) == ("other", Other(raw=row))
 
 
-@pytest.mark.parametrize(
-    ("row", "path"), [({}, ""), ({"hello": "world"}, "/hook"), ({"call_id": ""}, ""), ({"call_id": "c" * 257}, "")]
-)
-def test_what_says_neither_what_it_is_nor_of_which_call_is_set_aside(row: dict[str, Any], path: str) -> None:
-    """It became an event of no call, under a subject that all such shared."""
-    found = read(row, path)
-    assert isinstance(found, Malformed)
-    assert found.reason == "unknown_push"
-
-
 @pytest.mark.parametrize("path", ["/our-secret-report", "/receipts", "/report", "/secret"])
 def test_a_path_of_the_operators_own_names_no_type(path: str) -> None:
     assert the_fact(REPORT, path).kind == "cdr"

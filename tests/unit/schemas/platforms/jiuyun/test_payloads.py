@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import Malformed
 from schemas.facts import Announced, CallEvent, CallFields, Cdr, Code, Leg, Other, Parsed
 from schemas.notification import Notification
 from schemas.platforms.jiuyun import DIALECT
@@ -275,25 +274,6 @@ def test_an_unknown_action_is_kept_raw(fields: dict[str, Any]) -> None:
     one = parsed(json.dumps({"callId": CALL, **fields}).encode())
     assert (one.kind, one.session_id, one.body) == ("other", CALL, Other(raw={"callId": CALL, **fields}))
     assert one.key.startswith("other|")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"<Request><action>Hangup</action><callSid a='1'>x</callSid><n/><n>2</n></Request>", b"<req/>", b'{"a":1}'],
-)
-def test_a_look_alike_is_set_aside(body: bytes) -> None:
-    """Section 8, yuntongxun: root Request."""
-    (found,) = DIALECT.parse(
-        Notification(path="", remote="192.0.2.1", content_type="application/xml", body=body), a_source()
-    )
-    assert isinstance(found, Malformed)
-    assert found.reason == "unknown_push"
-
-
-def test_another_action_is_kept_raw_of_the_call_that_it_names() -> None:
-    one = parsed(xml({"action": "Transfer", "callId": "c1"}))
-    assert (one.kind, one.session_id) == ("other", "c1")
-    assert parsed(xml({"action": "Transfer"})).session_id == ""
 
 
 def test_fields_that_nobody_has_seen_pass_under_raw() -> None:

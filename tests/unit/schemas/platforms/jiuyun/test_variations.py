@@ -6,11 +6,12 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import Malformed
-from schemas.facts import Cdr
+from schemas.facts import Cdr, Parsed
 from schemas.platforms.jiuyun import DIALECT
 from schemas.platforms.jiuyun.settings import JiuyunSource
 from tests.building.damage import LEAVES, SHORT_TEXTS, any_json
@@ -98,3 +99,21 @@ def test_whatever_a_user_writes_the_duration_is_right_or_the_record_quarantined(
     assert isinstance(one.body, Cdr)
     assert one.body.call.talk_seconds == 65
     assert one.body.call.answered_at == datetime(2024, 3, 5, 6, 7, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<Request><action>Hangup</action><callSid a='1'>x</callSid><n/><n>2</n></Request>", b"<req/>", b'{"a":1}'],
+)
+def test_a_look_alike_is_set_aside(body: bytes) -> None:
+    """Section 8, yuntongxun: root Request."""
+    (found,) = DIALECT.parse(a_push(body), SOURCE)
+    assert isinstance(found, Malformed)
+    assert found.reason == "unknown_push"
+
+
+@pytest.mark.parametrize(("fields", "session"), [({"callId": "c1"}, "c1"), ({}, "")])
+def test_another_action_is_kept_raw_of_the_call_that_it_names(fields: dict[str, Any], session: str) -> None:
+    (found,) = DIALECT.parse(a_push(xml({"action": "Transfer", **fields})), SOURCE)
+    assert isinstance(found, Parsed)
+    assert (found.kind, found.session_id) == ("other", session)
