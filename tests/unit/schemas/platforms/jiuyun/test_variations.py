@@ -106,7 +106,7 @@ def test_whatever_a_user_writes_the_duration_is_right_or_the_record_quarantined(
     [b"<Request><action>Hangup</action><callSid a='1'>x</callSid><n/><n>2</n></Request>", b"<req/>", b'{"a":1}'],
 )
 def test_a_look_alike_is_set_aside(body: bytes) -> None:
-    """Section 8, yuntongxun: root Request."""
+    """docs/protocols/jiuyun-axb.md section 8, yuntongxun: root Request."""
     (found,) = DIALECT.parse(a_push(body), SOURCE)
     assert isinstance(found, Malformed)
     assert found.reason == "unknown_push"
