@@ -14,15 +14,15 @@ import pytest
 from tests.e2e.balance import parked, wait_until_balanced
 from tests.e2e.programs import Program
 from tests.e2e.roles import running_roles
-from tests.e2e.running import Up, playing
+from tests.e2e.running import Up, callstitch, playing
 from tests.e2e.test_outage import NOTHING_PARKED
 from tests.services import debian
 from tests.services.postgresql import PostgreSQL
 
-KEEP_STATE = ("dedupe", "correlate", "park")
-CALLS = 120  # for eleven seconds: on a busy machine the workers take five to stop
+CALLS = 120  # for eleven seconds: on a busy machine the workers take five to rest
 RATE = 60.0  # notifications a second
 ANSWERED_BEFORE = 100
+TWO = 2
 BACK_SECONDS = 120.0
 COMMAND_SECONDS = 60.0
 RUNBOOK = Path(__file__).parents[2] / "deploy/RUNBOOK.md"
@@ -38,13 +38,12 @@ def test_a_store_is_restored_with_the_doors_open_and_nothing_is_missing(
 ) -> None:
     store = postgresql_cluster.make_database()
     with (
-        running_roles(tmp_path, fresh_amqp_url, store=store) as (door, workers),
+        running_roles(tmp_path, fresh_amqp_url, store=store) as (door, _),
         playing(door, calls=CALLS, rate=RATE) as emulator,
     ):
         emulator.wait_until_answered(ANSWERED_BEFORE)
         tool(tmp_path, DUMP, f"--dbname={store}")  # while everything runs; this one only has to work
-        for name in KEEP_STATE:
-            assert workers[name].terminate() == 0
+        assert "at rest" in callstitch(door, "hold", "--all")
         before = books(door)
         answered = emulator.answered()
 
@@ -54,14 +53,41 @@ def test_a_store_is_restored_with_the_doors_open_and_nothing_is_missing(
 
         assert books(door) == before
         assert sum(row["receipts"] for row in before) > 0
-        for name in KEEP_STATE:
-            workers[name].start()
+        callstitch(door, "declare")
+        callstitch(door, "check")
+        callstitch(door, "hold", "--all", "--end")
         truth = emulator.finish()
         assert truth.end is not None
         assert (truth.end["attempts_refused"], truth.end["attempts_unanswered"]) == (0, 0), "the door was not open"
         assert emulator.answered() > answered
         wait_until_balanced(door, truth, BACK_SECONDS, store=store)
         assert parked(door, store) == NOTHING_PARKED
+
+
+def test_a_drained_store_is_brought_to_another_server_and_all_goes_on_there(
+    tmp_path: Path, fresh_amqp_url: str, postgresql_cluster: PostgreSQL
+) -> None:
+    old, new = postgresql_cluster.make_database(), postgresql_cluster.make_database()
+    with running_roles(tmp_path, fresh_amqp_url, store=old) as (door, workers):
+        assert door.post("ax-sms-notify.json", "/sms-notify") == 200
+        callstitch(door, "drain")
+        before = books(door)
+        tool(tmp_path, DUMP, f"--dbname={old}")
+        tool(tmp_path, RESTORE, f"--dbname={new}", "callstitch.dump")
+        psql(old, ASIDE)
+        door.config.write_text(door.config.read_text().replace(old, new))
+        for role in (door, *workers.values()):
+            assert role.terminate() == 0
+        for role in workers.values():
+            role.start()
+        assert "look: correlate is held by" in callstitch(door, "check")
+        assert books(door) == before
+        door.start(ready=False)
+        callstitch(door, "drain", "--end")
+        door.wait_until_ready()
+        assert door.post("axyb-event-callin.json") == 200
+        door.wait_for(lambda: sum(row["receipts"] for row in books(door)) == TWO)
+        assert len(door.events()) == 1, "told again"
 
 
 @pytest.mark.parametrize("words", [DUMP, RESTORE, ASIDE])
