@@ -40,6 +40,7 @@ LONGEST_FIRST: Final = (
     "deploy/test_load_curve_replayed.py",
     "e2e/test_upgrade.py",
     "e2e/test_edge.py",
+    "e2e/test_feed.py",
     "e2e/test_consuming.py",
     "integration/test_contract_tools.py",
     "e2e/test_demo.py",
