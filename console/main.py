@@ -17,6 +17,7 @@ from console.commands import (
     run,
     sample,
     sink,
+    tail,
     trace,
 )
 
@@ -37,6 +38,7 @@ modules = (
     emulate,
     fake,
     contract,
+    tail,
 )
 for module in modules:
     app.add_typer(module.commands)

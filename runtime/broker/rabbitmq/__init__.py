@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Final
 
 from aiormq.connection import DEFAULT_PORTS
@@ -21,6 +21,7 @@ from runtime.broker.rabbitmq import topology as rabbitmq_topology
 from runtime.broker.rabbitmq.asker import Asker
 from runtime.broker.rabbitmq.consumer import RabbitConsumer
 from runtime.broker.rabbitmq.link import Distrusted, Link, Lost
+from runtime.broker.rabbitmq.listening import bodies
 from runtime.broker.rabbitmq.publisher import Publisher
 from runtime.broker.rabbitmq.quiet import hush
 from runtime.broker.rabbitmq.rights import try_rights
@@ -248,6 +249,30 @@ async def open_rabbitmq(
                 f"RabbitMQ at {places} was not reached within {start_timeout_seconds} s: {reason}"
             ) from None
         yield broker
+
+
+@asynccontextmanager
+async def open_rabbitmq_listener(
+    url: str, rows: Collection[tuple[str, str]], *, start_timeout_seconds: float = 10
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """What passes from now on: see `listening.bodies`.
+
+    Raises:
+        Misconfigured, Unavailable: as `open_rabbitmq`.
+    """
+    hush()
+    addresses = [_address(each) for each in each_host(url)]
+    link = Link(addresses, purpose="tail", pause=_reconnect_pause)
+    async with watched(link.run()):
+        try:
+            async with asyncio.timeout(start_timeout_seconds):
+                await link.first()
+        except Distrusted as error:
+            raise Misconfigured(f"RabbitMQ: {error}") from None
+        except TimeoutError:
+            raise Unavailable(f"RabbitMQ was not reached: {link.reason}") from None
+        async with aclosing(bodies(link, rows)) as passing:
+            yield passing
 
 
 def _address(url: str) -> URL:
