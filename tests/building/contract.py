@@ -10,6 +10,7 @@ from typing import Final
 import orjson
 
 from schemas.envelope import Envelope, JsonObject, Kind
+from schemas.stage import Fed, Form
 from tests.building.facts import T0
 from tests.building.pages import ROOT
 
@@ -43,6 +44,21 @@ class Golden:
         source = self.event["source"].rpartition("/")[2]
         body, route = orjson.dumps(self.event), f"{self.type}.{source}"
         return Envelope(id=self.event["id"], kind=Kind.EVENT, source=source, at=T0, body=body, route=route)
+
+    def fed(self, queue: str, form: Form) -> Fed:
+        """The same as the stage `feed` has it, for that queue."""
+        event = self.envelope
+        return Fed(
+            id=event.id,
+            kind=event.kind,
+            source=event.source,
+            at=event.at,
+            body=event.body,
+            route=event.route,
+            of=event,
+            queue=queue,
+            form=form,
+        )
 
 
 GOLDEN: Final = [

@@ -24,11 +24,14 @@ from datamodel_code_generator.format import Formatter
 from pydantic import BaseModel, SecretStr, ValidationError
 from standardwebhooks import Webhook as Verifier
 
+from runtime.broker.base import Message
 from runtime.clock import system_clock
+from runtime.events.fed import fed_messages
 from schemas.envelope import JsonObject
 from schemas.topology import EVENT_TYPES
 from schemas.vocabulary import Outcome
 from tests.building.contract import CONTRACT, GOLDEN, SCHEMAS, Golden
+from tests.building.loops import IDS
 from tests.compat.recorded import recorded_events
 from tests.services import node
 from tests.services.customer import SECRET
@@ -83,11 +86,21 @@ def answers(npm: Path, tmp_path_factory: pytest.TempPathFactory, posts: Mapping[
             for secret in (SECRET, WRONG_KEY)
             for post in (posts[golden.event["id"]] for golden in GOLDEN)
         ],
+        "binary": [
+            in_http(message) for message, _ in fed_messages([golden.fed("crm", "binary") for golden in GOLDEN], IDS)
+        ],
     }
     there = node.installed(TOOLS, tmp_path_factory.mktemp("npm") / "tools", npm)
     (there / "asked.json").write_bytes(orjson.dumps(asked))
     subprocess.run(["node", "asked.mjs", "asked.json", "answers.json"], cwd=there, check=True)
     return orjson.loads((there / "answers.json").read_bytes())
+
+
+def in_http(message: Message) -> JsonObject:
+    """A message in binary mode as it is in HTTP: that SDK has no binding of AMQP."""
+    told = {name.replace("cloudEvents_", "ce-"): str(value) for name, value in message.headers.items()}
+    said = {name: value for name, value in told.items() if name.startswith("ce-")}
+    return {"headers": {**said, "content-type": message.content_type}, "body": message.body.decode()}
 
 
 def test_there_is_a_schema_and_an_event_of_each_type() -> None:
@@ -195,6 +208,14 @@ def test_both_sdks_of_cloudevents_read_a_post(golden: Golden, posts: Mapping[str
     read = answers["read"][GOLDEN.index(golden)]
     assert {**read, "time": golden.event["time"]} == golden.event  # cut to milliseconds by that SDK
     assert read["time"][:19] == golden.event["time"][:19]
+
+
+@each_event
+def test_the_sdk_of_npm_reads_an_event_in_binary_mode(golden: Golden, answers: Any) -> None:
+    read = answers["read"][2 * len(GOLDEN) + GOLDEN.index(golden)]
+    told = {name: str(value) for name, value in golden.attributes.items() if name != "time"}
+    assert {name: read[name] for name in told} == told
+    assert read["data"] == golden.event["data"]
 
 
 def attributes(event: Any) -> JsonObject:

@@ -12,10 +12,12 @@ import pytest
 from cloudevents.core.bindings.amqp import AMQPMessage, from_amqp_event
 
 from runtime.broker.rabbitmq import RabbitMQ
+from runtime.events.fed import fed_messages
 from runtime.events.messages import event_messages
 from schemas.envelope import Envelope
 from schemas.errors import Unroutable
 from schemas.events.versions import DATASCHEMAS
+from schemas.stage import Form
 from schemas.topology import SINGLY, Binding, Exchange, Topology
 from tests.building.contract import GOLDEN
 from tests.building.facts import T0
@@ -77,11 +79,13 @@ async def test_another_s_client_tells_events_apart_without_reading_them(
     }
 
 
-async def test_the_sdk_of_cloudevents_reads_each_golden_event(broker: RabbitMQ, amqp_url: str, name: str) -> None:
-    exchange = Exchange(name=name, kind="topic")
-    await broker.declare(Topology(exchanges=(exchange,), bindings=(Binding(exchange=name, queue=name, pattern="#"),)))
-    messages = event_messages([golden.envelope for golden in GOLDEN], IDS, SINGLY)
-    await broker.publish([message._replace(exchange=name) for message in messages])
+@pytest.mark.parametrize("form", ["structured", "binary"])
+async def test_the_sdk_of_cloudevents_reads_each_golden_event(
+    form: Form, broker: RabbitMQ, amqp_url: str, name: str
+) -> None:
+    await broker.declare(Topology(bindings=(Binding(exchange="amq.topic", queue=name, pattern="none"),)))
+    messages = fed_messages([golden.fed(name, form) for golden in GOLDEN], IDS)
+    await broker.publish([message for message, _ in messages])
 
     read = {event.get_id(): event for event in await asyncio.to_thread(as_the_sdk_reads_them, amqp_url, name)}
 

@@ -8,7 +8,7 @@ import { compile } from "json-schema-to-typescript";
 import { InputData, JSONSchemaInput, quicktype } from "quicktype-core";
 import { Webhook } from "standardwebhooks";
 
-const { asyncapi, schemas, events, posts } = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+const { asyncapi, schemas, events, posts, binary } = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
 const answers = { diagnostics: [], operations: [], compiled: {}, errors: [], typescript: {}, go: {}, read: [], verified: [] };
 
 for (const source of asyncapi) {
@@ -37,13 +37,12 @@ for (const [name, schema] of Object.entries(schemas)) {
   answers.go[name] = lines.join("\n");
 }
 
-for (const { headers, body } of posts) {
+for (const { headers, body } of [...posts, ...binary]) {
   const event = HTTP.toEvent({ headers, body });
   event.validate();
   answers.read.push(event.toJSON());
 }
 for (const { headers, body, secret } of posts) {
-  if (secret === undefined) continue;
   try {
     new Webhook(secret).verify(body, headers);
     answers.verified.push(true);
