@@ -14,8 +14,10 @@ from console.contract.export import COMMITTED, contract_files, export, leftovers
 from console.contract.golden import SCENES
 from console.contract.schemas import event_schemas
 from schemas.events.versions import DATASCHEMAS, TEST
+from schemas.privacy.view import Manner, View
 from schemas.topology import EVENT_TYPES
 from schemas.vocabulary import Outcome
+from tests.building import contract
 from tests.building.pages import ROOT
 from tests.building.schemas import problems
 from tests.compat.recorded import recorded_events
@@ -90,6 +92,16 @@ def test_what_an_older_version_told_is_still_what_the_schemas_say() -> None:
     told = list(recorded_events())
     assert {event["type"] for event in told} == {f"callstitch.{name}.v1" for name in EVENT_TYPES}
     assert [(event["id"], found) for event in told if (found := problems(event))] == []
+
+
+@pytest.mark.parametrize("manner", ["mask", "token", "drop"])
+@pytest.mark.parametrize("golden", contract.GOLDEN, ids=lambda golden: golden.name)
+def test_what_an_outlet_sees_of_an_event_is_still_what_its_schema_says(golden: contract.Golden, manner: Manner) -> None:
+    without = frozenset({"raw", "timeline"} if manner == "drop" else ())
+    view = View(numbers=manner, text=manner, user_data=manner, key=b"k" * 32, without=without)
+    body = view(golden.envelope).body
+    assert isinstance(body, bytes)
+    assert problems(json.loads(body)) == []
 
 
 def test_there_is_a_golden_event_of_each_type() -> None:
