@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, cast
 
 import orjson
 
 from console.reading import queue_depths
-from schemas.envelope import EVENT_CONTENT_TYPE, JsonObject, Kind, derived_id
+from schemas.envelope import EVENT_CONTENT_TYPE, Envelope, JsonObject, Kind, derived_id
 from schemas.errors import CallstitchError, Misconfigured
 from schemas.fact_json import FactJson
 from schemas.facts import FactKind
@@ -231,7 +231,7 @@ async def _letters(
     found = {event: [known[letter] for letter in some if letter in known] for event, some in ids.items()}
     if isinstance(one, DownstreamQueue):
         for event in events:
-            held = await _holding(reads, event.id, edge_stage(queue))
+            held = await _holding(reads, _as_seen(one, event).id, edge_stage(queue))
             found[event.id] += [letter for letter in held if letter not in found[event.id]]
     return found
 
@@ -240,10 +240,19 @@ def _letter_ids(queue: str, one: Outgoing, event: Said) -> Iterator[str]:
     if not isinstance(one, DownstreamQueue):
         yield derived_id("dead", queue, event.id)
         return
-    content = hashlib.blake2b(event.body, digest_size=16).hexdigest()
+    content = hashlib.blake2b(_as_seen(one, event).body, digest_size=16).hexdigest()
     yield derived_id("dead", edge_stage(queue), f"{EVENT_CONTENT_TYPE}|{content}")
     if one.fed:
         yield derived_id("dead", feed_queue(queue), event.id)
+
+
+def _as_seen(one: Outgoing, event: Said) -> Said:
+    """The event that was given to that outlet."""
+    if one.view is None:
+        return event
+    made = one.view(Envelope(event.id, Kind.EVENT, "", datetime.fromisoformat(event.at), event.body))
+    assert isinstance(made.body, bytes)
+    return replace(event, id=made.id, body=made.body)
 
 
 async def known_letters(reads: Reads, ids: Sequence[str]) -> Mapping[str, JsonObject]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import pika
@@ -16,8 +15,10 @@ import pytest
 from console.demo.config import SOURCES, Places, config_text
 from schemas.envelope import JsonObject
 from schemas.numbers import canonical
+from tests.building.leaks import known_numbers, leaks, texts
+from tests.e2e.balance import parked
 from tests.e2e.programs import end
-from tests.e2e.running import Emulator, Up, prepared_up
+from tests.e2e.running import Emulator, Up, callstitch, prepared_up
 from tests.services.endpoint import Endpoint, an_endpoint
 
 CALLS: Final = 24
@@ -65,9 +66,6 @@ token_key = "env:E2E_TOKEN_KEY"
 break_after = 0
 """
 SCHEDULE: Final = '[retry.fan_out]\nschedule = ["1s", "1s", "1s", "1s", "5s", "5s", "5s", "30s", "30s"]\n'
-NUMBERS: Final = frozenset({"caller", "callee", "private_number", "display_number", "number", "sender", "receiver"})
-SECRETS: Final = re.compile(r"Signature=|AccessKeyId|appKey|partner_key|pool_key|record_?url", re.IGNORECASE)
-DIGIT: Final = re.compile(r"\d")
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(240)]
 
@@ -93,6 +91,7 @@ def test_no_number_key_or_link_leaves_by_any_of_them(tmp_path: Path, fresh_amqp_
         up.start()
         up.wait_for(lambda: is_settled(up, endpoint))
         told = by_id(told_all(up))
+        assert_what_is_rejected_is_found_and_goes_back(up, fresh_amqp_url)
         seen = {name: list(received(fresh_amqp_url, name)) for name in ("masked", "tokens", "none")}
         assert up.terminate() == 0
     finally:
@@ -135,6 +134,32 @@ def assert_each_is_told_once(
     callers = {(caller_of(told[one]), caller_of(orjson.loads(tokens[one]))) for one in calls}
     assert len(callers) == len(dict(callers)) == len({token for _, token in callers}) > 1, "a token for each number"
     assert all(not event["data"]["call"]["timeline"] for event in none if "call" in event["data"])
+
+
+def assert_what_is_rejected_is_found_and_goes_back(up: Up, url: str) -> None:
+    """By the call, though the bytes are others, and to that queue alone, as the message that it was."""
+    told = by_id(told_all(up))
+    for name in ("masked", "tokens"):
+        event = rejected(url, name, {one for one, event in told.items() if "call" in event["data"]})
+        up.wait_for(lambda: parked(up)["dead"] == 1)
+        outlets = json.loads(callstitch(up, "trace", told[event]["subject"], "--json"))["outlets"]
+        (outlet,) = [one for one in outlets if one["name"] == name]
+        assert {one["id"]: one["state"] for one in outlet["events"]}[event] == "dead"
+        callstitch(up, "dead", "replay", "--all")
+        up.wait_for(lambda: parked(up)["dead"] == 0)
+
+
+def rejected(url: str, queue: str, events: Collection[str]) -> str:
+    """One of these events, which that queue's consumer rejects; what it was handed before goes back."""
+    with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
+        channel = connection.channel()
+        while True:
+            method, properties, _ = channel.basic_get(queue)
+            assert method is not None
+            assert properties is not None
+            if properties.message_id in events:
+                channel.basic_reject(method.delivery_tag or 0, requeue=False)
+                return str(properties.message_id)
 
 
 def caller_of(event: JsonObject) -> str:
@@ -204,39 +229,3 @@ def received(url: str, queue: str) -> Iterator[tuple[JsonObject, bytes]]:
                 return
             named = {"content-type": properties.content_type, "message-id": properties.message_id}
             yield {**vars(properties), **(properties.headers or {}), **named}, body
-
-
-def known_numbers(events: Any) -> frozenset[str]:
-    """The digits of each number that a field for numbers held, without what is before them at home."""
-    found: set[str] = set()
-
-    def look(value: Any, name: str = "") -> None:
-        if isinstance(value, dict):
-            for inner, one in value.items():
-                look(one, inner)
-        elif isinstance(value, list):
-            for one in value:
-                look(one, name)
-        elif isinstance(value, str) and name in NUMBERS:
-            found.add("".join(DIGIT.findall(canonical(value))).removeprefix("86"))
-
-    for event in events:
-        look(event["data"])
-    return frozenset(number for number in found if len(number) > 6)
-
-
-def texts(value: Any) -> Iterator[str]:
-    """Every name and every value in it."""
-    if isinstance(value, dict):
-        for name, one in value.items():
-            yield from (str(name), *texts(one))
-    elif isinstance(value, (list, tuple)):
-        for one in value:
-            yield from texts(one)
-    else:
-        yield str(value)
-
-
-def leaks(text: str, numbers: frozenset[str]) -> bool:
-    digits = "".join(DIGIT.findall(text))
-    return SECRETS.search(text) is not None or any(number in digits for number in numbers)
