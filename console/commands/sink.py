@@ -16,6 +16,7 @@ import typer
 from console.admin_access import asking_owner
 from console.app import EXIT_DIFFERENCE, ConfigOption, quietly
 from console.config_file import load_config
+from console.fake.scenarios import example_of
 from console.moments import DEFAULT_ZONE, ZoneOption, in_json, shown
 from console.reading import queue_depths
 from console.screen import out, say_json, wrapped
@@ -23,9 +24,10 @@ from runtime.broker import open_broker
 from runtime.consume.retry_now import retry_now
 from runtime.wire import monotonic_message_ids
 from schemas.errors import Misconfigured
-from schemas.topology import sink_queue
+from schemas.topology import EVENT_TYPES, sink_queue
 from workers.config import Config
-from workers.sinks.trial import try_out
+from workers.sinks import AnySink
+from workers.sinks.trial import SOURCE, Trial, disguised_event, trial_event, try_out
 from workers.stores import open_sinks
 from workers.stores.sinks import SinkState, SinkStore
 
@@ -110,16 +112,28 @@ def retry(name: NameArgument, config: ConfigOption = None) -> None:
 
 
 @sink_commands.command(name="test")
-def try_it(name: NameArgument, config: ConfigOption = None) -> None:
+def try_it(
+    name: NameArgument,
+    config: ConfigOption = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="TYPE", help="As an event of this type, such as call.completed, with `test`: true."
+        ),
+    ] = None,
+) -> None:
     """Give a sink one event that is marked as a test, and say what came of it; a file is only looked at.
 
+    It is a sink.test, which holds a whole example; with --as it is that example of any type itself, made up and marked.
     Exit code 1 where it was not taken.
     """
+    if like is not None and like not in EVENT_TYPES:
+        raise typer.BadParameter(f"there is {', '.join(EVENT_TYPES)}", param_hint="--as")
     with quietly():
         loaded = load_config(config)
         _known(loaded, name)
         (sink,) = [one for one in loaded.sink if one.name == name]
-        trial = asyncio.run(try_out(sink))
+        trial = asyncio.run(_tried(sink, like))
     if trial.milliseconds is None:
         out.print(f"{name} could be written; nothing was written")
         return
@@ -128,6 +142,14 @@ def try_it(name: NameArgument, config: ConfigOption = None) -> None:
     out.print(wrapped(f"{verdict}, after {trial.milliseconds:.0f} ms"))
     if trial.refusal:
         raise typer.Exit(EXIT_DIFFERENCE)
+
+
+async def _tried(sink: AnySink, like: str | None) -> Trial:
+    event_id, now = str(uuid4()), datetime.now(UTC)
+    example = await example_of(like or "call.completed", source=SOURCE)
+    if like is None:
+        return await try_out(sink, trial_event(sink.name, event_id=event_id, now=now, example=example))
+    return await try_out(sink, disguised_event(example, event_id=event_id, now=now))
 
 
 def _known(config: Config, name: str) -> str:

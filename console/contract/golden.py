@@ -111,7 +111,8 @@ def _number(state: str) -> Telling:
 
 
 def _test() -> bytes:
-    body = trial_event("crm", event_id=derived_id("golden", TEST), now=BEGINS).body
+    example = orjson.loads(_answered().said[-1])
+    body = trial_event("crm", event_id=derived_id("golden", TEST), now=BEGINS, example=example).body
     assert isinstance(body, bytes)
     return body
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import orjson
+
 from console.emulator.push import Content
 from console.fake import plays
 from console.fake.pipeline import Pipeline
 from console.fake.plays import Setting, is_recorded
-from schemas.envelope import Envelope
+from schemas.envelope import Envelope, JsonObject
 from schemas.question import Decision
 
 START: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)  # of seed 0; each seed has a day of its own, and so other call ids
@@ -244,3 +246,14 @@ async def events_of(name: str, *, seed: int, source: str) -> list[Envelope]:
     start = START + timedelta(days=seed % DAYS, hours=place)
     own = int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:4])
     return await SCENARIOS[name].play(Setting(source=source, seed=own, start=start))
+
+
+async def example_of(short_type: str, *, source: str) -> JsonObject:
+    """The first event of that type, as a whole."""
+    for name in SCENARIOS:
+        for event in await events_of(name, seed=1, source=source):
+            if event.route.rpartition(".")[0] == short_type:
+                assert isinstance(event.body, bytes)
+                found: JsonObject = orjson.loads(event.body)
+                return found
+    raise KeyError(short_type)

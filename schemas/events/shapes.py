@@ -91,6 +91,7 @@ class SinkTest(TypedDict):
 
     test: Annotated[bool, Field(description="Always true")]
     sink: Annotated[str, Field(description="The name of the sink")]
+    example: NotRequired[Annotated[dict[str, Any], Field(description="A whole event, of a made-up call")]]
 
 
 SHAPES: Final[Mapping[str, type]] = {

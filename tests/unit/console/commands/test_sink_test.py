@@ -10,12 +10,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from console.main import app
+from schemas.topology import EVENT_TYPES
+from tests.building.schemas import problems
 from tests.services.endpoint import Endpoint, an_endpoint
 
 SECRET: Final = "whsec_" + "c2VjcmV0IG9mIHRlc3Rz"
 
 
-def tried(tmp_path: Path, name: str, endpoint: Endpoint) -> Result:
+def tried(tmp_path: Path, name: str, endpoint: Endpoint, *more: str) -> Result:
     config = tmp_path / "callstitch.toml"
     config.write_text(f"""
 [[sink]]
@@ -30,7 +32,7 @@ name = "file"
 kind = "jsonl"
 path = "{tmp_path / "calls.jsonl"}"
 """)
-    return CliRunner().invoke(app, ["sink", "test", name, "--config", str(config)])
+    return CliRunner().invoke(app, ["sink", "test", name, "--config", str(config), *more])
 
 
 def test_a_webhook_gets_one_signed_event_that_says_what_it_is(tmp_path: Path) -> None:
@@ -39,12 +41,29 @@ def test_a_webhook_gets_one_signed_event_that_says_what_it_is(tmp_path: Path) ->
     assert (result.exit_code, "taken, after" in result.output) == (0, True), result.output
     (post,) = endpoint.posts
     event = orjson.loads(post.body)
-    assert (event["type"], event["data"]) == ("callstitch.sink.test.v1", {"test": True, "sink": "crm"})
+    assert (event["type"], event["data"]["test"], event["data"]["sink"]) == ("callstitch.sink.test.v1", True, "crm")
+    example = event["data"]["example"]
+    assert (example["type"], example["data"]["call"]["outcome"]) == ("callstitch.call.completed.v1", "answered")
+    assert "call" not in event["data"], "no consumer takes it for a call"
     assert event["id"] == post.id
     assert post.is_signed_with(SECRET)
     assert "signed by 1 secret(s)" in result.output
     assert "hidden" not in result.output
     assert SECRET not in result.output
+
+
+@pytest.mark.parametrize("short_type", EVENT_TYPES)
+def test_as_an_event_of_any_type_it_is_a_whole_one_and_says_that_it_is_a_test(tmp_path: Path, short_type: str) -> None:
+    with an_endpoint() as endpoint:
+        results = [tried(tmp_path, "crm", endpoint, "--as", short_type) for _ in range(2)]
+        assert [result.exit_code for result in results] == [0, 0], results[0].output
+    first, second = (orjson.loads(post.body) for post in endpoint.posts)
+    assert (first["type"], first["test"]) == (f"callstitch.{short_type}.v1", True)
+    assert first["source"] == "/callstitch/test"
+    assert first["callid"].startswith("test")
+    assert first["id"] != second["id"], "each is one of its own"
+    assert first["data"] == second["data"]
+    assert list(problems(first)) == []
 
 
 @pytest.mark.parametrize(("status", "why"), [(401, "http_401"), (422, "http_422"), (410, "410")])
@@ -63,3 +82,5 @@ def test_a_file_is_looked_at_and_not_written_and_an_unknown_name_is_usage(tmp_pa
         assert (result.exit_code, result.output) == (0, "file could be written; nothing was written\n")
         assert not (tmp_path / "calls.jsonl").exists()
         assert tried(tmp_path, "nobody", endpoint).exit_code == 2
+        unknown = tried(tmp_path, "crm", endpoint, "--as", "call.lost")
+        assert (unknown.exit_code, "call.decided" in unknown.output) == (2, True)
