@@ -69,12 +69,16 @@ def test_every_queue_is_watched_by_the_object_that_scales_its_reader(large: Any)
     assert len(chart.of_kind(large, "ScaledObject")) == len(chart.deployments(large)) - 1
 
 
-FED = {"limited": "max_length=9", "old": "max_age=7d", "answered": "outcomes={answered}", "axb": "products={axb}"}
+FED = {
+    "limited": "max_length=9", "old": "max_age=7d", "answered": "outcomes={answered}", "axb": "products={axb}",
+    "masked": "fields.numbers=mask", "short": "drop={raw}", "binary": "content=binary",
+}  # fmt: skip
 
 
 def test_what_has_to_be_fed_is_fed_by_one_deployment_that_is_scaled_by_each_of_its_queues() -> None:
     queues = [f"config.queue[{n}].name={name},config.queue[{n}].{key}" for n, (name, key) in enumerate(FED.items())]
-    others = ("config.queue[4].name=plain", "stages.feed.autoscaling.age=60")
+    plain = f"config.queue[{len(FED)}]"
+    others = (f"{plain}.name=plain,{plain}.content=structured", "stages.feed.autoscaling.age=60")
     objects = chart.rendered("values-large.yaml", *queues, *others)
     feed = chart.deployments(objects)["feed"]
     fed = [feed_queue(name) for name in FED]
