@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NotRequired, TypedDict
 
@@ -212,7 +211,7 @@ def _without_secrets(body: FactBody) -> FactBody:
     if isinstance(body, (Recording, Decided)):
         return body
     raw = without_secrets(body.raw)
-    return body if raw is body.raw else replace(body, raw=raw)
+    return body if raw is body.raw else type(body)(**{**vars(body), "raw": raw})
 
 
 def fact_envelope(fact: Fact, *, trace: str) -> Envelope:

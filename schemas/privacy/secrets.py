@@ -9,7 +9,6 @@ a key is no use to anybody.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, Final
 
 from schemas.envelope import JsonObject
@@ -42,19 +41,34 @@ _SIGNED_LINK: Final = re.compile(r"(token|sign?|auth_?key|secret|password|creden
 _LEFT_OUT: Final = "***"
 
 
-@lru_cache(_NAMES)
-def _goes(name: str) -> bool:
-    plain = plain_name(name)
-    return _KEY.fullmatch(plain) is not None or _LINK.fullmatch(plain) is not None
+class _Names(dict[str, bool]):
+    """Whether a field of that name goes, as far as one was met: each is judged once."""
+
+    def __missing__(self, name: str) -> bool:
+        plain = plain_name(name)
+        goes = _KEY.fullmatch(plain) is not None or _LINK.fullmatch(plain) is not None
+        if len(self) < _NAMES:
+            self[name] = goes
+        return goes
+
+
+_GOES: Final = _Names()
 
 
 def without_secrets(raw: JsonObject) -> JsonObject:
     """What a platform sent without its keys and links, at whatever depth; the same object where there are none."""
+    made = raw
     for name, value in raw.items():
         kind = value.__class__
-        if (kind is str and ("=" in value or "%3" in value)) or kind is dict or kind is list or _goes(name):
-            return {name: _cleaned(value) for name, value in raw.items() if not _goes(name)}
-    return raw
+        if _GOES[name]:
+            made = made.copy() if made is raw else made
+            del made[name]
+        elif (kind is str and "=" in value) or kind is dict or kind is list:
+            cleaned = _cleaned(value)
+            if cleaned is not value:
+                made = made.copy() if made is raw else made
+                made[name] = cleaned
+    return made
 
 
 def without_documented(raw: JsonObject) -> JsonObject:
@@ -63,11 +77,17 @@ def without_documented(raw: JsonObject) -> JsonObject:
 
 
 def _cleaned(value: Any) -> Any:
+    """The same object where there is nothing to leave out."""
+    told: Any
     if isinstance(value, str):
-        return _WORD.sub(_unsigned, value) if "=" in value or "%3" in value else value
-    if isinstance(value, dict):
+        told = _WORD.sub(_unsigned, value) if "=" in value else value
+    elif isinstance(value, dict):
         return without_secrets(value)
-    return [_cleaned(one) for one in value] if isinstance(value, list) else value
+    elif isinstance(value, list):
+        told = [_cleaned(one) for one in value]
+    else:
+        return value
+    return value if told == value else told
 
 
 def _unsigned(word: re.Match[str]) -> str:
