@@ -7,7 +7,7 @@ import shlex
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,9 +27,10 @@ from runtime.wire import again, unpack
 from schemas.envelope import Envelope, JsonObject, Kind, decode_bundle
 from schemas.errors import Misconfigured
 from schemas.topology import CALLS, DEAD, Subscription, edge_stage, topology
+from tests.building.delivered import delivered
 from tests.building.facts import T0
 from tests.building.loops import IDS, until
-from tests.building.stores import SqliteRig, asked
+from tests.building.stores import SqliteRig, a_whole_call, asked, event, fold, marked
 from tests.contracts.brokers import receive
 from tests.integration import amqp_peer
 from tests.services.rabbitmq import RELEASES
@@ -152,6 +153,29 @@ async def test_a_rejected_message_is_a_dead_letter_of_its_queue_and_goes_back_to
         (again_there,) = await groups(rig)
         assert (again_there["example"], again_there["attempts"]) == (group["example"], 2)
     assert await broker.depths(["billing", queue]) == {"billing": events, queue: 0}, "nobody else got it"
+
+
+async def test_a_trace_tells_who_rejected_an_event_and_where_it_waits(
+    broker: RabbitMQ, channel: BlockingChannel, url: str, tmp_path: Path
+) -> None:
+    rig, whole = SqliteRig(tmp_path), [replace(a_whole_call(session), source="bj") for session in ("s1", "s2")]
+    async with rig.open_claims(), rig.open_sessions() as sessions, rig.open_parked() as store:
+        said = [one for one in await fold(sessions, *whole, told=70) if event(one)]
+        await broker.publish(event_messages(said, IDS, WANTED.forms))
+        await marked(sessions, [one.id for one in said], told=71)
+        for queue in ("crm", "lots"):
+            taken(channel, queue, reject=True)
+        async with parking(broker, store, outlets=["crm", "lots"]):
+            await until(lambda: there(rig, 2))
+    rows = [{"name": "crm"}, {"name": "billing"}, {"name": "lots", "batch": True}]
+    config = Config.model_validate({"broker": url, "store": f"sqlite:{tmp_path}", "queue": rows})
+    rejected = {"crm": ("dead", 1), "lots": ("dead", 1), "billing": ("sent", 0)}
+    assert await delivered(rig, config, whole[0].call_id) == rejected
+    assert await delivered(rig, config, whole[1].call_id) == {**rejected, "crm": ("sent", 0)}
+    for queue in ("crm", "billing", "billing"):
+        taken(channel, queue, reject=False)
+    after = {"crm": ("taken", 0), "lots": ("dead", 1), "billing": ("taken", 0)}
+    assert await delivered(rig, config, whole[1].call_id) == after
 
 
 async def test_what_a_team_put_there_itself_is_kept_with_its_properties_and_goes_back_with_them(
