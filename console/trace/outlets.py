@@ -95,12 +95,12 @@ async def outlets_told(reads: Reads, config: Config, session: JsonObject) -> lis
     """One for each outlet that wants any event of this call.
 
     Raises:
-        Misconfigured, Unavailable: see workers.stores.reads; the broker refuses us.
+        Misconfigured, Unavailable: see workers.stores.reads.
     """
     progress = frozenset(source.name for source in config.source if source.progress)
     said = [*_in_the_outbox(session), *_told_at_once(session, progress)]
     outlets = {queue: one for queue, one in outlets_of(config).items() if any(_wants(one, event) for event in said)}
-    depths = await queue_depths(config, [*outlets, *(feed_queue(one.name) for one in config.queue if one.fed)])
+    depths = await _depths(config, [*outlets, *(feed_queue(one.name) for one in config.queue if one.fed)])
     states = await _states(config)
     since = since_in(await reads.declared())
     attempts = {event.id: await _attempts(reads, event) for event in said}
@@ -207,6 +207,13 @@ def _delivery(
         attempts=attempts,
         letters=letters,
     )
+
+
+async def _depths(config: Config, queues: Sequence[str]) -> Mapping[str, int] | None:
+    try:
+        return await queue_depths(config, queues)
+    except CallstitchError:  # it refuses who asks: the rest can be told without
+        return None
 
 
 async def _states(config: Config) -> Mapping[str, SinkState]:

@@ -20,8 +20,11 @@ from schemas.errors import Away, Transient
 from schemas.facts import Announced, FactKind, Recording
 from schemas.settings.addresses import store_address
 from schemas.topology import RECORDINGS, sink_queue
+from tests.building.delivered import delivered
 from tests.building.facts import a_cdr, a_fact, an_event
 from tests.building.stores import SOURCE, SqliteRig, at, event, fold, marked
+from tests.services.ports import free_port
+from workers.config import Config
 from workers.delivery.log import DeliveryLog
 from workers.park import Parked
 from workers.stores import open_sinks
@@ -201,3 +204,20 @@ def test_json_masks_numbers_unless_they_are_asked_for(config: Path) -> None:
     assert A[3:] not in screen(config, "s1", "--json")
     assert {A, B} <= set(str(told(config, "s1", "--show-numbers")).split("'"))
     assert told(config, "nobody's", code=1) == {"calls": [], "searched_back_to": None}
+
+
+async def test_a_letter_of_a_private_queue_is_found_by_the_id_that_its_event_has_there(tmp_path: Path) -> None:
+    """Its broker is away, so nobody tells what waits there."""
+    rig = SqliteRig(tmp_path / "state")
+    rows = [{"name": "bi", "fields": {"numbers": "token"}, "token_key": "k" * 32}]
+    address = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
+    config = Config.model_validate({"broker": address, "store": f"sqlite:{tmp_path}/state", "queue": rows})
+    view = config.queue[0].view
+    assert view is not None
+    async with rig.open_claims(), rig.open_sessions() as sessions, rig.open_parked() as parked:
+        (said,) = [one for one in await fold(sessions, a_cdr(session=NUMBERS_ID, implies=()), told=70) if event(one)]
+        await marked(sessions, [said.id], told=71)
+        there = view(said)
+        assert there.id != said.id
+        await parked.park([a_letter(there, stage="queue:bi", reason="rejected", told=80)])
+    assert await delivered(rig, config, f"{SOURCE}:{NUMBERS_ID}") == {"bi": ("dead", 1)}
