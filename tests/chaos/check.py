@@ -13,6 +13,7 @@ from runtime.broker import open_broker
 from schemas.envelope import JsonObject
 from schemas.settings.addresses import broker_address, store_address
 from tests.building.reading import all_totals, parked_by_box
+from tests.chaos.consumer import Consumer
 from tests.chaos.receiver import Receiver
 from tests.chaos.tail import Events, Sent
 
@@ -44,6 +45,7 @@ class Evidence:
     store: str
     broker: str | None
     queues: Sequence[str]
+    consumer: Consumer | None
 
 
 def is_quiet(evidence: Evidence) -> bool:
@@ -55,8 +57,8 @@ def check(evidence: Evidence) -> Findings:
     """Compare everything; takes seconds after a long run."""
     events, receiver = evidence.events, evidence.receiver
     found = Findings(
-        lost=[*_unaccounted(evidence), *_undelivered(evidence)],
-        two_bodies=[f"event {one}: one id with two bodies" for one in sorted(_two_bodies(events, receiver))],
+        lost=[*_unaccounted(evidence), *_undelivered(evidence), *_not_taken(evidence)],
+        two_bodies=[f"event {one}: one id with two bodies" for one in sorted(_two_bodies(evidence))],
         completed_twice=[f"{call}: more than one call.completed" for call in events.completed_twice()],
         parked=list(_parked(evidence.store)),
         webhook=list(_webhook(events, receiver)),
@@ -125,9 +127,17 @@ def _on_their_way(evidence: Evidence) -> Iterator[str]:
                 yield f"{session}: a recording is still to come"
 
 
-def _two_bodies(events: Events, receiver: Receiver) -> set[str]:
-    between = {one for one, digest in events.digests.items() if receiver.bodies.get(one, digest) != digest}
-    return events.two_bodies | receiver.two_bodies | between
+def _not_taken(evidence: Evidence) -> Iterator[str]:
+    consumer = evidence.consumer
+    if consumer is not None and (missing := evidence.events.digests.keys() - consumer.taken.keys()):
+        yield f"{len(missing)} events did not reach the consumer of the narrow queue"
+
+
+def _two_bodies(evidence: Evidence) -> set[str]:
+    readers: list[Receiver | Consumer] = [evidence.receiver, *filter(None, [evidence.consumer])]
+    digests = evidence.events.digests.items()
+    between = {one for one, digest in digests for reader in readers if reader.bodies.get(one, digest) != digest}
+    return evidence.events.two_bodies.union(between, *(reader.two_bodies for reader in readers))
 
 
 def _parked(store: str) -> Iterator[str]:
@@ -149,6 +159,7 @@ def _not_drained(evidence: Evidence) -> Iterator[str]:
         yield f"{due} sessions still wait for a deadline"
     if missing := evidence.events.digests.keys() - evidence.receiver.accepted.keys():
         yield f"{len(missing)} events are still on their way to the webhook"
+    yield from _not_taken(evidence)
     for queue, depth in _depths(evidence).items():
         if depth:
             yield f"{depth} message(s) in {queue}"

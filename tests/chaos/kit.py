@@ -96,6 +96,7 @@ class _Run:
             store=stack.store,
             broker=stack.broker,
             queues=stack.queues,
+            consumer=stack.consumer,
         )
 
     def play(self) -> Result:
@@ -159,6 +160,8 @@ class _Run:
     def _drain(self) -> float:
         """Wait until all is quiet, and quiet still a moment later; the seconds that it took."""
         began = time.monotonic()
+        if self._stack.consumer is not None:
+            self._stack.consumer.hurry()
         quiet = 0
         while quiet < 2 and time.monotonic() < began + self._settings.drain_seconds:
             self._look()

@@ -7,6 +7,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.consumer import NAME
 from tests.chaos.kit import Result
 from tests.chaos.recovery import Row
 
@@ -63,6 +64,11 @@ def _spread(row: Row) -> tuple[str, str, str]:
     return f"{least:.1f} s", f"{median:.1f} s", f"{most:.1f} s"
 
 
+def _full(result: Result) -> int:
+    log = result.settings.directory / f"feed.{NAME}.log"
+    return log.read_text().count('"queue.full"') if log.exists() else 0
+
+
 def _counts(result: Result) -> Table:
     end, receiver, events = result.sent.end or {}, result.receiver, result.events
     accepted = receiver.accepted.total()
@@ -76,6 +82,7 @@ def _counts(result: Result) -> Table:
         "extra deliveries to the file": events.lines - len(events.digests),
         "webhook requests / refused": f"{receiver.requests} / {receiver.refused}",
         "extra deliveries to the webhook": accepted - len(receiver.accepted),
+        "times that the narrow queue was full": _full(result),
         "starts refused because something was away": result.refused_starts,
     }.items():
         table.add_row(name, str(value))

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from schemas.topology import RECEIVED, Subscription, sink_queue, topology
+from schemas.topology import RECEIVED, Subscription, feed_queue, sink_queue, topology
 from tests.chaos.backstage import Backstage, Cuttable, open_backstage
+from tests.chaos.consumer import NAME, QUEUE, Consumer
 from tests.chaos.disk import Disk
 from tests.chaos.kept import Exits, Kept
 from tests.chaos.player import Player
@@ -60,6 +61,7 @@ class Stack:
     wires: Mapping[str, Cuttable]
     store: str
     broker: str | None
+    consumer: Consumer | None
     queues: Sequence[str] = field(default=())
 
     @property
@@ -80,7 +82,7 @@ def open_stack(settings: Settings, calls: int) -> Iterator[Stack]:
         urls = _Urls(settings, backstage, cleaning)
         door = prepared_up(
             settings.directory,
-            extra=_hook(backstage.serve(receiver)) + RETRIES,
+            extra=_hook(backstage.serve(receiver)) + RETRIES + (QUEUE if urls.own_broker else ""),
             environ={HOOK_SECRET: secret},
             command=("up",) if settings.stack == "embedded" else ("ingest",),
             broker=urls.broker,
@@ -101,6 +103,7 @@ def open_stack(settings: Settings, calls: int) -> Iterator[Stack]:
             kept.start()
         for kept in roles.values():
             kept.role.wait_until_ready(READY_SECONDS)
+        consumer = _consumer(urls, cleaning)
         yield Stack(
             door=door,
             emulator=emulator,
@@ -112,8 +115,19 @@ def open_stack(settings: Settings, calls: int) -> Iterator[Stack]:
             wires=urls.wires,
             store=urls.own_store,
             broker=urls.own_broker,
+            consumer=consumer,
             queues=_queues(),
         )
+
+
+def _consumer(urls: _Urls, cleaning: ExitStack) -> Consumer | None:
+    """Of the queue that is fed, where there is one: on the embedded broker nobody could read it."""
+    if urls.own_broker is None:
+        return None
+    consumer = Consumer()
+    cleaning.callback(consumer.close)
+    consumer.start(urls.own_broker)
+    return consumer
 
 
 def _scene(
@@ -215,6 +229,8 @@ def _roles(settings: Settings, door: Up, exits: Exits) -> dict[str, Kept]:
         name = f"fan_out.{sink}"
         worker = _worker(door, name, "fan_out", "--sink", sink)
         roles[name] = Kept(worker, proof=_handled(name), exits=exits)
+    feed = f"feed.{NAME}"
+    roles[feed] = Kept(_worker(door, feed, "feed", "--queue", NAME), proof=_handled(feed), exits=exits)
     return roles
 
 
@@ -259,5 +275,5 @@ def _emulator(settings: Settings, door: Up, calls: int) -> Emulator:
 
 
 def _queues() -> list[str]:
-    sinks = [Subscription(queue=sink_queue(name)) for name in SINKS]
-    return [queue.name for queue in topology(sinks).queues]
+    ours = [Subscription(queue=queue) for queue in (*map(sink_queue, SINKS), feed_queue(NAME), NAME)]
+    return [queue.name for queue in topology(ours).queues]
