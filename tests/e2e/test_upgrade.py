@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from tests.building.schemas import problems
 from tests.e2e.balance import parked, wait_until_balanced
 from tests.e2e.programs import ROOT, Program, Role, end, request
 from tests.e2e.roles import FILE_WORKERS, end_in_order
@@ -106,6 +107,8 @@ def test_the_version_before_is_replaced_under_load_and_nothing_is_lost(
             late.start()
             assert late.wait(COMMAND_SECONDS) == 78, "an old one would read what it cannot"
         assert [event for event, told in bodies(door).items() if len(told) > 1] == []
+        assert [problem for event in door.events() for problem in problems(event)] == []
+        assert {"dataschema" in event for event in door.events()} == {False, True}, "of both versions"
         assert parked(door, postgres_dsn) == NOTHING_PARKED
     finally:
         end(*upgrade.running)
