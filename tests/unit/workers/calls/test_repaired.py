@@ -10,7 +10,7 @@ import pytest
 
 from schemas.envelope import JsonObject
 from schemas.fact_json import encode_fact
-from schemas.facts import Fact
+from schemas.facts import Announced, Fact
 from tests.building.facts import a_cdr, a_decision, all_events, an_event, an_sms, kept
 from tests.building.story import Story
 from tests.unit.workers.calls.test_sms import Story as SmsStory
@@ -49,7 +49,7 @@ def test_a_record_that_was_published_without_the_field_is_not_amended_for_it() -
 
 
 def test_an_old_record_that_is_amended_does_not_name_the_field_as_changed() -> None:
-    story = Story().told([*all_events(), a_cdr()], at=70)
+    story = Story().told([*all_events(), a_cdr(recordings=(Announced(name="n.wav", domain="d"),))], at=70)
     story.session = of_before(story.session)
     story.told([an_event("digits", n=1, told=90)], at=90).waits(until=200)
     assert {pointer.split("/")[1] for pointer in story.said[-1]["data"]["changed"]} == {"timeline"}
