@@ -12,8 +12,8 @@ from typing import Final
 
 import orjson
 
-from runtime.broker.base import DEATH, DIED_IN, Delivery, Message
-from runtime.events.batch import ROUTE, batches, events_of, is_batch
+from runtime.broker.base import DEATH, DIED_IN, ROUTE, Delivery, Message
+from runtime.events.batch import batches, events_of, is_batch
 from runtime.events.edge import as_it_was, death_of, died_at_the_edge, identity, message_of, source_of
 from runtime.events.messages import OUR_QUEUES, event_messages, goes_back, is_event, single_event
 from schemas.envelope import (

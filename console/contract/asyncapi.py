@@ -6,12 +6,12 @@ an example.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from runtime.broker.base import EVENTS_HELD
+from runtime.broker.base import EVENTS_HELD, ROUTE
 from runtime.broker.rabbitmq.fields import PUBLISH
-from runtime.events.batch import BATCH_EVENTS, ROUTE, TRACES
+from runtime.events.batch import BATCH_EVENTS, TRACES
 from schemas.envelope import BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE, JsonObject
 from schemas.events.shapes import SHAPES, TIMELESS_BEFORE, WITH_REVISION
 from schemas.events.versions import MINORS
@@ -60,6 +60,7 @@ def asyncapi(golden: Mapping[str, JsonObject]) -> JsonObject:
         channels[f"{_camel(name)}Batch"] = _channel(kind, f"{name}Batch", BATCHES)
         messages[name] = _single(kind, name, golden)
         messages[f"{name}Batch"] = _batch(kind, name)
+        messages[f"{name}Binary"] = _binary(kind, name)
     channels["queue"] = _queue(messages)
     return {
         "asyncapi": "3.0.0",
@@ -112,8 +113,9 @@ def _queue(messages: Mapping[str, Any]) -> JsonObject:
     return {
         "address": "{queue}",
         "title": "the queue of a team",
-        "description": "A durable quorum queue that Callstitch declares. One that is fed by Callstitch itself"
-        f" (max_length, max_age) has its own name as routing key of each message, and that of the event in {ROUTE}.",
+        "description": "A durable quorum queue that Callstitch declares, which gets one form of messages: alone, in"
+        " batches (batch = true) or binary. One that Callstitch feeds itself, by any other of its options, has its own"
+        f" name as routing key of each message, and that of the event in {ROUTE}.",
         "parameters": {"queue": {"description": "Its name in the config"}},
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
         "bindings": {
@@ -152,6 +154,21 @@ def _single(kind: str, name: str, golden: Mapping[str, JsonObject]) -> JsonObjec
     }
 
 
+def _binary(kind: str, name: str) -> JsonObject:
+    """What a queue with `content = "binary"` gets."""
+    whole = dict(_event_headers(kind))
+    return {
+        "name": f"callstitch.{kind}.v1-binary",
+        "title": f"{name}Binary",
+        "summary": "The same in the binary mode of CloudEvents: attributes are headers, the body is the data alone",
+        "contentType": "application/json",
+        "headers": _headers(whole, leave=_rare(kind), always=(ROUTE,)),
+        "payload": {"$ref": f"./schemas/{kind}.json#/$defs/{name}Data"},
+        "bindings": {"amqp": {"messageType": f"callstitch.{kind}.v1", **_BINDING}},
+        "x-amqp-properties": _SINGLE,
+    }
+
+
 def _event_headers(kind: str) -> Iterator[tuple[str, JsonObject]]:
     for name, meaning in _ATTRIBUTES.items():
         yield f"cloudEvents_{name}", {"type": "string", "description": meaning}
@@ -183,7 +200,7 @@ def _batch(kind: str, name: str) -> JsonObject:
     }
 
 
-def _headers(properties: JsonObject, *, leave: frozenset[str]) -> JsonObject:
+def _headers(properties: JsonObject, *, leave: frozenset[str], always: Sequence[str] = ()) -> JsonObject:
     ours = {
         PUBLISH: {"type": "integer", "description": "Unique per publish; ours, by which returned messages are known"},
         ROUTE: {"type": "string", "description": "<short type>.<source>, in a queue that Callstitch feeds itself"},
@@ -191,5 +208,5 @@ def _headers(properties: JsonObject, *, leave: frozenset[str]) -> JsonObject:
     return {
         "type": "object",
         "properties": {**properties, **ours},
-        "required": [name for name in (*properties, PUBLISH) if name not in leave],
+        "required": [name for name in (*properties, PUBLISH, *always) if name not in leave],
     }

@@ -16,6 +16,7 @@ from schemas.topology import Topology
 
 BATCH_BYTES: Final = 1024 * 1024  # decoded, that is some 20 times as much memory
 MESSAGE_BYTES: Final = 15 * 1024 * 1024  # of a body; RabbitMQ 4 takes 16 MiB, as its max_message_size says
+ROUTE: Final = "callstitch_route"  # header: the routing key of the events, where the message's own names a queue
 EVENTS_HELD: Final = "callstitch_events"  # header: how many events a message holds, where that may be more than one
 DIED_IN: Final = "x-first-death-queue"  # headers that the broker itself adds to what it moves to the dead letters
 DEATH: Final = "x-first-death-reason"

@@ -12,12 +12,11 @@ from typing import Final
 
 import orjson
 
-from runtime.broker.base import EVENTS_HELD, Delivery, Message
+from runtime.broker.base import EVENTS_HELD, ROUTE, Delivery, Message
 from schemas.envelope import BATCH_CONTENT_TYPE, BUNDLE_BYTES, Envelope, Kind
 from schemas.errors import Malformed
 
 BATCH_EVENTS: Final = 64
-ROUTE: Final = "callstitch_route"  # header: the routing key of the events, where the message's own names a queue
 TRACES: Final = "traceparents"  # header: that of each event, with commas between
 _FIRST, _BETWEEN, _LAST = b"[\n", b",\n", b"\n]"
 _BEGINS: Final = b'{"id":"'

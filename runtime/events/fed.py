@@ -7,8 +7,8 @@ from itertools import groupby
 
 import orjson
 
-from runtime.broker.base import Message
-from runtime.events.batch import ROUTE, batches, events_held
+from runtime.broker.base import ROUTE, Message
+from runtime.events.batch import batches, events_held
 from runtime.events.messages import single_message
 from schemas.envelope import Envelope
 from schemas.stage import Fed

@@ -14,11 +14,10 @@ from structlog.testing import capture_logs
 
 from console.admission.leftovers import declare
 from runtime.bench import Bench, StageSpec
-from runtime.broker.base import Broker
+from runtime.broker.base import ROUTE, Broker
 from runtime.broker.rabbitmq import open_rabbitmq
 from runtime.clock import system_clock
 from runtime.consume.loop import StageLoop
-from runtime.events.batch import ROUTE
 from runtime.events.messages import event_messages
 from runtime.telemetry import Telemetry
 from runtime.verdict import Policy

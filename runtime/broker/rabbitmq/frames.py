@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from pamqp import commands, frame, header
 
-from runtime.broker.base import Message
+from runtime.broker.base import ROUTE, Message
 from runtime.broker.rabbitmq.attributes import attributes_of, type_and_app
 from runtime.broker.rabbitmq.fields import PUBLISH, field_head, field_of, short
 from schemas.envelope import BATCH_CONTENT_TYPE, BUNDLE_CONTENT_TYPE
@@ -75,6 +75,9 @@ class Encoder:
             flags |= more
         else:
             fields = b"".join([field_of(*header) for header in message.headers.items()]) if message.headers else b""
+            if route := message.headers.get(ROUTE):  # a batch for one queue, which its key names
+                more, tail = _of_a_batch(str(route))
+                flags |= more
             message_id = short(message.message_id)
         size = _PUBLISH_SIZE + len(fields)
         parts += (
@@ -135,11 +138,16 @@ class Encoder:
             parts += (_FRAME_HEAD.pack(_BODY, self._channel, len(piece)), piece, _END)
 
 
+def _of_a_batch(route: str) -> tuple[int, bytes]:
+    """The type of all its events, and us as the application."""
+    return type_and_app(f"callstitch.{route.rpartition('.')[0]}.v1")
+
+
 def _route_of(exchange: str, routing_key: str, content_type: str, *, channel: int) -> _Route:
     publish = commands.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=True)
     flags, tail = 0, b""
     if content_type == BATCH_CONTENT_TYPE:
-        flags, tail = type_and_app(f"callstitch.{routing_key.rpartition('.')[0]}.v1" if exchange == BATCHES else None)
+        flags, tail = _of_a_batch(routing_key) if exchange == BATCHES else type_and_app(None)
     return _Route(
         frame.marshal(publish, channel),
         short(content_type),
