@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, TypeVar
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import orjson
 import typer
 
 from console.admin_access import asking_owner
@@ -145,11 +146,15 @@ def try_it(
 
 
 async def _tried(sink: AnySink, like: str | None) -> Trial:
+    """What is made up is sent as this sink would see it, with its numbers masked where theirs are."""
     event_id, now = str(uuid4()), datetime.now(UTC)
     example = await example_of(like or "call.completed", source=SOURCE)
+    event = disguised_event(example, event_id=event_id, now=now)
+    event = sink.view(event) if sink.view else event
     if like is None:
-        return await try_out(sink, trial_event(sink.name, event_id=event_id, now=now, example=example))
-    return await try_out(sink, disguised_event(example, event_id=event_id, now=now))
+        assert isinstance(event.body, bytes)
+        event = trial_event(sink.name, event_id=event_id, now=now, example=orjson.loads(event.body))
+    return await try_out(sink, event)
 
 
 def _known(config: Config, name: str) -> str:

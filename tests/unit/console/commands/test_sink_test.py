@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from tests.services.endpoint import Endpoint, an_endpoint
 SECRET: Final = "whsec_" + "c2VjcmV0IG9mIHRlc3Rz"
 
 
-def tried(tmp_path: Path, name: str, endpoint: Endpoint, *more: str) -> Result:
+def tried(tmp_path: Path, name: str, endpoint: Endpoint, *more: str, private: str = "") -> Result:
     config = tmp_path / "callstitch.toml"
     config.write_text(f"""
 [[sink]]
@@ -26,6 +27,7 @@ kind = "webhook"
 url = "{endpoint.url}?key=hidden"
 secret = "{SECRET}"
 allow_private = true
+{private}
 
 [[sink]]
 name = "file"
@@ -64,6 +66,20 @@ def test_as_an_event_of_any_type_it_is_a_whole_one_and_says_that_it_is_a_test(tm
     assert first["id"] != second["id"], "each is one of its own"
     assert first["data"] == second["data"]
     assert list(problems(first)) == []
+
+
+@pytest.mark.parametrize("more", [(), ("--as", "call.completed")])
+def test_a_sink_that_sees_no_numbers_is_shown_none(tmp_path: Path, more: tuple[str, ...]) -> None:
+    private = 'fields = {numbers = "mask"}\ndrop = ["raw"]\n'
+    with an_endpoint() as endpoint:
+        assert tried(tmp_path, "crm", endpoint, *more, private=private).exit_code == 0
+        assert tried(tmp_path, "crm", endpoint, *more).exit_code == 0
+    hidden, clear = (post.body for post in endpoint.posts)
+    numbers = set(re.findall(rb"\+?8613\d{9}", clear))
+    assert numbers
+    assert [number for number in numbers if number.removeprefix(b"+86") in hidden] == []
+    assert b"****" in hidden
+    assert (b"icid" in clear, b"icid" in hidden) == (True, False), "a raw is empty there"
 
 
 @pytest.mark.parametrize(("status", "why"), [(401, "http_401"), (422, "http_422"), (410, "410")])
