@@ -11,9 +11,10 @@ from console.app import EXIT_DIFFERENCE, ConfigOption, NumbersOption, quietly
 from console.config_file import load_config
 from console.moments import DEFAULT_ZONE, ZoneOption
 from console.screen import complain, out, say_json
-from console.trace.meant import Meant, meant
+from console.trace.meant import Meant, is_uuid, meant
 from console.trace.outlets import outlets_told, recordings_told
-from console.trace.page import Told, as_json, limit, lines_of, several, several_json
+from console.trace.page import Told, as_json, limit, lines_of, several, several_json, stray_json, stray_lines
+from console.trace.stray import Stray, stray
 from workers.config import Config
 from workers.stores import open_reads
 
@@ -40,6 +41,13 @@ def trace(
     """Print everything known about one call or SMS, in order, and what became of its events at each outlet."""
     with quietly():
         found, told = asyncio.run(_told(load_config(config), call))
+    if isinstance(told, Stray):
+        if json:
+            say_json(stray_json(told))
+            return
+        for line in stray_lines(told, tz):
+            out.print(line)
+        return
     if told is None:
         if json:
             say_json(several_json(found, show_numbers=show_numbers))
@@ -57,12 +65,13 @@ def trace(
         out.print(line)
 
 
-async def _told(config: Config, call: str) -> tuple[Meant, Told | None]:
+async def _told(config: Config, call: str) -> tuple[Meant, Told | Stray | None]:
     async with open_reads(config.store) as reads:
         found = await meant(reads, call, [source.name for source in config.source])
         session = await reads.session(found.calls[0]) if len(found.calls) == 1 else None
         if session is None:
-            return found, None
+            known = await stray(reads, config, call.lower()) if is_uuid(call) and not found.calls else None
+            return found, known
         return found, Told(
             session=session,
             outlets=await outlets_told(reads, config, session),

@@ -38,12 +38,17 @@ class Meant:
     back_to: str | None = None
 
 
+def is_uuid(wanted: str) -> bool:
+    """Whether it is spelled as the ids of events are."""
+    return _UUID.fullmatch(wanted.lower()) is not None
+
+
 async def meant(reads: CallReads, wanted: str, sources: Iterable[str]) -> Meant:
     """The calls that may be meant by these words."""
     for call_id in (wanted, *(f"{source}:{wanted}" for source in sources)):
         if await reads.session(call_id) is not None:
             return Meant(calls=[call_id])
-    if _UUID.fullmatch(wanted.lower()) and (of_event := await reads.call_of(wanted.lower())):
+    if is_uuid(wanted) and (of_event := await reads.call_of(wanted.lower())):
         return Meant(calls=[of_event])
     found = await _by_number(reads, wanted)
     if found:

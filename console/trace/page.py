@@ -13,6 +13,7 @@ from console.moments import in_json, shown
 from console.screen import packed, wrapped
 from console.trace.meant import LISTED, SEARCHED, Meant
 from console.trace.outlets import Delivery, OutletTold, RecordingTold
+from console.trace.stray import Stray
 from console.trace.timeline import NOT_SENT, Step, steps, story, title
 from schemas.envelope import JsonObject
 from schemas.masking import masked_id, masked_json, numbers_in
@@ -80,6 +81,21 @@ def _event(event: Delivery, zone: ZoneInfo) -> Iterator[str]:
         rows = list(alike)
         yield packed([_span(rows, zone), f"attempt {attempt}", answer, _ENDS[end]], indent="    ")
     yield from _letters(event.letters, zone)
+
+
+def stray_lines(told: Stray, zone: ZoneInfo) -> Iterator[str]:
+    """What is known of an event of no call that is known here."""
+    yield f"event {told.event_id}, of no call that is known here; times in {zone}"
+    for row in told.attempts:
+        yield packed([shown(row.at, zone), row.sink, f"attempt {row.attempt}", row.answer, _ENDS[row.end]], indent="  ")
+    yield from _letters(told.letters, zone)
+
+
+def stray_json(told: Stray) -> JsonObject:
+    """The same for programs."""
+    attempts = [{"sink": row.sink, **_attempt(row)} for row in told.attempts]
+    whole: JsonObject = _utc({"event_id": told.event_id, "attempts": attempts, "letters": list(told.letters)})
+    return whole
 
 
 def _span(rows: Sequence[Attempt], zone: ZoneInfo) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +180,25 @@ def test_a_trace_of_deliveries_fits_and_tells_how_to_replay(config: Path) -> Non
     assert f"callstitch dead replay {letter['id']}" in lines
     assert A not in text
     assert A in screen(config, "s1", "--show-numbers")
+
+
+def test_an_event_that_was_told_at_once_is_told_by_what_became_of_it(config: Path) -> None:
+    (live,) = outlet(told(config, "s1"), "live")["events"]
+    assert "no call has that id" in screen(config, live["id"], code=1)
+
+    async def keep() -> None:
+        async with open_sinks(store_address(f"sqlite:{config.parent}/state")) as store:
+            log = DeliveryLog(store, lambda: datetime.now(UTC), Policy(()), timedelta(days=7))
+            one = Envelope(id=live["id"], kind=Kind.EVENT, source=SOURCE, at=at(5), body=b"{}")
+            log.of("live", "written")([one], [None])
+            await log.write()
+
+    asyncio.run(keep())
+    stray = told(config, live["id"].upper())
+    assert (stray["event_id"], stray["letters"]) == (live["id"], [])
+    assert [(row["sink"], row["answer"], row["end"]) for row in stray["attempts"]] == [("live", "written", "acked")]
+    assert "live  attempt 1  written  acked" in screen(config, live["id"])
+    assert outlet(told(config, "s1"), "live")["events"][0]["state"] == "acked"
 
 
 @pytest.mark.parametrize("wanted", ["r1", "bound-1"])
