@@ -8,9 +8,9 @@ from typing import Final
 from console.demo.check import latest_records, read_events
 from schemas.envelope import JsonObject
 from tests.e2e.programs import request
-from tests.e2e.running import Up, playing, running_up
+from tests.e2e.running import Up, playing, running_up, sample
 from tests.e2e.test_batches import reconciled
-from tests.e2e.test_questions import a_callin
+from tests.e2e.test_edge import SESSION
 from tests.e2e.test_reload import edited, reloaded
 
 CALLS: Final = 40
@@ -62,10 +62,16 @@ def test_a_filtered_sink_has_all_of_its_calls_and_counts_what_it_does_not_want(t
         assert ids(taken()) < ids(records())
         assert "sent ?, held 0, dead 0, taken ?" in reconciled(up)
 
+        edited(up, 'outcomes = ["answered"]', 'outcomes = ["answered"]\ndrop = ["raw", "timeline"]')
+        assert reloaded(up)["keys"] == ["sink.answered.drop"]
+        assert up.post(sample("axyb-fee.json").replace(SESSION.encode(), b"another"), "/fee") == 200
+        up.wait_for(lambda: "another" in latest_records(taken()))
+        (cdr,) = latest_records(taken())["another"]["cdrs"]
+        assert not cdr.get("raw"), "what it sees is of the new config too"
+
         edited(up, 'outcomes = ["answered"]', 'outcomes = ["unknown", "failed"]')
         assert reloaded(up)["keys"] == ["sink.answered.outcomes"]
         before = filtered(up)
-        assert up.post(a_callin("open")) == 200
         assert up.post("axyb-fee.json", "/fee") == 200
         up.wait_for(lambda: filtered(up) > before)
         assert up.terminate() == 0

@@ -86,7 +86,7 @@ class Outlets:
     async def prepare(self, config: Config, stack: AsyncExitStack) -> Commit:
         """Open what is new or goes elsewhere; then the commit begins to serve it, and ends what is gone.
 
-        One that only wants other events stays open: a file has one owner.
+        One that only wants other events, or sees other things of them, stays open: a file has one owner.
 
         Raises:
             Misconfigured, Unavailable: one cannot be opened, or the queue of a new one is missing.
@@ -98,7 +98,7 @@ class Outlets:
 
         async def commit() -> None:
             for name, sink in chosen.items():
-                if name in opened or filter_of(sink) != filter_of(self._served[name].sink):
+                if name in opened or sink != self._served[name].sink:
                     await self._take(sink, opened.get(name))
             for name in self._served.keys() - chosen.keys():
                 await self._end(self._served.pop(name))
