@@ -84,7 +84,7 @@ class View:
 
 def _keyed_id(key: bytes, event_id: str) -> str:
     """A UUID of version 8, as whose layout is up to us."""
-    text = hmac.new(key, f"event|{event_id}".encode(), hashlib.sha256).hexdigest()
+    text = hmac.new(key, f"id|{event_id}".encode(), hashlib.sha256).hexdigest()
     return f"{text[:8]}-{text[8:12]}-8{text[13:16]}-a{text[17:20]}-{text[20:32]}"
 
 
