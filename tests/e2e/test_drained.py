@@ -41,6 +41,17 @@ def draining(up: Up, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             program.kill()
 
 
+def said_until(program: subprocess.Popen[str], words: str) -> str:
+    """What it says until it says that."""
+    assert program.stdout is not None
+    told = ""
+    for line in program.stdout:
+        told += line
+        if words in line:
+            return told
+    raise AssertionError(told)
+
+
 def ended(program: subprocess.Popen[str]) -> tuple[int, str]:
     """Its exit code, and all that it said, in one line."""
     told, complained = program.communicate(timeout=PATIENCE_SECONDS)
@@ -105,10 +116,7 @@ def test_one_that_is_cut_off_or_given_up_says_what_it_holds_and_another_goes_on_
         assert "still: billing 1 (nobody consumes it)" in told
         assert "held: ingest; `callstitch drain --end` lets them go on" in told
         with draining(door, "--by", "kim") as first:
-            assert first.stdout is not None
-            assert "a drain was begun by" in first.stdout.readline()
-            assert "it" in first.stdout.readline()
-            assert "waiting for: billing 1" in first.stdout.readline()
+            assert "a drain was begun by" in said_until(first, "waiting for: billing 1")
             code, told = drained(door, "--own")
             assert code == 0, told
             first.send_signal(signal.SIGINT)
@@ -117,6 +125,7 @@ def test_one_that_is_cut_off_or_given_up_says_what_it_holds_and_another_goes_on_
         assert "interrupted; held: ingest" in told
         assert held(door) == sorted(HELD)
         with draining(door) as second:
+            said_until(second, "waiting for: billing 1")
             callstitch(door, "drain", "--end")
             code, told = ended(second)
         assert code == 1
