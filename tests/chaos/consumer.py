@@ -12,6 +12,8 @@ import orjson
 import pika
 from pika.exceptions import AMQPError
 
+from schemas.settings.addresses import each_host
+
 NAME: Final = "crm"
 LIMIT: Final = 50
 SLOW_SECONDS: Final = 0.03  # for each event, of which a run makes twice as many
@@ -54,7 +56,8 @@ class Consumer:
                 self._closing.wait(_AGAIN_SECONDS)
 
     def _consume(self, url: str) -> None:
-        with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
+        nodes = [pika.URLParameters(node) for node in each_host(url)]
+        with closing(pika.BlockingConnection(nodes)) as connection:
             channel = connection.channel()
             channel.basic_qos(prefetch_count=10)
             for method, _, body in channel.consume(NAME, inactivity_timeout=_AGAIN_SECONDS):
