@@ -63,7 +63,10 @@ def number_token(key: bytes, number: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What an outlet may see. `key`: of tokens, where it has one. `without`: `raw` and `timeline`, or neither."""
+    """What an outlet may see. `without`: `raw` and `timeline`, or neither.
+
+    `key` makes the tokens: it is there wherever there may be one, so also where numbers are masked, for those in ids.
+    """
 
     numbers: Manner = "clear"
     text: Manner = "clear"
@@ -71,13 +74,18 @@ class View:
     without: frozenset[str] = frozenset()
     key: bytes = b""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for a view that would need a key and has none."""
+        if not self.key and (self.numbers != "clear" or "token" in (self.text, self.user_data)):
+            raise ValueError("a view with tokens needs a key")
+
     def __call__(self, event: Envelope) -> Envelope:
         """The event for that outlet; its source, type, moment and trace are those of the event."""
         assert isinstance(event.body, bytes)
         told = orjson.loads(event.body)
         seen = _Seen(self, told)
         made = seen.whole(told)
-        if seen.ids_hold_numbers and self.key:
+        if seen.ids_hold_numbers:
             made["id"] = _keyed_id(self.key, event.id)
         return replace(event, id=made["id"], body=orjson.dumps(made))
 
@@ -150,7 +158,7 @@ class _Seen:
     def _id(self, value: str) -> str:
         if self._numbers is None:
             return value
-        found = self._numbers.replaced(value, self._token if self._view.key else _mask)
+        found = self._numbers.replaced(value, self._token)
         self.ids_hold_numbers = self.ids_hold_numbers or found != value
         return found
 

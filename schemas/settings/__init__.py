@@ -182,7 +182,8 @@ class Fields(Settings):
 class Choice(Settings):
     """Which events somebody wants: all that hold for each key that is given; and what is seen of them.
 
-    `fields`: how numbers and texts are seen, where not in clear; `token_key` makes tokens of them. `drop`: what is
+    `fields`: how numbers and texts are seen, where not in clear; `token_key` makes tokens of them, and of whatever
+    number an id holds, so that numbers which are not clear need it. `drop`: what is
     left empty. `platforms`: those of the sources of these platforms. `outcomes`, `products`: those with a call's record
     that has one of them, and none of another type.
     """
@@ -215,8 +216,15 @@ class Choice(Settings):
 
     @model_validator(mode="after")
     def _tokens_have_a_key(self) -> Self:
-        if self.fields is not None and "token" in self.fields.model_dump().values() and self.token_key is None:
+        if self.fields is None or self.token_key is not None:
+            return self
+        if "token" in self.fields.model_dump().values():
             raise ValueError("token needs a token_key: a secret, the same for all outlets whose tokens are to be equal")
+        if self.fields.numbers != "clear":
+            raise ValueError(
+                f'numbers = "{self.fields.numbers}" needs a token_key: an id that a platform made of a number has its'
+                " token there, and two masked ids could be one"
+            )
         return self
 
     @property

@@ -71,7 +71,7 @@ def test_every_queue_is_watched_by_the_object_that_scales_its_reader(large: Any)
 
 FED = {
     "limited": "max_length=9", "old": "max_age=7d", "answered": "outcomes={answered}", "axb": "products={axb}",
-    "masked": "fields.numbers=mask", "short": "drop={raw}", "binary": "content=binary",
+    "masked": "fields.text=mask", "short": "drop={raw}", "binary": "content=binary",
 }  # fmt: skip
 
 

@@ -39,6 +39,7 @@ name = "masked"
 events = {all}
 content = "binary"
 fields = {{numbers = "mask", text = "drop", user_data = "mask"}}
+token_key = "env:E2E_TOKEN_KEY"
 
 [[queue]]
 name = "tokens"

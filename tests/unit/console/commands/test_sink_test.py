@@ -70,7 +70,7 @@ def test_as_an_event_of_any_type_it_is_a_whole_one_and_says_that_it_is_a_test(tm
 
 @pytest.mark.parametrize("more", [(), ("--as", "call.completed")])
 def test_a_sink_that_sees_no_numbers_is_shown_none(tmp_path: Path, more: tuple[str, ...]) -> None:
-    private = 'fields = {numbers = "mask"}\ndrop = ["raw"]\n'
+    private = 'fields = {numbers = "mask"}\ntoken_key = "0123456789abcdef"\ndrop = ["raw"]\n'
     with an_endpoint() as endpoint:
         assert tried(tmp_path, "crm", endpoint, *more, private=private).exit_code == 0
         assert tried(tmp_path, "crm", endpoint, *more).exit_code == 0

@@ -21,6 +21,8 @@ QUEUE: Final = 'broker = "amqp://u@h/v"\n[[queue]]\nname = "b"\n'
 SINK: Final = '[[sink]]\nname = "f"\nkind = "jsonl"\npath = "f"\n'
 FAULTS: Final = {
     "tokens without a key": (f'{QUEUE}fields = {{numbers = "token"}}', "queue.0: token needs a token_key"),
+    "masked numbers without a key": (f'{QUEUE}fields = {{numbers = "mask"}}', 'numbers = "mask" needs a token_key'),
+    "no numbers without a key": (f'{SINK}fields = {{numbers = "drop"}}', 'numbers = "drop" needs a token_key'),
     "a key that is short": (f'{QUEUE}token_key = "{KEY[:15]}"', "queue.0.token_key: a token_key has at least 16"),
     "a field that nobody knows": (f'{QUEUE}fields = {{names = "mask"}}', "queue.0.fields.names"),
     "a manner that nobody knows": (f'{QUEUE}fields = {{text = "{KEY}"}}', "queue.0.fields.text"),
@@ -55,7 +57,8 @@ def test_what_cannot_be_is_told_by_its_key_and_without_its_value(tmp_path: Path,
         ("", None),
         ('content = "binary"', None),
         ('drop = ["raw"]', View(without=frozenset({"raw"}))),
-        ('fields = {numbers = "mask"}', View(numbers="mask")),
+        ('fields = {text = "mask"}', View(text="mask")),
+        (f'fields = {{numbers = "mask"}}\ntoken_key = "{KEY}"', View(numbers="mask", key=KEY.encode())),
         (f'fields = {{text = "token"}}\ntoken_key = "{KEY}"', View(text="token", key=KEY.encode())),
     ],
 )
